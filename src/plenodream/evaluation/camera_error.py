@@ -1,0 +1,158 @@
+"""How far estimated cameras are from the wanted ones, by the definitions in use.
+
+Every function compares camera-to-world poses of one path (OpenCV axes), taken relative to each path's own first frame,
+since aligning centres by a similarity is degenerate on straight paths and pans. Computed in float64. Where the true
+path hardly translates, a translation error has no scale and is None.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from plenodream.geometry.cameras import relative_poses, rotation_vector
+
+MINIMUM_PATH = 0.01
+
+
+@dataclass(frozen=True)
+class CameraError:
+    """Rotation and translation error of one path; what unit, and sum or mean, is the definition's.
+
+    Attributes:
+        rotation: Angle between true and predicted rotations.
+        translation: Distance between true and predicted centres after the definition's scale; None where undefined.
+    """
+
+    rotation: float
+    translation: float | None
+
+
+@dataclass(frozen=True)
+class CamI2VError:
+    """The errors of CamI2V's evaluation, all sums over frames; None where the true path does not translate.
+
+    Attributes:
+        rotation: RotErr, radians.
+        translation_relative: TransErr, each path divided by its own largest distance from the first centre.
+        camera_relative: CamMC: Frobenius norm of the difference of [R | t], scaled likewise.
+        translation_absolute: TransErr, both paths divided by the true path's largest distance (metric scale kept).
+        camera_absolute: CamMC, scaled likewise.
+    """
+
+    rotation: float
+    translation_relative: float | None
+    camera_relative: float | None
+    translation_absolute: float | None
+    camera_absolute: float | None
+
+
+def rotation_angles(a: Float[Tensor, "*#batch 3 3"], b: Float[Tensor, "*#batch 3 3"]) -> Float[Tensor, "*batch"]:
+    """Angle in radians between rotations, in float64 by atan2 of sine and cosine: arccos alone loses small angles."""
+    return rotation_vector(a.double().transpose(-1, -2) @ b.double()).norm(dim=-1)
+
+
+def paper_error(
+    predicted: Float[Tensor, "frames 4 4"], truth: Float[Tensor, "frames 4 4"], minimum_path: float = MINIMUM_PATH
+) -> CameraError:
+    """RotErr (radians) and TransErr (squared distance) of the paper, both summed over frames.
+
+    Source: TransErr and RotErr of PlenopticDreamer. It does not state its scale alignment; ours is the least squares
+    factor on the predicted centres, first frames put together, and not below 0, so moving backwards is never rewarded.
+
+    Args:
+        predicted: Camera-to-world poses in any world and scale.
+        truth: Camera-to-world poses in metres.
+        minimum_path: Translation error is None if the true camera never gets this far (metres) from its first centre.
+
+    Raises:
+        ValueError: Paths of different lengths, not of shape (frames, 4, 4), or not finite.
+    """
+    predicted, truth = _anchored(predicted, truth)
+    rotation = rotation_angles(predicted[:, :3, :3], truth[:, :3, :3]).sum().item()
+    p, g = predicted[:, :3, 3], truth[:, :3, 3]
+    if not _translates(g, minimum_path):
+        return CameraError(rotation, None)
+    scale = ((p * g).sum() / p.square().sum().clamp(min=1e-300)).clamp(min=0)
+    return CameraError(rotation, (g - scale * p).square().sum().item())
+
+
+def cami2v_error(
+    predicted: Float[Tensor, "frames 4 4"], truth: Float[Tensor, "frames 4 4"], minimum_path: float = MINIMUM_PATH
+) -> CamI2VError:
+    """RotErr, TransErr and CamMC as CamI2V's evaluation computes them: sums over frames, distances not squared.
+
+    Arguments and errors as for `paper_error`. A prediction that does not translate counts as standing still.
+    """
+    predicted, truth = _anchored(predicted, truth)
+    rotation = rotation_angles(predicted[:, :3, :3], truth[:, :3, :3]).sum().item()
+    p, g = predicted[:, :3, 3], truth[:, :3, 3]
+    if not _translates(g, minimum_path):
+        return CamI2VError(rotation, None, None, None, None)
+    true_length, own_length = g.norm(dim=-1).max(), p.norm(dim=-1).max().clamp(min=1e-9)
+    turn = (predicted[:, :3, :3] - truth[:, :3, :3]).square().sum((-2, -1))
+    relative = (p / own_length - g / true_length).square().sum(-1)
+    absolute = (p / true_length - g / true_length).square().sum(-1)
+    return CamI2VError(
+        rotation=rotation,
+        translation_relative=relative.sqrt().sum().item(),
+        camera_relative=(turn + relative).sqrt().sum().item(),
+        translation_absolute=absolute.sqrt().sum().item(),
+        camera_absolute=(turn + absolute).sqrt().sum().item(),
+    )
+
+
+def worldscore_error(
+    predicted: Float[Tensor, "frames 4 4"], truth: Float[Tensor, "frames 4 4"], minimum_path: float = MINIMUM_PATH
+) -> CameraError:
+    """Rotation (degrees) and translation (distance in the truth's units) of WorldScore, both means over frames.
+
+    The scale on the predicted centres is the one that minimises the mean distance itself, not its square; that is what
+    reproduces WorldScore's numbers. Arguments and errors as for `paper_error`.
+    """
+    predicted, truth = _anchored(predicted, truth)
+    rotation = torch.rad2deg(rotation_angles(predicted[:, :3, :3], truth[:, :3, :3])).mean().item()
+    p, g = predicted[:, :3, 3], truth[:, :3, 3]
+    if not _translates(g, minimum_path):
+        return CameraError(rotation, None)
+    return CameraError(rotation, (g - _least_distance_scale(p, g) * p).norm(dim=-1).mean().item())
+
+
+def _least_distance_scale(p: Float[Tensor, "frames 3"], g: Float[Tensor, "frames 3"]) -> Float[Tensor, ""]:
+    """The s that minimises sum_i |g_i - s p_i|: bisection on the slope, which grows with s since the sum is convex."""
+    moving = p.norm(dim=-1) > 1e-12
+    if not bool(moving.any()):
+        return p.new_zeros(())
+    p, g = p[moving], g[moving]
+    best = (p * g).sum(-1) / p.square().sum(-1)
+    low, high = best.min(), best.max()
+    # Each step halves the interval: 64 reach the resolution of float64.
+    for _ in range(64):
+        middle = (low + high) / 2
+        gap = middle * p - g
+        slope = ((p * gap).sum(-1) / gap.norm(dim=-1).clamp(min=1e-300)).sum()
+        low, high = torch.where(slope < 0, middle, low), torch.where(slope < 0, high, middle)
+    return (low + high) / 2
+
+
+def _translates(centres: Float[Tensor, "frames 3"], minimum_path: float) -> bool:
+    return centres.norm(dim=-1).max().item() > minimum_path
+
+
+def _anchored(predicted: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
+    """Both paths in float64, relative to their own first frame; refuses what cannot be compared."""
+    if predicted.shape != truth.shape or predicted.ndim != 3 or predicted.shape[1:] != (4, 4) or len(predicted) == 0:
+        raise ValueError(
+            f"camera paths of shape {tuple(predicted.shape)} and {tuple(truth.shape)}: expected two of (frames, 4, 4); "
+            "give one pose for every frame of both"
+        )
+    for name, path in (("predicted", predicted), ("true", truth)):
+        if not bool(torch.isfinite(path).all()):
+            raise ValueError(
+                f"NaN or infinite numbers in the {name} camera path: expected finite poses; count it as failed"
+            )
+    predicted, truth = predicted.double(), truth.double()
+    return relative_poses(predicted, predicted[:1]), relative_poses(truth, truth[:1])

@@ -1,0 +1,194 @@
+"""Target trajectories: from `name:parameter=value,...` to the camera of every frame."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from difflib import get_close_matches
+
+import torch
+
+from plenodream.geometry.presets import EASES, GROUPS, PRESETS, SENSOR_WIDTH_MM, Parameter, Preset
+from plenodream.geometry.rig import Rig, rig_poses
+from plenodream.types import Cameras
+
+__all__ = [
+    "GROUPS",
+    "PRESETS",
+    "Parameter",
+    "Preset",
+    "Trajectory",
+    "describe_presets",
+    "make_trajectory",
+    "parse_trajectories",
+    "trajectory_cameras",
+]
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """A preset with all its parameters.
+
+    Attributes:
+        name: Unique for what it does and safe as a folder's name: the preset, then every parameter not at its default.
+        preset: Key of `PRESETS`.
+        parameters: Every parameter of the preset, JSON-able: degrees, metres, millimetres as floats, choices as words.
+    """
+
+    name: str
+    preset: str
+    parameters: dict[str, float | str]
+
+
+def make_trajectory(preset: str, parameters: Mapping[str, float | str] | None = None) -> Trajectory:
+    """A trajectory from a preset's name and the parameters that differ from its defaults.
+
+    Raises:
+        ValueError: Unknown preset, parameter or choice; a value that is not a number or out of its range; a camera that
+            would move into the subject.
+    """
+    if preset not in PRESETS:
+        raise ValueError(f"unknown trajectory {preset!r}; {_suggest(preset, [*PRESETS, *GROUPS])}")
+    known, given = PRESETS[preset].all_parameters, dict(parameters or {})
+    for key in given:
+        if key not in known:
+            raise ValueError(f"{preset}: unknown parameter {key!r}; {_suggest(key, known)}")
+    values = {key: _check_value(preset, key, given.get(key, known[key].default), known[key]) for key in known}
+    subject_distance = float(values["subject_distance"])
+    for key, parameter in known.items():
+        if parameter.reaches_subject and float(values[key]) >= subject_distance:
+            raise ValueError(
+                f"{preset}: {key}={values[key]:g} m reaches the subject at subject_distance={subject_distance:g} m; "
+                f"expected less: lower {key} or raise subject_distance"
+            )
+    changed = [f"{key}-{_slug(values[key])}" for key in known if values[key] != known[key].default]
+    name = "-".join([preset, *changed]).replace("_", "-")
+    return Trajectory(name, preset, values)
+
+
+def parse_trajectories(specs: Sequence[str]) -> list[Trajectory]:
+    """Trajectories of specifications like `arc-right` or `arc-right:angle=40,ease=smooth`, in their order.
+
+    A group's name (`basic12`: the twelve shots of the Basic benchmark, in the paper's order) stands for its members;
+    parameters after it go to each of them.
+
+    Raises:
+        ValueError: As `make_trajectory`; a specification that cannot be read; two that are the same.
+    """
+    trajectories: dict[str, Trajectory] = {}
+    for spec in specs:
+        preset, parameters = _split_spec(spec)
+        for member in GROUPS.get(preset, (preset,)):
+            trajectory = make_trajectory(member, parameters)
+            if trajectory.name in trajectories:
+                raise ValueError(
+                    f"trajectory {trajectory.name!r} is given twice; expected different ones: "
+                    "drop one or change a parameter"
+                )
+            trajectories[trajectory.name] = trajectory
+    return list(trajectories.values())
+
+
+def trajectory_cameras(trajectory: Trajectory, source: Cameras) -> Cameras:
+    """The camera of every frame of a trajectory.
+
+    The anchor is the source's first camera (`of=start`) or, frame by frame, the source's camera (`of=source`: the
+    trajectory is composed with the source's own motion). The subject lies `subject_distance` metres straight ahead of
+    the anchor. Computed in float64, returned in the source's dtype and on its device.
+
+    Args:
+        trajectory: From `make_trajectory` or `parse_trajectories`.
+        source: Cameras of the source video, batch shape (frames,).
+
+    Returns:
+        Cameras of the source's size, world and number of frames. The first is the anchor itself, unless the preset is a
+        static camera elsewhere; a single frame shows the start of the motion.
+
+    Raises:
+        ValueError: If `source` is not one path of at least one frame.
+    """
+    if len(source.shape) != 1 or len(source) == 0:
+        raise ValueError(f"source cameras of shape {tuple(source.shape)}: expected one path of at least 1 frame")
+    preset, parameters = PRESETS[trajectory.preset], trajectory.parameters
+    anchor = source.to("cpu", torch.float64)
+    if parameters["of"] == "start":
+        anchor = anchor[:1]
+    time = torch.linspace(0, 1, len(source), dtype=torch.float64)
+    progress = torch.ones_like(time) if preset.static else EASES[str(parameters["ease"])](time)
+
+    distance = float(parameters["subject_distance"])
+    at_rest = {field.name: torch.zeros_like(time) for field in fields(Rig)}
+    at_rest |= {"radius": torch.full_like(time, distance), "focal": torch.ones_like(time)}
+    source_focal = anchor.intrinsics[:, 0] / anchor.width * SENSOR_WIDTH_MM
+    rig = Rig(**at_rest | preset.curve(progress, {**parameters, "source_focal": source_focal}))
+
+    poses = anchor.camera_to_world @ rig_poses(rig, distance)
+    focal = rig.focal[:, None] * anchor.intrinsics[:, :2]
+    intrinsics = torch.cat([focal, anchor.intrinsics[:, 2:].expand_as(focal)], dim=-1)
+    return replace(
+        source, camera_to_world=poses.to(source.camera_to_world), intrinsics=intrinsics.to(source.intrinsics)
+    )
+
+
+def describe_presets() -> list[dict]:
+    """What a listing shows: name, description and parameters (name, default, unit, choices) of presets, then groups."""
+    rows = [
+        {
+            "name": name,
+            "description": preset.description,
+            "parameters": [
+                {"name": key, "default": value.default, "unit": value.unit, "choices": list(value.choices)}
+                for key, value in preset.all_parameters.items()
+            ],
+        }
+        for name, preset in PRESETS.items()
+    ]
+    return rows + [
+        {"name": name, "description": f"stands for {', '.join(members)}", "parameters": []}
+        for name, members in GROUPS.items()
+    ]
+
+
+def _split_spec(spec: str) -> tuple[str, dict[str, str]]:
+    """`name:key=value,...` to name and parameters; values stay text."""
+    preset, colon, rest = (part.strip() for part in spec.partition(":"))
+    parameters: dict[str, str] = {}
+    for item in rest.split(",") if colon else ():
+        key, equals, value = (part.strip() for part in item.partition("="))
+        if not (key and equals and value):
+            raise ValueError(f"trajectory {spec!r}: cannot read {item.strip()!r}; expected name:parameter=value,...")
+        if key in parameters:
+            raise ValueError(f"trajectory {spec!r}: parameter {key!r} is given twice; expected once")
+        parameters[key] = value
+    return preset, parameters
+
+
+def _check_value(preset: str, key: str, value: float | str, parameter: Parameter) -> float | str:
+    """The value as a float or as one of the choices, within its range."""
+    if parameter.choices:
+        if value not in parameter.choices:
+            raise ValueError(f"{preset}: {key}={value}; expected {' or '.join(parameter.choices)}")
+        return value
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise ValueError(f"{preset}: {key}={value}; expected a number in {parameter.unit}") from None
+    if not (math.isfinite(number) and parameter.low <= number <= parameter.high):
+        raise ValueError(
+            f"{preset}: {key}={number:g}; expected from {parameter.low:g} to {parameter.high:g} {parameter.unit}"
+        )
+    return number + 0.0  # -0.0 becomes 0.0
+
+
+def _suggest(word: str, known: Iterable[str]) -> str:
+    """The nearest known word, or all of them."""
+    names = list(known)
+    nearest = get_close_matches(word, names, n=1)
+    return f"did you mean {nearest[0]!r}?" if nearest else f"expected one of {', '.join(names)}"
+
+
+def _slug(value: float | str) -> str:
+    """A value as part of a folder's name; different values give different text."""
+    text = value if isinstance(value, str) else repr(value).removesuffix(".0")
+    return text.replace("-", "minus").replace("+", "")

@@ -1,0 +1,83 @@
+"""Video of any size to the model's size, and its cameras with it: scale to cover, then crop the centre."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import UInt8
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from plenodream.geometry.cameras import crop_cameras, resize_cameras
+from plenodream.types import Cameras
+
+_PIXELS_AT_ONCE = 2**24
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A resize followed by a crop.
+
+    Attributes:
+        scaled_height: Height after the resize, in pixels.
+        scaled_width: Width after the resize, in pixels.
+        top: First row of the crop.
+        left: First column of the crop.
+        height: Height of the crop.
+        width: Width of the crop.
+    """
+
+    scaled_height: int
+    scaled_width: int
+    top: int
+    left: int
+    height: int
+    width: int
+
+
+def plan_fit(source_height: int, source_width: int, height: int, width: int) -> Fit:
+    """The smallest image of the source's shape that covers `height` x `width`, and its central window.
+
+    The scaled size is rounded to whole pixels, so the two axes may differ in scale by less than one pixel in all.
+
+    Raises:
+        ValueError: If a size is less than 1.
+    """
+    if min(source_height, source_width, height, width) < 1:
+        raise ValueError(f"cannot fit {source_width}x{source_height} into {width}x{height}: expected at least 1x1")
+    scale = max(height / source_height, width / source_width)
+    scaled_height, scaled_width = max(height, round(source_height * scale)), max(width, round(source_width * scale))
+    return Fit(scaled_height, scaled_width, (scaled_height - height) // 2, (scaled_width - width) // 2, height, width)
+
+
+def fit_frames(
+    frames: UInt8[Tensor, "frames source_height source_width 3"], height: int, width: int
+) -> tuple[UInt8[Tensor, "frames {height} {width} 3"], Fit]:
+    """Resize (bicubic, anti-aliased) and centre-crop frames to the model's size.
+
+    Returns:
+        The frames, and what was done; `fit_cameras` does the same to their cameras.
+    """
+    fit = plan_fit(frames.shape[1], frames.shape[2], height, width)
+    if (fit.scaled_height, fit.scaled_width) == tuple(frames.shape[1:3]):
+        scaled = frames
+    else:
+        batch = max(1, _PIXELS_AT_ONCE // max(frames[0, ..., 0].numel(), fit.scaled_height * fit.scaled_width))
+        scaled = torch.cat([_resize(part, fit) for part in frames.split(batch)])
+    window = scaled[:, fit.top : fit.top + height, fit.left : fit.left + width]
+    return window.contiguous(), fit
+
+
+def fit_cameras(cameras: Cameras, height: int, width: int) -> Cameras:
+    """Cameras of the frames that `fit_frames` makes from theirs."""
+    fit = plan_fit(cameras.height, cameras.width, height, width)
+    scaled = resize_cameras(cameras, fit.scaled_height, fit.scaled_width)
+    return crop_cameras(scaled, fit.top, fit.left, fit.height, fit.width)
+
+
+def _resize(frames: Tensor, fit: Fit) -> Tensor:
+    channels_first = frames.permute(0, 3, 1, 2).float()
+    size = (fit.scaled_height, fit.scaled_width)
+    scaled = interpolate(channels_first, size=size, mode="bicubic", antialias=True, align_corners=False)
+    return scaled.round().clamp(0, 255).byte().permute(0, 2, 3, 1)

@@ -1,0 +1,195 @@
+"""Video in and out by PyAV: decode anything to upright RGB, keep without loss, and encode previews for people."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import torch
+from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
+from jaxtyping import UInt8
+from torch import Tensor
+
+from plenodream.media.decode import decode
+from plenodream.media.files import write_file
+from plenodream.media.timestamps import constant_rate, exact_rate
+
+_PREVIEW_SIDE = 256
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A decoded video.
+
+    Attributes:
+        frames: Upright RGB, 0..255.
+        fps: Frames per second, constant.
+        notes: What was done to the file's content on the way in (turned, resampled, ...), one line each.
+        index: The file's frame behind each frame; None when they are the same. Cameras of the file follow by it.
+        source_size: Height and width of the upright video before it was fitted; None when that is the frames' size.
+    """
+
+    frames: UInt8[Tensor, "frames height width 3"]
+    fps: float
+    notes: tuple[str, ...] = ()
+    index: tuple[int, ...] | None = None
+    source_size: tuple[int, int] | None = None
+
+
+def read_video(path: str | Path, max_frames: int | None = None, size: tuple[int, int] | None = None) -> Clip:
+    """Decode a video file.
+
+    Phone videos are turned upright, non-square pixels made square, a variable frame rate made constant (nearest
+    frame), grey and alpha made RGB; `Clip.notes` says which.
+
+    Args:
+        path: File of any format that FFmpeg knows.
+        max_frames: Stop after so many frames of the file (at least 2).
+        size: Height and width to fit every frame to while decoding (`fit_frames`), so that a long 4K video needs no
+            more memory than its small copy. The notes do not mention it.
+
+    Raises:
+        ValueError: Missing, a folder, not a video, fewer than two frames, damaged or cut off.
+    """
+    path = Path(path)
+    if max_frames is not None and max_frames < 2:
+        raise ValueError(f"at most {max_frames} frames of {path}: expected at least 2")
+    if not path.exists():
+        raise ValueError(f"{path}: no such file; expected a video")
+    if path.is_dir():
+        raise ValueError(f"{path}: is a folder; expected a video file")
+    decoded = decode(path, max_frames, size)
+    notes = decoded.notes
+    if len(decoded.frames) < 2:
+        raise ValueError(f"{path}: {len(decoded.frames)} frames; expected a video of at least 2")
+    frames = torch.from_numpy(np.stack(decoded.frames))
+    times = [float("nan") if time is None else time for time in decoded.times]
+    seconds = torch.tensor(times, dtype=torch.float64)
+    if not bool((seconds.diff() > 0).all()):
+        declared = decoded.declared or Fraction(24)
+        notes.append(f"no usable timestamps: taken as {float(declared):g} frames/s")
+        return Clip(frames, float(declared), tuple(notes), source_size=decoded.size)
+    rate, index = constant_rate(seconds, decoded.last_duration, decoded.declared)
+    if bool((index == torch.arange(len(index))).all()):
+        return Clip(frames, float(rate), tuple(notes), source_size=decoded.size)
+    notes.append(
+        f"variable frame rate: resampled to a constant {float(rate):.4g} frames/s by nearest timestamp "
+        f"({len(index.unique())} of {len(index)} frames used)"
+    )
+    return Clip(frames[index], float(rate), tuple(notes), tuple(index.tolist()), decoded.size)
+
+
+def write_lossless(path: str | Path, frames: UInt8[Tensor, "frames height width 3"], fps: float) -> None:
+    """Store frames exactly: FFV1 in Matroska (.mkv), with the exact rate and a SHA-256 of the pixels in its tags.
+
+    The same frames give the same bytes.
+
+    Raises:
+        ValueError: Frame rate not positive.
+        OSError: Disk full or folder not writable; nothing is left behind.
+    """
+    rate = exact_rate(fps)
+    tags = {"FRAME_RATE": str(rate), "PIXELS_SHA256": _pixels_hash(frames)}
+    options = {"level": "3", "g": "1", "slices": "4" if min(frames.shape[1:3]) > 1 else "1"}
+    images = (av.VideoFrame.from_ndarray(image, format="rgb24") for image in frames.cpu().numpy())
+    size = (frames.shape[1], frames.shape[2])
+    write_file(path, _encode(images, size, rate, "matroska", "ffv1", "bgr0", options, {}, tags))
+
+
+def read_lossless(path: str | Path) -> Clip:
+    """Read what `write_lossless` wrote, and check that every pixel is as it was.
+
+    Raises:
+        ValueError: Missing, not written by `write_lossless`, cut off or changed since.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file; expected a lossless video")
+    try:
+        with av.open(str(path)) as container:
+            tags = dict(container.metadata)
+            images = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+        frames = torch.from_numpy(np.stack(images))
+        rate = Fraction(tags["FRAME_RATE"])
+    except (av.error.FFmpegError, IndexError, KeyError, ValueError) as error:
+        raise ValueError(f"{path}: damaged, or not a lossless video of ours ({error})") from None
+    if tags.get("PIXELS_SHA256") != _pixels_hash(frames):
+        raise ValueError(f"{path}: damaged or cut off (its pixels differ from the checksum stored with them)")
+    return Clip(frames, float(rate))
+
+
+def write_preview(path: str | Path, frames: UInt8[Tensor, "frames height width 3"], fps: float) -> None:
+    """Encode frames for people: H.264 in mp4, playable before it is loaded whole, BT.709.
+
+    Videos whose longer side is below 256 pixels are enlarged by a whole factor without smoothing, so that browsers
+    show them crisp; odd sizes get their last row or column twice. The same frames give the same bytes.
+
+    Raises:
+        ValueError: Frame rate not positive.
+        OSError: Disk full or folder not writable; nothing is left behind.
+    """
+    rate = exact_rate(fps)
+    height, width = frames.shape[1:3]
+    factor = -(-_PREVIEW_SIDE // max(height, width))
+    # Row and column behind every row and column of the preview, an even number of each.
+    rows, columns = (
+        (torch.arange(-(-side * factor // 2) * 2) // factor).clamp(max=side - 1) for side in (height, width)
+    )
+
+    def image(frame: Tensor) -> av.VideoFrame:
+        enlarged = frame[rows][:, columns].numpy()
+        return av.VideoFrame.from_ndarray(enlarged, format="rgb24").reformat(
+            format="yuv420p",
+            src_color_range=ColorRange.JPEG,
+            dst_color_range=ColorRange.MPEG,
+            dst_colorspace=Colorspace.ITU709,
+        )
+
+    options = {"crf": "16", "preset": "fast", "g": "24"}
+    index_size = 4096 + 40 * len(frames)  # room for the index in front: about 20 bytes a frame are used
+    images = (image(frame) for frame in frames.cpu())
+    muxer = {"moov_size": str(index_size)}
+    write_file(path, _encode(images, (len(rows), len(columns)), rate, "mp4", "libx264", "yuv420p", options, muxer, {}))
+
+
+def _pixels_hash(frames: Tensor) -> str:
+    digest = hashlib.sha256(str(tuple(frames.shape)).encode())
+    digest.update(frames.cpu().contiguous().numpy().data)
+    return digest.hexdigest()
+
+
+def _encode(
+    images: Iterable[av.VideoFrame],
+    size: tuple[int, int],
+    rate: Fraction,
+    container_format: str,
+    codec: str,
+    pixel_format: str,
+    options: dict[str, str],
+    muxer_options: dict[str, str],
+    tags: dict[str, str],
+) -> bytes:
+    """The bytes of a video file: encoded in memory, so that a full disk is met by `write_file` alone."""
+    buffer = io.BytesIO()
+    # bitexact: no random identifiers and dates; one thread: bytes do not depend on the number of cores.
+    with av.open(buffer, "w", format=container_format, options={"fflags": "+bitexact", **muxer_options}) as container:
+        container.metadata.update(tags)
+        stream = container.add_stream(codec, rate=rate, options=options)
+        stream.height, stream.width, stream.pix_fmt = *size, pixel_format
+        context = stream.codec_context
+        context.thread_count = 1
+        context.time_base = 1 / rate
+        if pixel_format == "yuv420p":
+            context.colorspace, context.color_range = Colorspace.ITU709, ColorRange.MPEG
+            context.color_primaries, context.color_trc = ColorPrimaries.BT709, ColorTrc.BT709
+        for number, image in enumerate(images):
+            image.pts, image.time_base = number, 1 / rate
+            container.mux(stream.encode(image))
+        container.mux(stream.encode(None))
+    return buffer.getvalue()

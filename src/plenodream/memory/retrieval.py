@@ -1,0 +1,220 @@
+"""Which stored views to show the denoiser: Algorithm 1 of the paper, and alternatives behind the same interface."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+from plenodream.geometry.cameras import rotation_vector
+from plenodream.geometry.frustum import inside_frustum, sample_frustum, scene_depth_range, scene_scale
+from plenodream.types import Cameras
+
+POINTS_AT_ONCE = 2**19  # frustum points handled in one go, which bounds the memory of a retrieval from many views
+
+
+@dataclass(frozen=True)
+class RetrievalConfig:
+    """How context is chosen.
+
+    Attributes:
+        strategy: A name in `STRATEGIES`.
+        k: Number of views to choose, at least 1.
+        near: Start of the frustums, metres; None derives it (`scene_depth_range`).
+        far: End of the frustums, metres; None derives it.
+        subject_distance: Metres; the least scale of the scene where one has to be derived.
+        columns: Frustum samples across the image.
+        rows: Frustum samples down the image.
+        planes: Frustum samples in depth (ours: the paper gives 8 x 6 points a plane and no number of planes).
+
+    Raises:
+        ValueError: Unknown strategy, k < 1, no samples, or a depth range that is empty.
+    """
+
+    strategy: str = "fov"
+    k: int = 2
+    near: float | None = None
+    far: float | None = None
+    subject_distance: float = 4.0
+    columns: int = 8
+    rows: int = 6
+    planes: int = 10
+
+    def __post_init__(self) -> None:
+        if self.strategy not in STRATEGIES:
+            close = difflib.get_close_matches(self.strategy, STRATEGIES, n=1, cutoff=0.0)
+            raise ValueError(
+                f"unknown retrieval strategy {self.strategy!r}: did you mean {close[0]!r}? "
+                f"Known are {', '.join(STRATEGIES)}"
+            )
+        if self.k < 1:
+            raise ValueError(f"retrieval of k={self.k} views: expected at least 1")
+        if min(self.columns, self.rows, self.planes) < 1:
+            raise ValueError(
+                f"frustum grid of {self.columns} x {self.rows} x {self.planes} samples: expected at least 1 each way"
+            )
+        if not self.subject_distance > 0:
+            raise ValueError(f"subject distance {self.subject_distance:g} m: expected more than 0")
+        if (self.near is not None and self.near < 0) or (self.far is not None and self.far <= (self.near or 0.0)):
+            raise ValueError(f"frustum from near={self.near} to far={self.far} m: expected 0 <= near < far")
+
+
+@dataclass(frozen=True)
+class Retrieval:
+    """What was retrieved.
+
+    Attributes:
+        scores: One number per candidate, higher is better; the meaning is the strategy's.
+        chosen: min(k, candidates) distinct indices of candidates, best first.
+    """
+
+    scores: tuple[float, ...]
+    chosen: tuple[int, ...]
+
+
+Strategy = Callable[[Cameras, Cameras, RetrievalConfig, torch.Generator], Retrieval]
+
+
+def retrieve(
+    target: Cameras, candidates: Cameras, config: RetrievalConfig, generator: torch.Generator | None = None
+) -> Retrieval:
+    """Choose the stored views that help most in generating a target view.
+
+    The same arguments give the same answer, whatever the device: all is counted in float64 on the CPU, and ties go to
+    the lower index. Repeating the source where there are fewer than k candidates is the caller's matter.
+
+    Args:
+        target: The cameras to generate, batch shape (frames,).
+        candidates: The cameras of the stored views, batch shape (views, frames), same frames as the target.
+        config: Strategy, number of views, frustums.
+        generator: CPU generator of strategy `random`; None stands for a fresh one of seed 0.
+
+    Raises:
+        ValueError: No candidates, other frame counts than the target's, or a derived depth range that is empty.
+    """
+    assert len(target.shape) == 1 and len(candidates.shape) == 2, (target.shape, candidates.shape)
+    views, frames = candidates.shape
+    if views == 0:
+        raise ValueError("retrieval from 0 candidates: expected at least one stored view; add the source first")
+    if frames != len(target):
+        raise ValueError(
+            f"retrieval of {frames}-frame candidates for a target of {len(target)} frames: expected equal frame "
+            "counts; resample the cameras"
+        )
+    generator = torch.Generator().manual_seed(0) if generator is None else generator
+    target, candidates = (cameras.to("cpu", torch.float64) for cameras in (target, candidates))
+    return STRATEGIES[config.strategy](target, candidates, config, generator)
+
+
+def overlap(
+    target: Cameras, candidates: Cameras, config: RetrievalConfig
+) -> tuple[Bool[Tensor, "views frames points"], Int[Tensor, "views"]]:
+    """What target and candidates see of each other, sampled.
+
+    Returns:
+        Which of the target's frustum points each candidate contains, and how many of each candidate's points the target
+        contains, summed over frames.
+    """
+    near, far = _depth_range(target, candidates, config)
+    grid = (near, far, config.columns, config.rows, config.planes)
+    target_points = sample_frustum(target, *grid)
+    at_once = max(1, POINTS_AT_ONCE // target_points[..., 0].numel())
+    seen, back = [], []
+    for start in range(0, len(candidates), at_once):
+        part = candidates[start : start + at_once]
+        seen.append(inside_frustum(target_points, part, near, far))
+        back.append(inside_frustum(sample_frustum(part, *grid), target, near, far).sum(dim=(1, 2)))
+    return torch.cat(seen), torch.cat(back)
+
+
+def _depth_range(target: Cameras, candidates: Cameras, config: RetrievalConfig) -> tuple[float, float]:
+    near, far = scene_depth_range(target, candidates, subject_distance=config.subject_distance)
+    if config.far is not None:
+        near, far = near * config.far / far, config.far
+    if config.near is not None:
+        near = config.near
+    if near >= far:
+        raise ValueError(f"frustum from near={near:g} m to a derived far={far:g} m is empty: give far too")
+    return near, far
+
+
+def _fov_score(seen: Bool[Tensor, "views frames points"], back: Int[Tensor, "views"]) -> list[float]:
+    # Whole counts until the one division, so that equal overlaps are equal numbers.
+    return ((seen.sum(dim=(1, 2)) + back).double() / (2 * seen[0].numel())).tolist()
+
+
+def _best(scores: Sequence[float], k: int) -> Retrieval:
+    order = sorted(range(len(scores)), key=lambda n: -scores[n])  # stable: ties stay in index order
+    return Retrieval(tuple(scores), tuple(order[:k]))
+
+
+def _fov(target: Cameras, candidates: Cameras, config: RetrievalConfig, generator: torch.Generator) -> Retrieval:
+    """Algorithm 1, fields of view from the intrinsics: S_n = sum_f (n's points in the target + back) / (2 P F)."""
+    return _best(_fov_score(*overlap(target, candidates, config)), config.k)
+
+
+def _fov_paper(target: Cameras, candidates: Cameras, config: RetrievalConfig, generator: torch.Generator) -> Retrieval:
+    """Algorithm 1 with the numbers of the appendix: 90 x 60 degrees whatever the lens, 0 to 10 m, 8 x 6 points."""
+    config = replace(config, near=0.0, far=10.0, columns=8, rows=6, planes=10)
+    return _fov(_paper_lens(target), _paper_lens(candidates), config, generator)
+
+
+def _paper_lens(cameras: Cameras) -> Cameras:
+    half_width, half_height = cameras.width / 2, cameras.height / 2
+    fx, fy = half_width / math.tan(math.radians(45)), half_height / math.tan(math.radians(30))
+    lens = cameras.intrinsics.new_tensor([fx, fy, half_width, half_height])
+    return replace(cameras, intrinsics=lens.expand_as(cameras.intrinsics))
+
+
+def _coverage(target: Cameras, candidates: Cameras, config: RetrievalConfig, generator: torch.Generator) -> Retrieval:
+    """Ours: greedily the set of views that together see most of the target's frustum points.
+
+    Each pick adds the most points not seen yet; ties go to the higher `fov` score, then to the lower index. The set
+    sees at least 1 - 1/e of what the best set of k sees (coverage is submodular). Scores: share of points seen alone.
+    """
+    seen, back = overlap(target, candidates, config)
+    fov = _fov_score(seen, back)
+    missing = torch.ones_like(seen[0])
+    left = list(range(len(candidates)))
+    chosen: list[int] = []
+    while left and len(chosen) < config.k:
+        gain = (seen & missing).sum(dim=(1, 2)).tolist()
+        best = max(left, key=lambda n: (gain[n], fov[n], -n))
+        left.remove(best)
+        chosen.append(best)
+        missing &= ~seen[best]
+    return Retrieval(tuple(seen.double().mean(dim=(1, 2)).tolist()), tuple(chosen))
+
+
+def _pose(target: Cameras, candidates: Cameras, config: RetrievalConfig, generator: torch.Generator) -> Retrieval:
+    """Nearest pose: minus (distance of the centres in units of the scene's scale + angle in radians), frames' mean."""
+    scale = scene_scale(target, candidates, subject_distance=config.subject_distance)
+    ours, theirs = target.camera_to_world, candidates.camera_to_world
+    distance = (theirs[..., :3, 3] - ours[..., :3, 3]).norm(dim=-1) / scale
+    angle = rotation_vector(ours[..., :3, :3].transpose(-1, -2) @ theirs[..., :3, :3]).norm(dim=-1)
+    return _best((-(distance + angle).mean(dim=-1)).tolist(), config.k)
+
+
+def _random(target: Cameras, candidates: Cameras, config: RetrievalConfig, generator: torch.Generator) -> Retrieval:
+    """The paper's ablation: any views, by uniform random scores."""
+    return _best(torch.rand(len(candidates), generator=generator).tolist(), config.k)
+
+
+def _last(target: Cameras, candidates: Cameras, config: RetrievalConfig, generator: torch.Generator) -> Retrieval:
+    """The newest views; the score is the index."""
+    return _best([float(n) for n in range(len(candidates))], config.k)
+
+
+STRATEGIES: dict[str, Strategy] = {
+    "fov": _fov,
+    "fov-paper": _fov_paper,
+    "coverage": _coverage,
+    "pose": _pose,
+    "random": _random,
+    "last": _last,
+}

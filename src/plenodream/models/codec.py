@@ -1,0 +1,118 @@
+"""Video to latents and back, behind one interface: an invertible space-to-depth codec, and the Wan VAE."""
+
+from __future__ import annotations
+
+import torch
+from diffusers import AutoencoderKLWan, ConfigMixin, ModelMixin
+from diffusers.configuration_utils import register_to_config
+from einops import rearrange
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+
+def to_signal(frames: UInt8[Tensor, "*batch frames height width 3"]) -> Float[Tensor, "*batch 3 frames height width"]:
+    """RGB bytes to the range [-1, 1] that codecs take."""
+    return rearrange(frames, "... f h w c -> ... c f h w").float() / 127.5 - 1
+
+
+def to_frames(signal: Float[Tensor, "*batch 3 frames height width"]) -> UInt8[Tensor, "*batch frames height width 3"]:
+    """Codec output to RGB bytes, clipped and rounded."""
+    pixels = (signal.float().clamp(-1, 1) + 1) * 127.5
+    return rearrange(pixels.round().to(torch.uint8), "... c f h w -> ... f h w c")
+
+
+class SpaceToDepthCodec(ModelMixin, ConfigMixin):
+    """Squares of pixels become channels, nothing is lost: no second network to train, no ceiling on quality. Ours.
+
+    Args:
+        patch: Side of the square in pixels.
+    """
+
+    temporal_factor = 1
+
+    @register_to_config
+    def __init__(self, patch: int = 8) -> None:
+        super().__init__()
+        # A parameterless module still needs a tensor for dtype, device and a weights file.
+        self.register_buffer("patch_size", torch.tensor(patch))
+
+    @property
+    def spatial_factor(self) -> int:
+        """Pixels per latent cell, each way."""
+        return self.config.patch
+
+    @property
+    def channels(self) -> int:
+        """Latent channels."""
+        return 3 * self.config.patch**2
+
+    def encode(self, video: Float[Tensor, "batch 3 frames height width"]) -> Float[Tensor, "batch c frames rows cols"]:
+        """Latents of a video in [-1, 1].
+
+        Raises:
+            ValueError: If height or width is not a multiple of the patch.
+        """
+        check_size(video, self.config.patch)
+        return rearrange(video, "b c f (h p) (w q) -> b (c p q) f h w", p=self.config.patch, q=self.config.patch)
+
+    def decode(self, latents: Float[Tensor, "batch c frames rows cols"]) -> Float[Tensor, "batch 3 frames height width"]:
+        """The exact inverse of `encode`."""
+        patch = self.config.patch
+        return rearrange(latents, "b (c p q) f h w -> b c f (h p) (w q)", p=patch, q=patch)
+
+    def latent_frames(self, frames: int) -> int:
+        """Latent frames of a video."""
+        return frames
+
+
+class WanCodec(AutoencoderKLWan):
+    """The Wan 2.1 VAE (4x8x8) with normalised latents, in the interface of our codecs."""
+
+    temporal_factor, spatial_factor = 4, 8
+
+    @property
+    def channels(self) -> int:
+        """Latent channels."""
+        return self.config.z_dim
+
+    def _statistics(self, like: Tensor) -> tuple[Tensor, Tensor]:
+        mean, std = (torch.tensor(x).to(like) for x in (self.config.latents_mean, self.config.latents_std))
+        return mean.view(1, -1, 1, 1, 1), std.view(1, -1, 1, 1, 1)
+
+    def encode(self, x: Float[Tensor, "batch 3 frames height width"], return_dict: bool = True) -> Tensor:  # type: ignore[override]
+        """Normalised latents (the posterior's mode) of a video in [-1, 1].
+
+        Raises:
+            ValueError: If the frame count is not 4 n + 1 (the VAE would drop the rest) or a side not a multiple of 8.
+        """
+        self.latent_frames(x.shape[2])
+        check_size(x, self.spatial_factor)
+        latents = super().encode(x, return_dict=False)[0].mode()
+        mean, std = self._statistics(latents)
+        return (latents - mean) / std
+
+    def decode(self, z: Float[Tensor, "batch c frames rows cols"], return_dict: bool = True) -> Tensor:  # type: ignore[override]
+        """Video in [-1, 1] of normalised latents."""
+        mean, std = self._statistics(z)
+        return super().decode(z * std + mean, return_dict=False)[0]
+
+    def latent_frames(self, frames: int) -> int:
+        """Latent frames of a video.
+
+        Raises:
+            ValueError: If the frame count is not 4 n + 1.
+        """
+        if frames % 4 != 1:
+            raise ValueError(f"{frames} frames for the Wan VAE: expected 4 n + 1; pad or trim to {frames // 4 * 4 + 1}")
+        return frames // 4 + 1
+
+
+def check_size(video: Tensor, multiple: int) -> None:
+    """Refuse videos whose sides are no multiple of the codec's factor.
+
+    Raises:
+        ValueError: Saying the size found and the multiple expected.
+    """
+    height, width = video.shape[-2:]
+    if height % multiple or width % multiple:
+        raise ValueError(f"video of {height}x{width}: expected multiples of {multiple}; resize or crop it first")

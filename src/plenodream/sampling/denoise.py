@@ -1,0 +1,68 @@
+"""One view from noise: the flow ODE over a scheduler's sigmas, in one plain function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from diffusers import SchedulerMixin
+from jaxtyping import Float
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class SamplingConfig:
+    """How a view is sampled.
+
+    Attributes:
+        steps: Network evaluations (per guidance branch).
+        guidance: g in v_c + g (v_c - v_u); 0 leaves the unconditional branch out (the usual CFG scale is 1 + g).
+    """
+
+    steps: int = 8
+    guidance: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.steps < 1:
+            raise ValueError(f"{self.steps} sampling steps: expected at least 1")
+
+
+def denoise(
+    velocity: Callable[[Tensor, Tensor], Tensor],
+    noise: Float[Tensor, "batch ..."],
+    scheduler: SchedulerMixin,
+    config: SamplingConfig,
+    unconditional: Callable[[Tensor, Tensor], Tensor] | None = None,
+    clean: Float[Tensor, "batch ..."] | None = None,
+    clean_mask: Float[Tensor, "batch ..."] | None = None,
+    on_step: Callable[[int], None] | None = None,
+) -> Float[Tensor, "batch ..."]:
+    """Integrate dx/dt = v from noise (t = 1) to data (t = 0).
+
+    Args:
+        velocity: v(x_t, t), t of shape (batch,) in [0, 1].
+        noise: x_1.
+        scheduler: A diffusers flow scheduler; a fresh copy is made, since a scheduler object serves one video.
+        config: Steps and guidance.
+        unconditional: v without the condition; needed where guidance is not 0.
+        clean: Known latents, kept where `clean_mask` is 1 (the overlap with an earlier chunk).
+        clean_mask: 1 where `clean` is kept; broadcasts against the noise.
+        on_step: Called with the number of every finished step.
+    """
+    scheduler = type(scheduler).from_config(scheduler.config)
+    scheduler.set_timesteps(sigmas=np.linspace(1, 1 / config.steps, config.steps), device=noise.device)
+    keep = (lambda x: x) if clean is None else (lambda x: torch.where(clean_mask > 0, clean, x))
+    x = keep(noise)
+    for index, timestep in enumerate(scheduler.timesteps):
+        # The scheduler's integer timesteps are rounded; its sigmas are the t of the path.
+        t = scheduler.sigmas[index].to(x).expand(x.shape[0])
+        v = velocity(x, t)
+        if config.guidance:
+            assert unconditional is not None
+            v = v + config.guidance * (v - unconditional(x, t))
+        x = keep(scheduler.step(v, timestep, x, return_dict=False)[0])
+        if on_step is not None:
+            on_step(index + 1)
+    return x

@@ -1,0 +1,70 @@
+"""One target view from its context: noise in, latents out, whatever the denoiser's context mode."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from diffusers import SchedulerMixin
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from plenodream.models.attention import ContextCache
+from plenodream.models.denoiser import DenoiserMixin, ViewTokens
+from plenodream.sampling.denoise import SamplingConfig, denoise
+
+
+def sample_view(
+    model: DenoiserMixin,
+    scheduler: SchedulerMixin,
+    config: SamplingConfig,
+    noise: Float[Tensor, "batch channels frames height width"],
+    camera_tokens: Float[Tensor, "batch frames rows columns numbers"],
+    context: ContextCache | ViewTokens,
+    context_index: Int[Tensor, "batch context"] | None = None,
+    text: Float[Tensor, "batch words width"] | None = None,
+    clean: Float[Tensor, "batch channels frames height width"] | None = None,
+    clean_frames: int = 0,
+    on_step: Callable[[int], None] | None = None,
+) -> Float[Tensor, "batch channels frames height width"]:
+    """Latents of one view per batch entry.
+
+    The guidance branches differ in text alone where there is text, as in the published network, and otherwise in the
+    camera, which the unconditional branch does not see. Both read the same context.
+
+    Args:
+        model: The denoiser.
+        scheduler: Its flow scheduler.
+        config: Steps and guidance.
+        noise: Where to start.
+        camera_tokens: Rays of the target.
+        context: Cached keys and values (independent mode) or the context views themselves (joint mode).
+        context_index: Which cache entries each batch entry reads; all if None.
+        text: Text embedding of the condition, None for the null text.
+        clean: Latents whose first `clean_frames` frames are already known.
+        clean_frames: How many latent frames are kept clean.
+        on_step: Called after every step.
+    """
+    mask, frame_mask = None, None
+    if clean is not None and clean_frames:
+        mask = torch.zeros_like(noise)
+        mask[:, :, :clean_frames] = 1
+        frame_mask = mask[:, 0, :, 0, 0]
+
+    def branch(rays: Tensor, words: Tensor | None) -> Callable[[Tensor, Tensor], Tensor]:
+        def velocity(x_t: Tensor, t: Tensor) -> Tensor:
+            return model.velocity(x_t[:, None], t, rays[:, None], context, context_index, frame_mask, words)[:, 0]
+
+        return velocity
+
+    hidden = camera_tokens if text is not None else torch.zeros_like(camera_tokens)
+    return denoise(
+        branch(camera_tokens, text),
+        noise,
+        scheduler,
+        config,
+        unconditional=branch(hidden, None),
+        clean=clean if mask is not None else None,
+        clean_mask=mask,
+        on_step=on_step,
+    )

@@ -1,0 +1,79 @@
+"""What every part of plenodream speaks: cameras along a video, and a video with its cameras."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Cameras:
+    """Pinhole cameras, one per frame (docs/conventions.md).
+
+    Attributes:
+        camera_to_world: Poses, OpenCV axes (x right, y down, z forward), metres; the last row is 0 0 0 1.
+        intrinsics: fx, fy, cx, cy in pixels of an image of `height` x `width`; pixel centres lie at +0.5.
+        height: Image height in pixels.
+        width: Image width in pixels.
+    """
+
+    camera_to_world: Float[Tensor, "*batch 4 4"]
+    intrinsics: Float[Tensor, "*batch 4"]
+    height: int
+    width: int
+
+    def __post_init__(self) -> None:
+        assert self.camera_to_world.shape[-2:] == (4, 4), self.camera_to_world.shape
+        assert self.intrinsics.shape == (*self.camera_to_world.shape[:-2], 4), self.intrinsics.shape
+
+    @property
+    def shape(self) -> torch.Size:
+        """The batch dimensions, frames last."""
+        return self.camera_to_world.shape[:-2]
+
+    def __len__(self) -> int:
+        """Number of entries along the first batch dimension (frames, for the cameras of one video)."""
+        return self.camera_to_world.shape[0]
+
+    def __getitem__(self, index) -> Cameras:
+        """Cameras of the chosen entries of the batch dimensions."""
+        return replace(self, camera_to_world=self.camera_to_world[index], intrinsics=self.intrinsics[index])
+
+    def to(self, *args, **kwargs) -> Cameras:
+        """As `Tensor.to`, for poses and intrinsics together."""
+        return replace(
+            self,
+            camera_to_world=self.camera_to_world.to(*args, **kwargs),
+            intrinsics=self.intrinsics.to(*args, **kwargs),
+        )
+
+
+@dataclass(frozen=True)
+class View:
+    """A video together with the camera of every frame.
+
+    Attributes:
+        frames: RGB, 0..255.
+        cameras: One camera per frame, of the frames' size.
+        fps: Frames per second.
+    """
+
+    frames: UInt8[Tensor, "frames height width 3"]
+    cameras: Cameras
+    fps: float
+
+    def __post_init__(self) -> None:
+        assert self.frames.shape[:3] == (len(self.cameras), self.cameras.height, self.cameras.width), (
+            f"{tuple(self.frames.shape)} frames for {len(self.cameras)} cameras of "
+            f"{self.cameras.height}x{self.cameras.width}"
+        )
+
+    def __len__(self) -> int:
+        return self.frames.shape[0]
+
+    def __getitem__(self, index: slice) -> View:
+        """The view of some of its frames."""
+        return replace(self, frames=self.frames[index], cameras=self.cameras[index])
