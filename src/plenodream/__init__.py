@@ -1,0 +1,39 @@
+"""plenodream: re-render a video along any number of camera trajectories, so that all results agree.
+
+Names are loaded when they are first used: importing the package does no work.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Cameras": "plenodream.types",
+    "View": "plenodream.types",
+    "Scene": "plenodream.memory.scene",
+    "Trajectory": "plenodream.geometry.trajectories",
+    "parse_trajectories": "plenodream.geometry.trajectories",
+    "load_cameras": "plenodream.geometry.formats",
+    "read_video": "plenodream.media.video",
+    "PlenopticPipeline": "plenodream.sampling.pipeline",
+    "RenderSettings": "plenodream.sampling.autoregressive",
+    "RetrievalConfig": "plenodream.memory.retrieval",
+    "SamplingConfig": "plenodream.sampling.denoise",
+    "static_source": "plenodream.sampling.pipeline",
+    "CosmosCameraTransformer": "plenodream.models.cosmos",
+    "SpaceToDepthCodec": "plenodream.models.codec",
+    "WanCodec": "plenodream.models.codec",
+    # A diffusers pipeline of ours is loaded through these names of the package that its model_index.json names.
+    "ModelMixin": "diffusers",
+    "SchedulerMixin": "diffusers",
+    "DiffusionPipeline": "diffusers",
+}
+__all__ = list(_HOMES)
+
+
+def __getattr__(name: str):
+    if name not in _HOMES:
+        raise AttributeError(f"module 'plenodream' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

@@ -236,3 +236,19 @@ def test_cameras_of_another_batch_are_refused():
     worlds, cameras = _sample(MILD)
     with pytest.raises(ValueError, match="2 worlds"):
         render(worlds, cameras[:1], torch.zeros(2))
+
+
+def test_it_runs_on_the_device_of_its_inputs():
+    # On the meta device every mixture with a CPU tensor of more than one number is an error, as on a GPU.
+    generator = world_generator("train", 0)
+    worlds = sample_worlds(FULL, 2, generator, device="meta")
+    cameras = sample_cameras(FULL, 2, 2, 1, 8, 8, generator, device="meta")
+    rendered = render(worlds, cameras, torch.zeros(2, 1, 1, device="meta"))
+    assert rendered.rgb.device.type == rendered.depth.device.type == rendered.moving.device.type == "meta"
+
+
+def test_it_compiles_to_one_graph():
+    worlds, cameras = _sample(MILD)
+    times = torch.tensor([0.1, 0.6])
+    compiled = torch.compile(render, fullgraph=True, backend="eager")(worlds, cameras, times)
+    assert torch.equal(compiled.rgb, render(worlds, cameras, times).rgb)

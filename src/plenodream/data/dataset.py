@@ -9,9 +9,11 @@ from __future__ import annotations
 import hashlib
 import itertools
 import logging
+import multiprocessing
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from multiprocessing.context import BaseContext
 
 import torch
 from jaxtyping import UInt8
@@ -196,6 +198,7 @@ class EpisodeLoader:
             batch_sampler=_Stream(self.position + self.rank, self.world_size, self.batch_size),
             num_workers=self.workers,
             collate_fn=collate,
+            multiprocessing_context=_clean_processes() if self.workers else None,
         )
         for batch in loader:
             self.position += self.batch_size * self.world_size
@@ -254,6 +257,15 @@ class _Stream:
         indices = itertools.count(self.start, self.step)
         while True:
             yield list(itertools.islice(indices, self.batch_size))
+
+
+def _clean_processes() -> BaseContext:
+    """Worker processes that inherit no decoder: a plain fork hangs when it frees its parent's FFmpeg threads."""
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    return context
 
 
 def _generator(*key: int) -> torch.Generator:

@@ -19,7 +19,7 @@ from plenodream.types import Cameras
 NEAR = 0.05
 # Depth of rays that meet no wall, from a camera outside of the room.
 FAR = 200.0
-# Rays traced at once on a CPU: 16 numbers each fit its cache.
+# Rays traced at once on a CPU.
 _RAYS = {"cpu": 2**16}
 # How dark surfaces turned away from the light are, and at what distance open floors have lost half of their contrast.
 _WALL_RELIEF, _PART_RELIEF, _FADE = 0.2, 0.65, 9.0
@@ -68,7 +68,6 @@ def render(
         rgb = fine.rgb.unflatten(4, (-1, supersample)).unflatten(3, (-1, supersample)).mean(dim=(4, 6))
         return replace(render(worlds, cameras, times), rgb=rgb)
 
-    # Rays are traced some frames at a time: on a CPU the intermediate images then stay in its cache.
     frames_per_world = cameras.shape[1] * cameras.shape[2]
     # Poses are composed in double precision, which neither autocast nor TF32 rounds.
     times = times.to(worlds.centre.device, torch.float64).expand(cameras.shape).flatten(1)
@@ -77,7 +76,10 @@ def render(
     intrinsics = cameras.intrinsics.to(worlds.extent).flatten(0, 2)
     surfaces = _surface_table(worlds)
     world = torch.arange(len(worlds), device=to_room.device).repeat_interleave(frames_per_world)
-    step = max(1, _RAYS.get(to_room.device.type, 2**24) // (cameras.height * cameras.width))
+    # Eager operations take some images at a time, so that their results stay in the CPU's cache; a compiled graph has
+    # no such results to keep.
+    some = _RAYS.get(to_room.device.type, 2**24) // (cameras.height * cameras.width)
+    step = len(world) if torch.compiler.is_compiling() else max(1, some)
     pieces = [
         _trace(worlds, surfaces, cameras.height, cameras.width, *piece)
         for piece in zip(*(v.split(step) for v in (world, rotation, centre, to_room, intrinsics)), strict=True)

@@ -107,7 +107,7 @@ def _describe(frame, stream) -> list[str]:
     """What `_upright_rgb` changes."""
     notes = []
     if _display_matrix(frame) is not None:
-        notes.append(f"turned upright (stored rotated by {frame.rotation % 360} degrees or mirrored)")
+        notes.append("turned upright by its display matrix (rotated or mirrored phone video)")
     if _pixel_aspect(stream) != 1:
         notes.append(f"pixels of {_pixel_aspect(stream)} made square")
     components = frame.format.components

@@ -15,7 +15,7 @@ _REPLACED = ".old-"
 
 @contextmanager
 def new_folder(final: Path) -> Iterator[Path]:
-    """A folder to fill by `write_file`, put at `final` at the end; removed if filling it fails. What was at `final` is replaced.
+    """A folder to fill (by `write_file`), put at `final` in place of what is there; removed if filling it fails.
 
     Raises:
         OSError: Disk full, parent not writable.

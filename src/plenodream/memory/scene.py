@@ -24,7 +24,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from plenodream.geometry.formats import load_cameras, save_cameras
-from plenodream.media.chunks import Chunk, chunk_index
+from plenodream.media.chunks import chunk_index
 from plenodream.media.files import TEMPORARY, temporary_name, write_file
 from plenodream.media.video import read_lossless, write_lossless, write_preview
 from plenodream.memory.folders import new_folder, tidy

@@ -28,6 +28,7 @@ class SpaceToDepthCodec(ModelMixin, ConfigMixin):
         patch: Side of the square in pixels.
     """
 
+    __module__ = "plenodream"  # see CosmosCameraTransformer
     temporal_factor = 1
 
     @register_to_config
@@ -55,7 +56,9 @@ class SpaceToDepthCodec(ModelMixin, ConfigMixin):
         check_size(video, self.config.patch)
         return rearrange(video, "b c f (h p) (w q) -> b (c p q) f h w", p=self.config.patch, q=self.config.patch)
 
-    def decode(self, latents: Float[Tensor, "batch c frames rows cols"]) -> Float[Tensor, "batch 3 frames height width"]:
+    def decode(
+        self, latents: Float[Tensor, "batch c frames rows cols"]
+    ) -> Float[Tensor, "batch 3 frames height width"]:
         """The exact inverse of `encode`."""
         patch = self.config.patch
         return rearrange(latents, "b (c p q) f h w -> b c f (h p) (w q)", p=patch, q=patch)
@@ -68,6 +71,7 @@ class SpaceToDepthCodec(ModelMixin, ConfigMixin):
 class WanCodec(AutoencoderKLWan):
     """The Wan 2.1 VAE (4x8x8) with normalised latents, in the interface of our codecs."""
 
+    __module__ = "plenodream"  # see CosmosCameraTransformer
     temporal_factor, spatial_factor = 4, 8
 
     @property

@@ -29,6 +29,10 @@ class CosmosCameraTransformer(DenoiserMixin, CosmosTransformer3DModel):
     The other arguments are the stock ones under their stock names.
     """
 
+    # Saved pipelines name a component's class by this path: the public one, which stays when files move.
+    __module__ = "plenodream"
+    _keep_in_fp32_modules = None  # the stock entry names a module that this network never has
+
     @register_to_config
     def __init__(
         self,
@@ -103,7 +107,9 @@ class CosmosCameraTransformer(DenoiserMixin, CosmosTransformer3DModel):
         """See `DenoiserMixin.run`."""
         batch, _, frames, height, width = latents.shape
         mask = condition_mask[:, None, :, None, None].to(latents).expand(batch, 1, frames, height, width)
-        padding = latents.new_zeros(batch, self.config.in_channels - self.config.out_channels - 1, frames, height, width)
+        padding = latents.new_zeros(
+            batch, self.config.in_channels - self.config.out_channels - 1, frames, height, width
+        )
         if text is None:
             projected = self.config.use_crossattn_projection
             words = self.config.crossattn_proj_in_channels if projected else self.config.text_embed_dim

@@ -71,7 +71,9 @@ def load_checkpoint(folder: Path, recipe: str) -> dict[str, Any]:
     try:
         return torch.load(folder / STATE, weights_only=True, map_location="cpu")
     except Exception as error:
-        raise ValueError(f"{folder / STATE}: damaged checkpoint ({error}); use --init-from {folder / WEIGHTS}") from error
+        raise ValueError(
+            f"{folder / STATE}: damaged checkpoint ({error}); use --init-from {folder / WEIGHTS}"
+        ) from error
 
 
 def load_weights(path: Path) -> dict[str, Tensor]:

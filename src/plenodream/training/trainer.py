@@ -76,12 +76,16 @@ class Trainer:
         options.out.mkdir(parents=True, exist_ok=True)
         first, began, offset = self.step, time.monotonic(), self.seconds
         scores: dict[str, float] = {}
-        bar = tqdm(total=100, disable=options.quiet, unit="%", bar_format="{l_bar}{bar}| {elapsed}<{remaining} {postfix}")
+        bar = tqdm(
+            total=100, disable=options.quiet, unit="%", bar_format="{l_bar}{bar}| {elapsed}<{remaining} {postfix}"
+        )
         with open(options.out / "log.jsonl", "a") as log:
             while (progress := self._progress()) < 1:
                 if options.stop_after is not None and self.step - first >= options.stop_after:
                     break
-                loss = self._step(config.stage_at(progress), learning_rate(config.optimizer, self.step - first, progress))
+                loss = self._step(
+                    config.stage_at(progress), learning_rate(config.optimizer, self.step - first, progress)
+                )
                 self.seconds = offset + time.monotonic() - began
                 bar.set_postfix_str(f"step {self.step} loss {loss:.4f}", refresh=False)
                 bar.update(100 * progress - bar.n)

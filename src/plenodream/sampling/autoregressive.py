@@ -1,0 +1,279 @@
+"""All views of a scene, one after another: read, retrieve, encode or reuse, denoise, write."""
+
+from __future__ import annotations
+
+import hashlib
+import resource
+import sys
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+
+import torch
+from diffusers import SchedulerMixin
+from torch import Tensor
+
+from plenodream.geometry.cameras import stack_cameras
+from plenodream.memory.merge import MergeStep, condense
+from plenodream.memory.retrieval import RetrievalConfig, retrieve
+from plenodream.memory.scene import Scene
+from plenodream.models.attention import ContextCache
+from plenodream.models.camera_encoder import camera_tokens
+from plenodream.models.codec import SpaceToDepthCodec, WanCodec, to_frames, to_signal
+from plenodream.models.denoiser import CONTEXT, DenoiserMixin, ViewTokens
+from plenodream.sampling.denoise import SamplingConfig
+from plenodream.sampling.view import sample_view
+from plenodream.types import Cameras
+
+
+@dataclass(frozen=True)
+class RenderSettings:
+    """How a scene is rendered; kept in its manifest.
+
+    Attributes:
+        retrieval: Which stored views become context (Algorithm 1), and how many.
+        candidates: How many of the best stored views compete; where they are more than `retrieval.k`, the least
+            similar are merged (Algorithm 2). `retrieval.k` switches merging off.
+        sampling: Steps and guidance.
+    """
+
+    retrieval: RetrievalConfig = field(default_factory=RetrievalConfig)
+    candidates: int = 3
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)
+
+    def __post_init__(self) -> None:
+        if self.candidates < self.retrieval.k:
+            raise ValueError(
+                f"{self.candidates} candidates for a context of k={self.retrieval.k} views: expected at least k"
+            )
+
+    def to_json(self) -> dict:
+        """As the manifest keeps it."""
+        return asdict(self)
+
+    @staticmethod
+    def from_json(content: dict) -> RenderSettings:
+        """From a manifest.
+
+        Raises:
+            ValueError: Settings of an unknown form.
+        """
+        try:
+            return RenderSettings(
+                RetrievalConfig(**content["retrieval"]), content["candidates"], SamplingConfig(**content["sampling"])
+            )
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"settings of the scene are not readable ({error}); render into another folder") from None
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a render reports after every step.
+
+    Attributes:
+        view: Name of the view being rendered.
+        chunk: Number of the chunk.
+        step: Steps done for it; equal to `steps` when it has been written.
+        steps: Steps it takes.
+    """
+
+    view: str
+    chunk: int
+    step: int
+    steps: int
+
+
+@dataclass(frozen=True)
+class Models:
+    """What it takes to render a view."""
+
+    denoiser: DenoiserMixin
+    codec: SpaceToDepthCodec | WanCodec
+    scheduler: SchedulerMixin
+    device: torch.device
+
+
+class AutoregressiveRenderer:
+    """Renders what a scene is still missing. It remembers keys and values of the last few views, nothing that grows.
+
+    Args:
+        scene: The memory bank.
+        models: Denoiser, codec, scheduler.
+        settings: The scene's settings.
+        report: Called after every step.
+    """
+
+    def __init__(
+        self, scene: Scene, models: Models, settings: RenderSettings, report: Callable[[Progress], None] | None = None
+    ) -> None:
+        self.scene, self.models, self.settings = scene, models, settings
+        self.report = report or (lambda progress: None)
+        # One view's context and the views merged for it: beyond that, older entries make room.
+        self._capacity = settings.candidates + 2
+        self._context: OrderedDict[tuple[str, int], ContextCache | ViewTokens] = OrderedDict()
+
+    def pending(self) -> list[tuple[str, int]]:
+        """Views and chunks still to be rendered, in order: all views of a chunk before the next chunk."""
+        chunks, views = range(len(self.scene.manifest.chunks)), self.scene.names("view")
+        return [(name, chunk) for chunk in chunks for name in views if not self.scene.has(name, chunk)]
+
+    def render(self) -> list[str]:
+        """Render everything pending; returns the names of the views that were."""
+        rendered = []
+        for name, chunk in self.pending():
+            self.render_view(name, chunk)
+            self.scene.finish(name)
+            rendered.append(name)
+        return list(dict.fromkeys(rendered))
+
+    def render_view(self, name: str, chunk: int) -> None:
+        """One chunk of one view: retrieve its context from all other views there are, denoise, write."""
+        generator = self._generator(name, chunk, "retrieval")
+        retrieval = self.settings.retrieval
+        memory = [n for n in self.scene.names("source") + self.scene.names("view") if n != name]
+        memory = [n for n in memory if self.scene.has(n, chunk)]
+        target = self.scene.cameras(name)
+        window = self.scene.cameras(name, chunk)
+        stored = stack_cameras([self.scene.cameras(n, chunk) for n in memory])
+
+        best = retrieve(window, stored, _with_k(retrieval, self.settings.candidates), generator)
+        chosen, merges = [memory[n] for n in best.chosen], ()
+        if len(chosen) > retrieval.k:
+            index = self._frames(chunk)
+
+            def score(_: Cameras, candidates: Cameras) -> tuple[float, ...]:
+                return retrieve(window, candidates[:, index], retrieval, generator).scores
+
+            cameras = {n: self.scene.cameras(n) for n in chosen}
+            condensed = condense(
+                target,
+                cameras,
+                retrieval.k,
+                score,
+                lambda step: self._render_merged(step, chunk),
+                retrieval.subject_distance,
+            )
+            chosen, merges = list(condensed.names), condensed.steps
+        record = {
+            "candidates": dict(zip(memory, best.scores, strict=True)),
+            "strategy": retrieval.strategy,
+            "merged": {step.name: list(step.inputs) for step in merges},
+        }
+        self._denoise_and_write(name, chunk, chosen, record)
+
+    def _render_merged(self, step: MergeStep, chunk: int) -> None:
+        """Really render a merged view (Algorithm 2), unless an earlier view has already needed the same one."""
+        self.scene.declare(step.name, "helper", step.cameras, {"merge_of": list(step.inputs)})
+        if not self.scene.has(step.name, chunk):
+            self._denoise_and_write(step.name, chunk, list(step.context), {"merged_from": list(step.inputs)})
+            self.scene.finish(step.name)
+
+    @torch.no_grad()
+    def _denoise_and_write(self, name: str, chunk: int, context: list[str], record: dict) -> None:
+        models, sampling = self.models, self.settings.sampling
+        began = time.monotonic()
+        if models.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(models.device)
+        manifest = self.scene.manifest
+        window = manifest.chunks[chunk]
+        context = self._fill(context)
+        prepared = [self._encode(n, chunk) for n in context]
+        latent_frames = models.codec.latent_frames(len(window))
+        factor = models.codec.spatial_factor
+        shape = (1, models.codec.channels, latent_frames, manifest.height // factor, manifest.width // factor)
+        noise = torch.randn(shape, generator=self._generator(name, chunk, "noise")).to(models.device)
+        known = self._known_frames(name, chunk)
+        clean, clean_frames = None, 0
+        if known is not None:
+            overlap = models.codec.encode(to_signal(known)[None].to(models.device))
+            clean_frames = overlap.shape[2]
+            clean = torch.zeros_like(noise)
+            clean[:, :, :clean_frames] = overlap
+        first = prepared[0]
+        if isinstance(first, ContextCache):
+            stacked: ContextCache | ViewTokens = ContextCache.stack(prepared)
+        else:
+            stacked = ViewTokens(
+                torch.cat([p.latents for p in prepared], dim=1), torch.cat([p.camera_tokens for p in prepared], dim=1)
+            )
+        latents = sample_view(
+            models.denoiser,
+            models.scheduler,
+            sampling,
+            noise,
+            self._rays(name, chunk),
+            stacked,
+            clean=clean,
+            clean_frames=clean_frames,
+            on_step=lambda step: self.report(Progress(name, chunk, step, sampling.steps + 1)),
+        )
+        frames = to_frames(models.codec.decode(latents))[0].cpu()
+        if known is not None:
+            frames[: len(known)] = known
+        record = {**record, "context": context, "seed": manifest.seed, "model": manifest.model_hash}
+        timing = {"seconds": time.monotonic() - began, "peak_bytes": _peak_bytes(models.device)}
+        self.scene.write(name, chunk, frames, record, timing)
+        self._context.pop((name, chunk), None)
+        self.report(Progress(name, chunk, sampling.steps + 1, sampling.steps + 1))
+
+    def _fill(self, context: list[str]) -> list[str]:
+        """Repeat the source where a joint layout has more context slots than there are views."""
+        config = self.models.denoiser.config
+        if config.context_attention == "independent":
+            return context
+        slots = tuple(config.layout).count(CONTEXT) or len(context)
+        return context[:slots] + self.scene.names("source")[:1] * (slots - len(context))
+
+    def _encode(self, name: str, chunk: int) -> ContextCache | ViewTokens:
+        """A stored view as context: its keys and values (independent) or its latents and rays (joint)."""
+        key = (name, chunk)
+        if key not in self._context:
+            signal = to_signal(self.scene.read(name, chunk).frames)[None].to(self.models.device)
+            views = ViewTokens(self.models.codec.encode(signal)[:, None], self._rays(name, chunk)[:, None])
+            independent = self.models.denoiser.config.context_attention == "independent"
+            self._context[key] = self.models.denoiser.encode_context(views) if independent else views
+            while len(self._context) > self._capacity:
+                self._context.popitem(last=False)
+        self._context.move_to_end(key)
+        return self._context[key]
+
+    def _rays(self, name: str, chunk: int) -> Tensor:
+        """Camera tokens of a view's chunk, anchored at the source's first camera of the chunk."""
+        anchor = self.scene.cameras(self.scene.names("source")[0], chunk).camera_to_world[0]
+        codec, patch = self.models.codec, self.models.denoiser.config.patch_size[1]
+        rays = camera_tokens(
+            self.scene.cameras(name, chunk), anchor, patch * codec.spatial_factor, codec.temporal_factor
+        )
+        return rays[None].to(self.models.device)
+
+    def _known_frames(self, name: str, chunk: int) -> Tensor | None:
+        """The leading frames of a chunk that the view's previous chunk has, as many as the codec can encode alone."""
+        window = self.scene.manifest.chunks[chunk]
+        if window.clean == 0 or not self.scene.has(name, chunk - 1):
+            return None
+        usable = (window.clean - 1) // self.models.codec.temporal_factor * self.models.codec.temporal_factor + 1
+        offset = window.start - self.scene.manifest.chunks[chunk - 1].start
+        return self.scene.read(name, chunk - 1).frames[offset : offset + usable]
+
+    def _frames(self, chunk: int) -> Tensor:
+        window = self.scene.manifest.chunks[chunk]
+        return torch.arange(window.start, window.stop).clamp(max=self.scene.manifest.frames - 1)
+
+    def _generator(self, name: str, chunk: int, purpose: str) -> torch.Generator:
+        """Randomness that depends on the scene's seed and the view alone, so that a continued run draws the same."""
+        text = f"{self.scene.manifest.seed}/{name}/{chunk}/{purpose}"
+        seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
+        return torch.Generator().manual_seed(seed)
+
+
+def _with_k(config: RetrievalConfig, k: int) -> RetrievalConfig:
+    return RetrievalConfig(**{**asdict(config), "k": k})
+
+
+def _peak_bytes(device: torch.device) -> int:
+    """Most memory held: on the device for this view where it has its own, otherwise by the process so far."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
