@@ -33,6 +33,11 @@ def test_written_episode_reads_back_exactly(tmp_path, views):
     torch.testing.assert_close(episode.depth("cam02", 0, 4), depth["cam02"][:4], rtol=1e-3, atol=1e-6)
     with pytest.raises(ValueError, match="no depth for 'cam01'"):
         episode.depth("cam01", 0, 1)
+    with pytest.raises(ValueError, match="frames 4 to 7 wanted"):
+        episode.depth("cam02", 4, 7)
+    episode.depth_files["cam02"].write_bytes(b"damaged")
+    with pytest.raises(ValueError, match=r"cam02\.safetensors: cannot be read"):
+        episode.depth("cam02", 0, 1)
 
 
 @pytest.mark.parametrize("size", [(15, 7), (16, 24)])

@@ -18,7 +18,7 @@ from pathlib import Path
 import av
 import torch
 from jaxtyping import Float
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
@@ -116,15 +116,21 @@ class Episode:
         """Depth along z in metres, float32, at the video's own size; infinite where there is nothing.
 
         Raises:
-            ValueError: This view has no depth, or not these frames.
+            ValueError: This view has no depth, or not these frames, or the file is damaged.
         """
         if name not in self.depth_files:
             raise ValueError(f"{self.name}: no depth for {name!r}; found depth of {sorted(self.depth_files) or 'none'}")
-        with safe_open(self.depth_files[name], framework="pt") as file:
-            depth = file.get_slice("depth")
-            if not 0 <= start < stop <= depth.get_shape()[0]:
-                raise ValueError(f"{self.depth_files[name]}: no frames {start} to {stop}; found {depth.get_shape()[0]}")
-            return depth[start:stop].float()
+        path = self.depth_files[name]
+        try:
+            with safe_open(path, framework="pt") as file:
+                stored = file.get_slice("depth")
+                frames = stored.get_shape()[0]
+                depth = stored[start:stop].float() if 0 <= start < stop <= frames else None
+        except (SafetensorError, OSError) as error:
+            raise ValueError(f"{path}: cannot be read ({error}); expected depth: write the episode again") from None
+        if depth is None:
+            raise ValueError(f"{path}: frames {start} to {stop} wanted; expected 0 <= start < stop <= {frames}")
+        return depth
 
 
 def decode_fitted(video: VideoFile, start: int, stop: int, height: int, width: int) -> Tensor:

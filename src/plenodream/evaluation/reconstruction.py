@@ -1,4 +1,4 @@
-"""Held-out scores of a model against the truth: sampled videos of procedural scenes with exact depth and cameras."""
+"""Held-out scenes with exact depth and cameras, and how well sampled videos of them match the truth."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from torch import Tensor
 from plenodream.data.paths import sample_cameras
 from plenodream.data.render import render
 from plenodream.data.synthetic import SceneFamily, sample_worlds, world_generator
-from plenodream.evaluation.exact_sync import seen_by_source
-from plenodream.evaluation.fidelity import copy_source, psnr
-from plenodream.models.camera_encoder import camera_tokens
+from plenodream.evaluation.exact_sync import MINIMUM_COVERAGE, seen_by_source
+from plenodream.evaluation.fidelity import SquaredError, copy_source, squared_error
+from plenodream.evaluation.sampler import ViewSampler, noise_seeds
+from plenodream.geometry.cameras import stack_cameras
 from plenodream.models.codec import SpaceToDepthCodec
-from plenodream.models.denoiser import DenoiserMixin, ViewTokens
+from plenodream.models.denoiser import DenoiserMixin
 from plenodream.sampling.denoise import SamplingConfig
-from plenodream.sampling.view import sample_view
 from plenodream.types import Cameras
 
 
@@ -32,6 +32,7 @@ class HeldOut:
         moving: What moves.
         cameras: Batch shape (scenes, views, frames).
         seen: Pixels of every view that the source sees at the same time.
+        stopped: The source's video if everything stood still where it is in the first frame.
     """
 
     rgb: Float[Tensor, "scenes views frames height width 3"]
@@ -39,6 +40,12 @@ class HeldOut:
     moving: Bool[Tensor, "scenes views frames height width"]
     cameras: Cameras
     seen: Bool[Tensor, "scenes views frames height width"]
+    stopped: Float[Tensor, "scenes frames height width 3"]
+
+    @property
+    def anchor(self) -> Float[Tensor, "scenes 4 4"]:
+        """The first camera of every source."""
+        return self.cameras.camera_to_world[:, 0, 0]
 
 
 def held_out(
@@ -50,57 +57,49 @@ def held_out(
     width: int,
     split: str = "validation",
     device: torch.device | str = "cpu",
+    first: int = 0,
 ) -> HeldOut:
-    """Fixed scenes of a split, the same for the same arguments."""
-    generator = world_generator(split, 0)
-    worlds = sample_worlds(family, scenes, generator, device)
-    cameras = sample_cameras(family, scenes, views, frames, height, width, generator, device)
-    rendered = render(worlds, cameras, torch.linspace(0, 1, frames, device=device))
-    seen = seen_by_source(rendered.depth, cameras, rendered.depth[:, :1], cameras[:, :1])
-    return HeldOut(rendered.rgb, rendered.depth, rendered.moving, cameras, seen)
+    """Scenes `first`, `first` + 1, ... of a split; a scene is the same whatever others are asked for with it.
 
-
-@torch.no_grad()
-def sample_from_source(
-    model: DenoiserMixin,
-    codec: SpaceToDepthCodec,
-    scheduler: SchedulerMixin,
-    sampling: SamplingConfig,
-    data: HeldOut,
-    target: int,
-    seed: int,
-    cameras: Cameras | None = None,
-) -> Float[Tensor, "scenes frames height width 3"]:
-    """Sampled videos of one target view of every scene, conditioned on the source alone.
-
-    Args:
-        model: The denoiser.
-        codec: Its codec.
-        scheduler: Its scheduler.
-        sampling: Steps and guidance.
-        data: The scenes.
-        target: Index of the view.
-        seed: Of the noise.
-        cameras: Cameras to render along instead of the true ones (batch shape (scenes, frames)).
+    Raises:
+        ValueError: Unknown split, or no scenes, views or frames.
     """
-    cameras = data.cameras[:, target] if cameras is None else cameras
-    anchor = data.cameras.camera_to_world[:, 0, 0]
-    patch = model.config.patch_size[1] * codec.spatial_factor
-    source = codec.encode(data.rgb[:, 0].movedim(-1, 1) * 2 - 1)
-    rays = camera_tokens(data.cameras[:, 0], anchor, patch, codec.temporal_factor)
-    views = ViewTokens(source[:, None], rays[:, None])
-    context, index = views, None
-    if model.config.context_attention == "independent":
-        context, index = model.encode_context(views), torch.arange(len(source), device=source.device)[:, None]
-    noise = torch.randn(source.shape, generator=torch.Generator().manual_seed(seed)).to(source)
-    rays = camera_tokens(cameras, anchor, patch, codec.temporal_factor)
-    latents = sample_view(model, scheduler, sampling, noise, rays, context, index)
-    return (codec.decode(latents).movedim(1, -1) + 1).clamp(0, 2) / 2
+    if scenes < 1:
+        raise ValueError(f"{scenes} scenes: expected at least 1")
+    times = torch.linspace(0, 1, frames, device=device)
+    parts: dict[str, list[Tensor]] = {name: [] for name in ("rgb", "depth", "moving", "seen", "stopped")}
+    paths = []
+    for index in range(first, first + scenes):
+        generator = world_generator(split, index)
+        world = sample_worlds(family, 1, generator, device)
+        cameras = sample_cameras(family, 1, views, frames, height, width, generator, device)
+        rendered = render(world, cameras, times)
+        parts["rgb"].append(rendered.rgb)
+        parts["depth"].append(rendered.depth)
+        parts["moving"].append(rendered.moving)
+        parts["seen"].append(seen_by_source(rendered.depth, cameras, rendered.depth[:, :1], cameras[:, :1]))
+        parts["stopped"].append(render(world, cameras[:, :1], torch.zeros_like(times)).rgb[:, 0])
+        paths.append(cameras[0])
+    return HeldOut(cameras=stack_cameras(paths), **{name: torch.cat(values) for name, values in parts.items()})
+
+
+def reconstruction_errors(
+    video: Float[Tensor, "*scenes frames height width 3"],
+    truth: Float[Tensor, "*scenes frames height width 3"],
+    seen: Bool[Tensor, "*scenes frames height width"],
+    moving: Bool[Tensor, "*scenes frames height width"],
+) -> dict[str, SquaredError]:
+    """Squared error on all pixels, on co-visible and hidden ones, and on co-visible ones that rest or move.
+
+    The hidden pixels are not split: what moves there, nobody could know.
+    """
+    masks = {"all": None, "co-visible": seen, "hidden": ~seen, "static": seen & ~moving, "moving": seen & moving}
+    return {name: squared_error(video, truth, mask) for name, mask in masks.items()}
 
 
 @dataclass(frozen=True)
 class Reconstruction:
-    """PSNR in dB per scene and target view; NaN where nothing is compared.
+    """PSNR in dB per scene and target view; NaN where less than 0.5 % of the pixels could be compared.
 
     Attributes:
         seen: Result, on pixels the source sees.
@@ -128,18 +127,29 @@ def score_reconstruction(
     seed: int = 0,
 ) -> Reconstruction:
     """Sample every target view of every scene from its source, with the right camera and with the next scene's."""
-    columns: dict[str, list[Tensor]] = {name: [] for name in ("seen", "hidden", "moving", "wrong_camera", "copied")}
-    videos = []
-    for target in range(1, data.rgb.shape[1]):
+    sampler = ViewSampler(model, codec, scheduler, sampling)
+    scenes, targets = len(data.rgb), data.rgb.shape[1] - 1
+    source = sampler.encode(data.rgb[:, 0], data.cameras[:, 0], data.anchor)
+    index = torch.arange(scenes, device=data.rgb.device)[:, None]
+    columns: dict[str, list[Tensor]] = {
+        name: [] for name in ("seen", "hidden", "moving", "wrong_camera", "copied", "videos")
+    }
+    for target in range(1, targets + 1):
+        cameras = data.cameras[:, target]
+        seeds = noise_seeds(seed, f"target-{target}", 0, scenes)
+        video = sampler.sample(source, index, cameras, data.anchor, seeds)
+        others = index[:, 0].roll(1)
+        wrong = sampler.sample(source, index, cameras[others], data.anchor, seeds)
         truth, seen, moving = data.rgb[:, target], data.seen[:, target], data.moving[:, target]
-        args = (model, codec, scheduler, sampling, data, target, seed + target)
-        video = sample_from_source(*args)
-        others = torch.roll(torch.arange(len(truth)), 1)
-        wrong = sample_from_source(*args, cameras=data.cameras[others, target])
-        columns["seen"].append(psnr(video, truth, seen))
-        columns["hidden"].append(psnr(video, truth, ~seen))
-        columns["moving"].append(psnr(video, truth, seen & moving))
-        columns["wrong_camera"].append(psnr(wrong, truth, seen))
-        columns["copied"].append(psnr(copy_source(data.rgb[:, 0], *truth.shape[2:4]), truth, seen))
-        videos.append(video)
-    return Reconstruction(**{name: torch.stack(x, dim=1) for name, x in columns.items()}, videos=torch.stack(videos, 1))
+        right = reconstruction_errors(video, truth, seen, moving)
+        scores = {
+            "seen": right["co-visible"],
+            "hidden": right["hidden"],
+            "moving": right["moving"],
+            "wrong_camera": squared_error(wrong, truth, seen),
+            "copied": squared_error(copy_source(data.rgb[:, 0], *truth.shape[2:4]), truth, seen),
+        }
+        for name, error in scores.items():
+            columns[name].append(error.psnr(MINIMUM_COVERAGE))
+        columns["videos"].append(video)
+    return Reconstruction(**{name: torch.stack(values, dim=1) for name, values in columns.items()})

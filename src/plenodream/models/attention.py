@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import torch
 from diffusers.models.attention_dispatch import dispatch_attention_fn
@@ -45,6 +46,16 @@ class ContextCache:
         return sum(tensor.nbytes for tensor in (*self.keys, *self.values))
 
 
+class Exchange(Protocol):
+    """How devices that hold parts of one sequence attend together: each sees all tokens in some of the heads."""
+
+    def to_heads(self, *tensors: Float[Tensor, "batch heads part width"]) -> tuple[Tensor, ...]:
+        """From all heads of this device's tokens to all tokens of this device's heads."""
+
+    def to_tokens(self, attended: Float[Tensor, "batch tokens some width"]) -> Float[Tensor, "batch part heads width"]:
+        """The way back."""
+
+
 @dataclass
 class AttentionCall:
     """What one forward pass hands to every block's self-attention.
@@ -56,6 +67,8 @@ class AttentionCall:
         camera_tokens: Folded Plücker rays of every token.
         context: Keys and values to attend to besides the sequence itself, or None.
         record: Whether to keep each block's keys and values in `recorded`.
+        rotary: Positions (cos, sin) of the tokens; the rope module fills them in where they are not given.
+        exchange: Set where the sequence is shared by several devices; context and record then hold a part of the heads.
     """
 
     camera_tokens: Float[Tensor, "batch tokens numbers"]
@@ -63,6 +76,7 @@ class AttentionCall:
     record: bool = False
     recorded: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
     rotary: tuple[Tensor, Tensor] | None = None
+    exchange: Exchange | None = None
 
     def cache(self) -> ContextCache:
         """The recorded keys and values of all blocks."""
@@ -75,7 +89,8 @@ class CallRope(CosmosRotaryPosEmbed):
 
     def forward(self, hidden_states: Tensor, fps: AttentionCall) -> AttentionCall:  # type: ignore[override]
         """Positions of a (batch, channels, frames, height, width) input."""
-        fps.rotary = super().forward(hidden_states, fps=None)
+        if fps.rotary is None:
+            fps.rotary = super().forward(hidden_states, fps=None)
         return fps
 
 
@@ -105,12 +120,16 @@ class CameraAttnProcessor:
             apply_rotary_emb(norm(x), call.rotary, use_real=True, use_real_unbind_dim=-2)
             for norm, x in ((attn.norm_q, query), (attn.norm_k, key))
         )
-        if call.record:
+        if call.exchange is not None:
+            query, key, value = call.exchange.to_heads(query, key, value)
+        if call.record and self.block not in call.recorded:  # once, though checkpointing runs the block again
             call.recorded[self.block] = (key, value)
         if call.context is not None:
             key = torch.cat([key, call.context.keys[self.block].to(key)], dim=2)
             value = torch.cat([value, call.context.values[self.block].to(value)], dim=2)
         attended = dispatch_attention_fn(query.transpose(1, 2), key.transpose(1, 2), value.transpose(1, 2))
+        if call.exchange is not None:
+            attended = call.exchange.to_tokens(attended)
         attended = attended.flatten(2, 3).type_as(query)
         return attn.to_out[1](attn.to_out[0](attended))
 

@@ -84,21 +84,23 @@ class WanCodec(AutoencoderKLWan):
         return mean.view(1, -1, 1, 1, 1), std.view(1, -1, 1, 1, 1)
 
     def encode(self, x: Float[Tensor, "batch 3 frames height width"], return_dict: bool = True) -> Tensor:  # type: ignore[override]
-        """Normalised latents (the posterior's mode) of a video in [-1, 1].
+        """Normalised latents (the posterior's mode) of a video in [-1, 1], in the video's precision.
+
+        A slice of the latents is not the latents of a slice: what is cut in time is to be encoded anew.
 
         Raises:
             ValueError: If the frame count is not 4 n + 1 (the VAE would drop the rest) or a side not a multiple of 8.
         """
         self.latent_frames(x.shape[2])
         check_size(x, self.spatial_factor)
-        latents = super().encode(x, return_dict=False)[0].mode()
+        latents = super().encode(x.to(self.dtype), return_dict=False)[0].mode().to(x.dtype)
         mean, std = self._statistics(latents)
         return (latents - mean) / std
 
     def decode(self, z: Float[Tensor, "batch c frames rows cols"], return_dict: bool = True) -> Tensor:  # type: ignore[override]
-        """Video in [-1, 1] of normalised latents."""
+        """Video in [-1, 1] of normalised latents, in their precision."""
         mean, std = self._statistics(z)
-        return super().decode(z * std + mean, return_dict=False)[0]
+        return super().decode((z * std + mean).to(self.dtype), return_dict=False)[0].to(z.dtype)
 
     def latent_frames(self, frames: int) -> int:
         """Latent frames of a video.

@@ -104,8 +104,10 @@ class CosmosCameraTransformer(DenoiserMixin, CosmosTransformer3DModel):
         context: ContextCache | None = None,
         record: bool = False,
     ) -> tuple[Float[Tensor, "batch channels frames height width"], ContextCache | None]:
-        """See `DenoiserMixin.run`."""
+        """See `DenoiserMixin.run`. Latents of another precision than the weights come back in their own."""
         batch, _, frames, height, width = latents.shape
+        precision = latents.dtype
+        latents = latents.to(self.dtype)
         mask = condition_mask[:, None, :, None, None].to(latents).expand(batch, 1, frames, height, width)
         padding = latents.new_zeros(
             batch, self.config.in_channels - self.config.out_channels - 1, frames, height, width
@@ -114,6 +116,7 @@ class CosmosCameraTransformer(DenoiserMixin, CosmosTransformer3DModel):
             projected = self.config.use_crossattn_projection
             words = self.config.crossattn_proj_in_channels if projected else self.config.text_embed_dim
             text = latents.new_zeros(batch, 1, words)
+        text = text.to(latents)
         call = AttentionCall(camera_tokens.flatten(1, 3).to(latents), context, record)
         (prediction,) = self(
             hidden_states=torch.cat([latents, mask, padding], dim=1),
@@ -122,4 +125,4 @@ class CosmosCameraTransformer(DenoiserMixin, CosmosTransformer3DModel):
             fps=call,
             return_dict=False,
         )
-        return prediction, call.cache() if record else None
+        return prediction.to(precision), call.cache() if record else None

@@ -116,7 +116,8 @@ class DenoiserMixin:
             timestep: t in [0, 1]; 1 is pure noise.
             camera_tokens: Rays of the targets.
             context: A cache (independent) or the views themselves (joint).
-            context_index: Which entries of the cache each batch entry attends to; all, in order, if None.
+            context_index: Which entries of the cache each batch entry attends to; all, in order, if None. Only with a
+                cache.
             clean_frames: 1 where a target frame is already known and given clean inside `noisy`, else 0.
             text: Text embedding; None for the null text.
         """
@@ -130,7 +131,7 @@ class DenoiserMixin:
             chosen = context.select(context_index)
             raw, _ = self.run(noisy[:, 0], step, camera_tokens[:, 0], clean, text, context=chosen)
             return raw[:, None]
-        assert isinstance(context, ViewTokens)
+        assert isinstance(context, ViewTokens) and context_index is None
         views, slots = lay_out(tuple(self.config.layout), noisy, context.latents)
         rays, _ = lay_out(tuple(self.config.layout), camera_tokens, context.camera_tokens)
         mask = views.new_ones(batch, views.shape[1], frames)

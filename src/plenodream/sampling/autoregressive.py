@@ -94,6 +94,12 @@ class Models:
     device: torch.device
 
 
+def pending(scene: Scene) -> list[tuple[str, int]]:
+    """Views and chunks still to be rendered, in order: all views of a chunk before the next chunk."""
+    chunks, views = range(len(scene.manifest.chunks)), scene.names("view")
+    return [(name, chunk) for chunk in chunks for name in views if not scene.has(name, chunk)]
+
+
 class AutoregressiveRenderer:
     """Renders what a scene is still missing. It remembers keys and values of the last few views, nothing that grows.
 
@@ -113,19 +119,13 @@ class AutoregressiveRenderer:
         self._capacity = settings.candidates + 2
         self._context: OrderedDict[tuple[str, int], ContextCache | ViewTokens] = OrderedDict()
 
-    def pending(self) -> list[tuple[str, int]]:
-        """Views and chunks still to be rendered, in order: all views of a chunk before the next chunk."""
-        chunks, views = range(len(self.scene.manifest.chunks)), self.scene.names("view")
-        return [(name, chunk) for chunk in chunks for name in views if not self.scene.has(name, chunk)]
-
     def render(self) -> list[str]:
         """Render everything pending; returns the names of the views that were."""
-        rendered = []
-        for name, chunk in self.pending():
+        rendered = pending(self.scene)
+        for name, chunk in rendered:
             self.render_view(name, chunk)
             self.scene.finish(name)
-            rendered.append(name)
-        return list(dict.fromkeys(rendered))
+        return list(dict.fromkeys(name for name, _ in rendered))
 
     def render_view(self, name: str, chunk: int) -> None:
         """One chunk of one view: retrieve its context from all other views there are, denoise, write."""
@@ -139,10 +139,11 @@ class AutoregressiveRenderer:
 
         best = retrieve(window, stored, _with_k(retrieval, self.settings.candidates), generator)
         chosen, merges = [memory[n] for n in best.chosen], ()
+        scores = {memory[n]: best.scores[n] for n in best.chosen}
         if len(chosen) > retrieval.k:
             index = self._frames(chunk)
 
-            def score(_: Cameras, candidates: Cameras) -> tuple[float, ...]:
+            def similarity(_: Cameras, candidates: Cameras) -> tuple[float, ...]:
                 return retrieve(window, candidates[:, index], retrieval, generator).scores
 
             cameras = {n: self.scene.cameras(n) for n in chosen}
@@ -150,13 +151,15 @@ class AutoregressiveRenderer:
                 target,
                 cameras,
                 retrieval.k,
-                score,
+                similarity,
                 lambda step: self._render_merged(step, chunk),
                 retrieval.subject_distance,
             )
             chosen, merges = list(condensed.names), condensed.steps
+            scores = dict(zip(condensed.names, condensed.scores, strict=True))
         record = {
             "candidates": dict(zip(memory, best.scores, strict=True)),
+            "scores": scores,
             "strategy": retrieval.strategy,
             "merged": {step.name: list(step.inputs) for step in merges},
         }

@@ -193,6 +193,26 @@ class PlenopticPipeline(DiffusionPipeline):
             scene.finish(SOURCE)
             return AutoregressiveRenderer(scene, models, settings, report).render()
 
+    def invalidate(self, scene: Scene, names: Sequence[str]) -> None:
+        """Have views rendered again, and every merged view that was made from them.
+
+        Raises:
+            ValueError: No such view, or the source.
+        """
+        for name in names:
+            if scene.entry(name).kind != "view":
+                raise ValueError(
+                    f"{name!r} is a {scene.entry(name).kind}: expected one of {', '.join(scene.names('view'))}"
+                )
+        stale = set(names)
+        for helper in scene.names("helper"):
+            inputs = (scene.entry(helper).trajectory or {}).get("merge_of", ())
+            if stale & set(inputs):
+                stale.add(helper)
+        for name in scene.names():
+            if name in stale:
+                scene.invalidate(name)
+
     def _write_source(self, scene: Scene, fitted: View) -> None:
         scene.declare(SOURCE, "source", fitted.cameras.to(torch.float32))
         for number, chunk in enumerate(scene.manifest.chunks):

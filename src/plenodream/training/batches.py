@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -15,6 +16,8 @@ from plenodream.training.config import Stage
 from plenodream.types import Cameras
 
 FAMILIES = {"mild": MILD, "full": FULL}
+# Single frames are taken from paths of this many.
+_PATH_FRAMES = 9
 
 
 @dataclass(frozen=True)
@@ -24,36 +27,57 @@ class Batch:
     Attributes:
         signal: Videos in [-1, 1].
         cameras: Batch shape (batch, views, frames); view 0 is the source.
+        anchor: Poses that the rays are relative to, the source's first cameras; None where they are the identity.
+        context_signal: The videos as they are given as context, where that is not the truth (self-conditioning).
     """
 
     signal: Float[Tensor, "batch views 3 frames height width"]
     cameras: Cameras
+    anchor: Float[Tensor, "batch 4 4"] | None = None
+    context_signal: Float[Tensor, "batch views 3 frames height width"] | None = None
 
 
-def synthetic_batch(stage: Stage, height: int, width: int, seed: int, step: int, device: torch.device | str) -> Batch:
-    """The batch of one step.
+# What a run trains on: the stage and the number of the batch in, the batch out, always the same for the same number.
+BatchSource = Callable[[Stage, int], Batch]
+
+
+def step_generator(seed: int, number: int, purpose: str) -> torch.Generator:
+    """Randomness of one step: `data` for its scenes, `noise` for all else. Never that of validation scenes."""
+    return world_generator("train", 2 * (seed * 1_000_003 + number) + ("data", "noise").index(purpose))
+
+
+def synthetic_batch(
+    stage: Stage, number: int, height: int, width: int, seed: int, device: torch.device | str, renderer=render
+) -> Batch:
+    """One batch of procedural scenes.
 
     Single frames are taken at a random time of the event, the same for all views of a scene.
 
     Args:
         stage: Family, views, frames and batch size.
+        number: Of the batch.
         height: Pixels.
         width: Pixels.
         seed: Of the run.
-        step: Number of the step.
         device: Where to render.
+        renderer: `data.render.render`, or the same compiled.
+
+    Raises:
+        ValueError: A stage that trains on something else.
     """
-    generator = world_generator("train", 2 * (seed * 1_000_003 + step))
-    family = FAMILIES[stage.family]
+    if stage.family not in FAMILIES:
+        raise ValueError(f"scenes of family {stage.family!r}: expected {' or '.join(FAMILIES)}, or a folder by --data")
+    generator = step_generator(seed, number, "data")
+    family, frames = FAMILIES[stage.family], max(stage.frames, _PATH_FRAMES) if stage.frames == 1 else stage.frames
     worlds = sample_worlds(family, stage.batch, generator, device)
-    cameras = sample_cameras(family, stage.batch, stage.views, max(stage.frames, 9), height, width, generator, device)
-    times = torch.linspace(0, 1, max(stage.frames, 9), device=device).expand(stage.batch, 1, -1)
+    cameras = sample_cameras(family, stage.batch, stage.views, frames, height, width, generator, device)
+    times = torch.linspace(0, 1, frames, device=device).expand(stage.batch, 1, -1)
     if stage.frames == 1:
-        frame = torch.randint(times.shape[-1], (stage.batch,), generator=generator).to(device)
+        frame = torch.randint(frames, (stage.batch,), generator=generator).to(device)
         rows = torch.arange(stage.batch, device=device)
-        # The rays stay anchored at the first frame of the source, which must therefore be frame 0 of the path too.
-        cameras, times = cameras[rows, :, frame], times[rows, :, frame]
-        cameras = Cameras(cameras.camera_to_world[:, :, None], cameras.intrinsics[:, :, None], height, width)
-        times = times[..., None]
-    rendered = render(worlds, cameras, times)
+        # The rays stay anchored at the first frame of the source's path: the identity.
+        poses, intrinsics = cameras.camera_to_world[rows, :, frame], cameras.intrinsics[rows, :, frame]
+        cameras = Cameras(poses[:, :, None], intrinsics[:, :, None], height, width)
+        times = times[rows, :, frame][..., None]
+    rendered = renderer(worlds, cameras, times)
     return Batch(rendered.rgb.movedim(-1, 2) * 2 - 1, cameras)

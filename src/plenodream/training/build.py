@@ -1,10 +1,11 @@
-"""Networks made from a config."""
+"""Networks and codecs made from a config."""
 
 from __future__ import annotations
 
 import torch
 from torch import nn
 
+from plenodream.models.codec import SpaceToDepthCodec
 from plenodream.models.cosmos import CosmosCameraTransformer
 from plenodream.training.config import TrainConfig
 
@@ -17,6 +18,27 @@ def build_model(config: TrainConfig) -> CosmosCameraTransformer:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         model = CosmosCameraTransformer(**config.model)
-        for block in model.transformer_blocks:
-            nn.init.normal_(block.attn1.cam_encoder.weight, std=0.02)
+        if config.trainable == "all":
+            for block in model.transformer_blocks:
+                nn.init.normal_(block.attn1.cam_encoder.weight, std=0.02)
     return model
+
+
+def build_codec(config: TrainConfig) -> SpaceToDepthCodec:
+    """The codec of a recipe, where it needs no weights.
+
+    Raises:
+        ValueError: The recipe's codec is pretrained.
+    """
+    if config.codec != "space-to-depth":
+        raise ValueError(
+            f"recipe {config.name} needs the weights of its {config.codec} codec: expected --init-from a pipeline's "
+            "folder that holds them"
+        )
+    return SpaceToDepthCodec(config.patch)
+
+
+def set_trainable(model: nn.Module, part: str) -> None:
+    """Freeze all but a part: `all` nothing, `attention` all but self-attention and its camera projections (the paper)."""
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(part == "all" or ".attn1." in name)

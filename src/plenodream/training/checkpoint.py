@@ -2,16 +2,45 @@
 
 from __future__ import annotations
 
+import json
 import os
-import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from plenodream.memory.folders import new_folder, tidy
+
 STATE, WEIGHTS, RECIPE = "state.pt", "weights.safetensors", "recipe.json"
+
+
+@contextmanager
+def whole_folder(folder: Path) -> Iterator[Path]:
+    """A folder to fill, flushed to disk and put at `folder` when it is full; what was there before stays until then.
+
+    Raises:
+        ValueError: The disk is full or not writable; the old folder is untouched.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    tidy(folder.parent)
+    try:
+        with new_folder(folder) as fresh:
+            yield fresh
+            for path in (path for path in fresh.rglob("*") if path.is_file()):
+                with open(path, "rb") as file:
+                    os.fsync(file.fileno())
+    # Neither torch's nor safetensors' writer says OSError when the disk is full.
+    except (OSError, RuntimeError, SafetensorError) as error:
+        if isinstance(error, torch.OutOfMemoryError):
+            raise
+        reason = " ".join(str(error).split())[:160]
+        kept = "; the one before is still there, whole" if folder.exists() else ""
+        raise ValueError(f"{folder}: cannot be written ({reason}){kept}; free some space, then --resume") from error
 
 
 def save_checkpoint(folder: Path, state: dict[str, Any], average: dict[str, Tensor], recipe: str) -> None:
@@ -24,34 +53,12 @@ def save_checkpoint(folder: Path, state: dict[str, Any], average: dict[str, Tens
         recipe: The run's config as JSON.
 
     Raises:
-        OSError: The disk is full or not writable; the old checkpoint is untouched.
+        ValueError: The disk is full or not writable; the old checkpoint is untouched.
     """
-    fresh, old = folder.with_name(folder.name + ".writing"), folder.with_name(folder.name + ".old")
-    recover(folder)
-    shutil.rmtree(fresh, ignore_errors=True)
-    fresh.mkdir(parents=True)
-    try:
+    with whole_folder(folder) as fresh:
         torch.save(state, fresh / STATE)
         save_file({name: tensor.contiguous() for name, tensor in average.items()}, fresh / WEIGHTS)
         (fresh / RECIPE).write_text(recipe)
-        for name in (STATE, WEIGHTS, RECIPE):
-            with open(fresh / name, "rb") as file:
-                os.fsync(file.fileno())
-    except OSError:
-        shutil.rmtree(fresh, ignore_errors=True)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
-    if folder.exists():
-        folder.rename(old)
-    fresh.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def recover(folder: Path) -> None:
-    """Put the old checkpoint back if a crash came between its removal and the new one's arrival."""
-    old = folder.with_name(folder.name + ".old")
-    if not folder.exists() and old.exists():
-        old.rename(folder)
 
 
 def load_checkpoint(folder: Path, recipe: str) -> dict[str, Any]:
@@ -60,35 +67,70 @@ def load_checkpoint(folder: Path, recipe: str) -> dict[str, Any]:
     Raises:
         ValueError: No checkpoint there, a damaged one, or one of another recipe.
     """
-    recover(folder)
+    if folder.parent.is_dir():
+        tidy(folder.parent)
     if not (folder / STATE).exists():
         raise ValueError(f"{folder}: no checkpoint to resume; expected {STATE} there; leave --resume out to start anew")
-    if (folder / RECIPE).read_text() != recipe:
-        raise ValueError(
-            f"{folder}: checkpoint of another recipe; expected the same config as now (compare {folder / RECIPE}); "
-            "use --init-from to take its weights only"
-        )
+    check_recipe(folder, recipe)
     try:
         return torch.load(folder / STATE, weights_only=True, map_location="cpu")
     except Exception as error:
+        reason = " ".join(str(error).split())[:120]
         raise ValueError(
-            f"{folder / STATE}: damaged checkpoint ({error}); use --init-from {folder / WEIGHTS}"
+            f"{folder / STATE}: damaged checkpoint ({reason}); use --init-from {folder / WEIGHTS}"
         ) from error
 
 
-def load_weights(path: Path) -> dict[str, Tensor]:
-    """Weights alone: a safetensors file, a folder of shards of one, or a checkpoint's folder.
+def check_recipe(folder: Path, recipe: str) -> None:
+    """Refuse a checkpoint whose config is not the present one.
 
     Raises:
-        ValueError: Nothing to read there.
+        ValueError: Naming the fields that differ, or that the config cannot be read.
     """
-    files = [path] if path.is_file() else sorted(path.glob("*.safetensors"))
+    try:
+        stored = dict(_flat(json.loads((folder / RECIPE).read_text())))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{folder / RECIPE}: not readable; use --init-from {folder / WEIGHTS}") from error
+    present = dict(_flat(json.loads(recipe)))
+    names = sorted(name for name in stored.keys() | present.keys() if stored.get(name) != present.get(name))
+    if names:
+        some = ", ".join(f"{name} is {stored.get(name)} there, {present.get(name)} now" for name in names[:2])
+        more = f" and {len(names) - 2} more" if len(names) > 2 else ""
+        raise ValueError(
+            f"{folder}: checkpoint of another recipe ({some}{more}); expected the same config; "
+            "use --init-from to take its weights only"
+        )
+
+
+def load_weights(path: Path) -> dict[str, Tensor]:
+    """Weights alone: a safetensors file, a folder of shards of one, a checkpoint's folder, or a pipeline's folder.
+
+    Raises:
+        ValueError: Nothing to read there, or not all of the shards.
+    """
+    folder = path / "transformer" if (path / "transformer").is_dir() else path
+    files = [folder] if folder.is_file() else sorted(folder.glob("*.safetensors"))
     if not files:
         raise ValueError(f"{path}: no weights; expected a .safetensors file or a folder with such files")
+    for index in folder.glob("*.safetensors.index.json"):
+        missing = set(json.loads(index.read_text())["weight_map"].values()) - {file.name for file in files}
+        if missing:
+            raise ValueError(f"{folder}: {len(missing)} shards missing, e.g. {min(missing)}; copy the folder again")
     weights: dict[str, Tensor] = {}
     for file in files:
         try:
             weights.update(load_file(file))
         except Exception as error:
-            raise ValueError(f"{file}: not readable as safetensors ({error})") from error
+            reason = " ".join(str(error).split())[:120]
+            raise ValueError(f"{file}: not readable as safetensors ({reason}); copy it again") from error
     return weights
+
+
+def _flat(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Leaves of nested JSON under dotted names."""
+    if isinstance(value, Mapping | list):
+        items = value.items() if isinstance(value, Mapping) else enumerate(value)
+        for key, entry in items:
+            yield from _flat(entry, f"{prefix}.{key}" if prefix else str(key))
+    else:
+        yield prefix, value

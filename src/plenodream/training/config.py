@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from plenodream.sampling.denoise import SamplingConfig
 from plenodream.training.objective import ObjectiveConfig
+
+CODECS = ("space-to-depth", "wan")
+PRECISIONS = ("auto", "fp32", "bf16")
+TRAINABLE = ("all", "attention")
+
+
+def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ValueError(f"{name} is {value!r}: expected one of {', '.join(choices)}")
 
 
 @dataclass(frozen=True)
@@ -16,13 +26,14 @@ class Stage:
 
     Attributes:
         share: Part of the whole budget (steps or minutes); the shares of all stages add up to 1.
-        family: Difficulty of the procedural scenes: `mild` or `full`.
+        family: Where scenes come from: procedural `mild` or `full`, or `disk` (a folder of episodes).
         frames: Frames of a clip; 1 trains on single frames of view pairs.
         batch: Scenes a step.
         views: Views of a scene, the source among them.
         min_context: Fewest context views of a target.
         max_context: Most context views; every step draws one number between the two.
         any_context: Contexts are random other views; otherwise the source alone.
+        targets: How many of the views are targets, counted from the last; all but the source if None.
     """
 
     share: float
@@ -33,13 +44,74 @@ class Stage:
     min_context: int = 1
     max_context: int = 1
     any_context: bool = False
+    targets: int | None = None
 
     def __post_init__(self) -> None:
+        if self.frames < 1 or self.batch < 1:
+            raise ValueError(f"stage of {self.batch} scenes of {self.frames} frames: expected at least 1 of each")
         if not 1 <= self.min_context <= self.max_context < self.views:
             raise ValueError(
                 f"context of {self.min_context} to {self.max_context} views out of {self.views} views: expected "
                 "1 <= min_context <= max_context < views"
             )
+        if self.max_context > 1 and not self.any_context:
+            raise ValueError(
+                f"context of up to {self.max_context} views, but of the source alone: expected any_context=true"
+            )
+        if self.targets is not None and not 1 <= self.targets < self.views:
+            raise ValueError(f"{self.targets} targets out of {self.views} views: expected 1 to {self.views - 1}")
+
+    @property
+    def target_views(self) -> range:
+        """Numbers of the views that are targets."""
+        return range(self.views - (self.targets or self.views - 1), self.views)
+
+
+@dataclass(frozen=True)
+class Curriculum:
+    """The stages of a run, in order, and the part of them that this run goes through.
+
+    Attributes:
+        stages: One after another.
+        max_context: Limit on the context size of every stage; no limit but the stages' own if None.
+        start: Where this run begins, 0 to 1: an instalment begins where the one before ended.
+        end: Where it ends.
+    """
+
+    stages: tuple[Stage, ...]
+    max_context: int | None = None
+    start: float = 0.0
+    end: float = 1.0
+
+    def __post_init__(self) -> None:
+        total = sum(stage.share for stage in self.stages)
+        if abs(total - 1) > 1e-6:
+            raise ValueError(f"stage shares add up to {total:g}; expected 1")
+        if not 0 <= self.start < self.end <= 1:
+            raise ValueError(f"curriculum from {self.start:g} to {self.end:g}: expected 0 <= start < end <= 1")
+        if self.max_context is not None and self.max_context < 1:
+            raise ValueError(f"curriculum.max_context is {self.max_context}: expected at least 1")
+
+    def at(self, progress: float) -> tuple[int, Stage]:
+        """Number of the stage at a point of the run's budget (0 to 1), and the stage."""
+        position, end = self.start + progress * (self.end - self.start), 0.0
+        number = len(self.stages) - 1
+        for index, stage in enumerate(self.stages):
+            end += stage.share
+            if position < end - 1e-9:
+                number = index
+                break
+        stage = self.stages[number]
+        if self.max_context is not None:
+            low, high = (min(k, self.max_context) for k in (stage.min_context, stage.max_context))
+            stage = replace(stage, min_context=low, max_context=high)
+        return number, stage
+
+    @property
+    def largest_context(self) -> int:
+        """The most context views any stage trains with."""
+        limit = self.max_context or max(stage.max_context for stage in self.stages)
+        return min(limit, max(stage.max_context for stage in self.stages))
 
 
 @dataclass(frozen=True)
@@ -49,7 +121,8 @@ class OptimizerConfig:
     Attributes:
         learning_rate: Peak rate.
         weight_decay: Of matrices.
-        warmup_steps: Linear warm-up, at every start and restart.
+        warmup_steps: Linear warm-up at the beginning, also of a run that starts from given weights.
+        warmup_share: The warm-up ends at this part of the budget at the latest.
         decay_share: Part of the budget, at its end, over which the rate falls to zero.
         clip: Largest gradient norm.
         ema_decay: Of the averaged weights, which are those that are evaluated and kept.
@@ -59,6 +132,7 @@ class OptimizerConfig:
     learning_rate: float = 1e-3
     weight_decay: float = 0.01
     warmup_steps: int = 200
+    warmup_share: float = 0.05
     decay_share: float = 0.25
     clip: float = 1.0
     ema_decay: float = 0.998
@@ -72,42 +146,54 @@ class TrainConfig:
     Attributes:
         name: Of the recipe.
         model: Arguments of the denoiser's class.
-        patch: Side in pixels of the space-to-depth codec.
         height: Of the training videos, pixels.
         width: Of the training videos, pixels.
-        stages: The curriculum, in order.
+        curriculum: What is trained on when.
+        codec: `space-to-depth`, or `wan` (a pretrained VAE).
+        patch: Side in pixels of the space-to-depth codec.
         objective: Loss.
         optimizer: Optimiser.
+        sampling: How the model is sampled, for held-out scores and where it is used.
         steps: Budget in steps, where no minutes are given.
         seed: Of weights, data and noise. Step n of a run draws from (seed, n) alone, so a resumed run sees the same.
         validate_every: Steps between held-out scores, sample sheets and checkpoints.
+        trainable: `all` weights, or `attention`: self-attention and camera projections alone, for pretrained backbones.
+        precision: `bf16` autocast, `fp32`, or `auto`: the first on a GPU, the second on a CPU.
+        compile: Compile the network and the renderer with torch.compile.
+        gradient_checkpointing: Compute activations again in the backward pass instead of keeping them.
     """
 
     name: str
     model: dict[str, Any]
-    patch: int
     height: int
     width: int
-    stages: tuple[Stage, ...]
+    curriculum: Curriculum
+    codec: str = "space-to-depth"
+    patch: int = 8
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)
     steps: int = 20000
     seed: int = 0
     validate_every: int = 1000
+    trainable: str = "all"
+    precision: str = "auto"
+    compile: bool = False
+    gradient_checkpointing: bool = False
 
     def __post_init__(self) -> None:
-        total = sum(stage.share for stage in self.stages)
-        if abs(total - 1) > 1e-6:
-            raise ValueError(f"stage shares add up to {total:g}; expected 1")
+        _one_of("codec", self.codec, CODECS)
+        _one_of("trainable", self.trainable, TRAINABLE)
+        _one_of("precision", self.precision, PRECISIONS)
+        if self.steps < 1 or self.validate_every < 1:
+            raise ValueError(f"{self.steps} steps, validated every {self.validate_every}: expected at least 1 of each")
+        if not 0 <= self.seed < 1000:
+            raise ValueError(f"seed {self.seed}: expected 0 to 999")
 
-    def stage_at(self, progress: float) -> Stage:
-        """The stage at a point of the budget, 0 to 1."""
-        end = 0.0
-        for stage in self.stages:
-            end += stage.share
-            if progress < end:
-                return stage
-        return self.stages[-1]
+    @property
+    def frames(self) -> int:
+        """Frames of the longest clips."""
+        return max(stage.frames for stage in self.curriculum.stages)
 
     def to_json(self) -> str:
         """As text, to be kept beside the weights."""

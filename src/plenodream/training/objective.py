@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from plenodream.flow.path import interpolate, velocity
 from plenodream.flow.timesteps import sample_timesteps
-from plenodream.models.denoiser import DenoiserMixin, ViewTokens
+from plenodream.models.denoiser import ANY_CONTEXT, CONTEXT, DenoiserMixin, ViewTokens
 
 
 @dataclass(frozen=True)
@@ -21,8 +22,9 @@ class ObjectiveConfig:
         shift: Bias of the training times to high noise (`flow.timesteps`).
         x0_floor: Smallest t in the weight 1 / t^2 that a velocity loss puts on an x0 output.
         overlap_probability: How often a clip's first frames are given clean, as in a later chunk of a long video.
-        overlap_frames: How many latent frames are then clean.
+        overlap_frames: Most latent frames that are then clean; every such step draws from 1 to this number.
         camera_dropout: How often a target's camera is hidden (rays set to zero), for guidance.
+        context_dropout: How often a step's targets are given no context, for guidance.
     """
 
     shift: float = 4.0
@@ -30,6 +32,12 @@ class ObjectiveConfig:
     overlap_probability: float = 0.0
     overlap_frames: int = 0
     camera_dropout: float = 0.0
+    context_dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("overlap_probability", "camera_dropout", "context_dropout"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"objective.{name} is {getattr(self, name)}: expected a probability, 0 to 1")
 
 
 def draw_context(
@@ -44,11 +52,40 @@ def draw_context(
         k: Context size; at most the other views there are.
         generator: Source of randomness (CPU).
     """
+    assert k <= views - any(target < views for target in targets), "a target would become its own context"
     order = torch.rand(batch, len(targets), views, generator=generator)
-    for row, target in enumerate(targets):
-        if target < views:
-            order[:, row, target] = -1
-    return order.topk(k, dim=-1).indices
+    own = torch.tensor(list(targets))[:, None] == torch.arange(views)
+    return order.masked_fill(own, -1).topk(k, dim=-1).indices
+
+
+def fill_context(context: Int[Tensor, "batch targets k"], layout: Sequence[str]) -> Int[Tensor, "batch targets slots"]:
+    """Repeat the source (view 0) until a joint layout's context slots are full, as the paper does.
+
+    Raises:
+        ValueError: More context views than slots.
+    """
+    if ANY_CONTEXT in layout:
+        return context
+    missing = list(layout).count(CONTEXT) - context.shape[-1]
+    if missing < 0:
+        raise ValueError(
+            f"context of {context.shape[-1]} views for layout {list(layout)}: lower curriculum.max_context by {-missing}"
+        )
+    return torch.nn.functional.pad(context, (0, missing))
+
+
+def draw_overlap(frames: int, config: ObjectiveConfig, generator: torch.Generator) -> int:
+    """How many leading frames of this step's targets are clean: none, or 1 to `overlap_frames`, never all."""
+    most = min(config.overlap_frames, frames - 1)
+    chance, number = torch.rand(2, generator=generator).tolist()
+    return 1 + int(number * most) if most > 0 and chance < config.overlap_probability else 0
+
+
+def draw_noise(like: Tensor, generator: torch.Generator) -> Tensor:
+    """Gaussian noise, drawn where `like` lives, by a generator seeded from the given one (on the CPU)."""
+    seed = int(torch.randint(2**31, (), generator=generator))
+    local = torch.Generator(like.device).manual_seed(seed)
+    return torch.randn(like.shape, generator=local, device=like.device, dtype=like.dtype)
 
 
 def training_loss(
@@ -59,54 +96,69 @@ def training_loss(
     targets: range,
     config: ObjectiveConfig,
     generator: torch.Generator,
+    context_latents: Float[Tensor, "batch views channels frames height width"] | None = None,
 ) -> Float[Tensor, ""]:
     """Flow-matching loss with teacher forcing: clean copies of the context views, noisy copies of the targets.
 
     In independent mode the clean copies are run once and shared by all targets; in joint mode every target is run
     with its own context in one sequence. The loss is that of the velocity; where the network predicts x0 its weight
-    1 / t^2 is capped at 1 / x0_floor^2.
+    1 / t^2 is capped at 1 / x0_floor^2. Frames given clean have no part in it.
 
     Args:
         model: The denoiser.
-        latents: Clean latents of all views.
+        latents: True latents of all views.
         camera_tokens: Rays of all views relative to the source.
         context: Which views each target is given.
         targets: The views that are targets.
         config: Weights and probabilities.
-        generator: Source of noise and times (on the CPU; draws are moved to the model's device).
+        generator: Source of noise and times, on the CPU whatever the model's device.
+        context_latents: What the views look like as context; the true latents if None.
     """
     batch = latents.shape[0]
     x_0 = latents[:, targets.start : targets.stop].flatten(0, 1)
     rays = camera_tokens[:, targets.start : targets.stop].flatten(0, 1)
     count, frames = x_0.shape[0], x_0.shape[2]
     t = sample_timesteps(count, config.shift, generator).to(x_0)
-    eps = torch.randn(x_0.shape, generator=generator).to(x_0)
-    if config.camera_dropout:
-        keep = torch.rand(count, generator=generator).to(x_0) >= config.camera_dropout
-        rays = rays * keep.view(-1, 1, 1, 1, 1)
-    x_t = interpolate(x_0, eps, t)
-    clean = None
-    if config.overlap_frames and torch.rand((), generator=generator).item() < config.overlap_probability:
-        clean = torch.zeros(count, frames).to(x_0)
-        clean[:, : config.overlap_frames] = 1
-        x_t = torch.where(clean.view(count, 1, frames, 1, 1) > 0, x_0, x_t)
+    keep = torch.rand(count, generator=generator).to(x_0) >= config.camera_dropout
+    rays = rays * keep.view(-1, 1, 1, 1, 1)
+    alone = torch.rand((), generator=generator).item() < config.context_dropout
+    overlap = draw_overlap(frames, config, generator)
+    eps = draw_noise(x_0, generator)
 
-    index = context.to(latents.device)
+    x_t, clean = interpolate(x_0, eps, t), None
+    if overlap:
+        clean = (torch.arange(frames, device=x_0.device) < overlap).to(x_0).expand(count, frames)
+        x_t = torch.where(clean.view(count, 1, frames, 1, 1) > 0, x_0, x_t)
+    given = latents if context_latents is None else context_latents
     if model.config.context_attention == "independent":
-        shared = int(context.max()) + 1
-        cache = model.encode_context(ViewTokens(latents[:, :shared], camera_tokens[:, :shared]))
-        flat = (index + torch.arange(batch, device=index.device).view(-1, 1, 1) * shared).flatten(0, 1)
-        raw = model.predict(x_t[:, None], t, rays[:, None], cache, flat, clean)[:, 0]
+        raw = _independent(model, given, camera_tokens, context[..., :0] if alone else context, x_t, t, rays, clean)
     else:
+        index = fill_context(context, model.config.layout).to(latents.device)
         rows = torch.arange(batch, device=index.device).view(-1, 1, 1)
-        views = ViewTokens(latents[rows, index].flatten(0, 1), camera_tokens[rows, index].flatten(0, 1))
+        # A joint layout has its slots whatever is in them: no context is black views without cameras.
+        seen = 0.0 if alone else 1.0
+        views = ViewTokens(given[rows, index].flatten(0, 1) * seen, camera_tokens[rows, index].flatten(0, 1) * seen)
         raw = model.predict(x_t[:, None], t, rays[:, None], views, clean_frames=clean)[:, 0]
 
     if model.config.prediction == "x0":
-        error = (raw - x_0) / t.clamp(min=config.x0_floor).view(-1, 1, 1, 1, 1)
+        error = (raw.float() - x_0) / t.clamp(min=config.x0_floor).view(-1, 1, 1, 1, 1)
     else:
-        error = raw - velocity(x_0, eps)
-    if clean is None:
-        return error.float().square().mean()
-    weight = (1 - clean).view(count, 1, frames, 1, 1).expand_as(error)
-    return (error.float().square() * weight).sum() / weight.sum()
+        error = raw.float() - velocity(x_0, eps)
+    return error[:, :, overlap:].square().mean()
+
+
+def _independent(
+    model: DenoiserMixin,
+    given: Tensor,
+    camera_tokens: Tensor,
+    context: Tensor,
+    x_t: Tensor,
+    t: Tensor,
+    rays: Tensor,
+    clean: Tensor | None,
+) -> Tensor:
+    """Encode the views that some target is given, once each, and run all targets against them."""
+    batch, shared = len(context), int(context.max()) + 1 if context.numel() else 1
+    cache = model.encode_context(ViewTokens(given[:, :shared], camera_tokens[:, :shared]))
+    flat = (context + torch.arange(batch).view(-1, 1, 1) * shared).flatten(0, 1)
+    return model.predict(x_t[:, None], t, rays[:, None], cache, flat.to(x_t.device), clean)[:, 0]

@@ -9,6 +9,9 @@ from torch import Tensor, nn
 
 from plenodream.training.config import OptimizerConfig
 
+# After so many refused steps in a row, the loss has not spiked: its level has changed, or the run is lost.
+PATIENCE = 50
+
 
 def make_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.AdamW:
     """Fused AdamW over the trainable weights; matrices decay, vectors do not."""
@@ -22,21 +25,34 @@ def make_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.Ada
     )
 
 
-def learning_rate(config: OptimizerConfig, steps_since_start: int, progress: float) -> float:
-    """Rate of a step: linear warm-up since the (re)start, then constant, then linear to zero at progress 1."""
-    warmup = min(1.0, (steps_since_start + 1) / max(config.warmup_steps, 1))
+def learning_rate(config: OptimizerConfig, step: int, progress: float) -> float:
+    """Rate of a step: linear warm-up, then constant, then linear to zero at progress 1.
+
+    Args:
+        config: Peak rate and the lengths of the parts.
+        step: Steps since the run began; a resumed run counts on.
+        progress: Part of the budget that is used up.
+    """
+    warmup = (step + 1) / max(config.warmup_steps, 1)
+    if config.warmup_share:
+        warmup = max(warmup, progress / config.warmup_share)
     decay = min(1.0, (1 - progress) / config.decay_share) if config.decay_share else 1.0
-    return config.learning_rate * warmup * max(decay, 0.0)
+    return config.learning_rate * min(1.0, warmup) * max(decay, 0.0)
 
 
 class Average:
-    """Exponential moving average of a model's weights, warmed up so that early weights are soon forgotten."""
+    """Exponential moving average of the trainable weights, warmed up so that early weights are soon forgotten.
+
+    After update n the average is d a + (1 - d) w with d = min(decay, (1 + n) / (10 + n)).
+    """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         self.decay = decay
         self.updates = 0
         self.weights: dict[str, Tensor] = {
-            name: parameter.detach().float().clone() for name, parameter in model.named_parameters()
+            name: parameter.detach().float().clone()
+            for name, parameter in model.named_parameters()
+            if parameter.requires_grad
         }
 
     @torch.no_grad()
@@ -45,24 +61,45 @@ class Average:
         self.updates += 1
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
         parameters = dict(model.named_parameters())
-        names = list(self.weights)
-        torch._foreach_lerp_(
-            [self.weights[name] for name in names], [parameters[name].detach().float() for name in names], 1 - decay
-        )
+        current = [parameters[name].detach().float() for name in self.weights]
+        torch._foreach_lerp_(list(self.weights.values()), current, 1 - decay)
 
 
 class SpikeGuard:
-    """Says which steps to leave out: a loss that is not finite, or many times the running mean."""
+    """Says which steps to leave out: a loss or gradient that is not finite, or a loss many times the running mean."""
 
     def __init__(self, factor: float) -> None:
         self.factor = factor
         self.mean = math.nan
         self.left_out = 0
+        self.in_a_row = 0
 
-    def accepts(self, loss: float) -> bool:
-        """Whether to take a step with this loss; accepted losses move the mean."""
-        if not math.isfinite(loss) or loss > self.factor * self.mean:
+    def accepts(self, loss: float, gradient_norm: float) -> bool:
+        """Whether to take a step; accepted losses move the mean.
+
+        Raises:
+            ValueError: Nothing has been finite for `PATIENCE` steps in a row.
+        """
+        finite = math.isfinite(loss) and math.isfinite(gradient_norm)
+        if finite and self.in_a_row >= PATIENCE:
+            self.mean = math.nan
+        if not finite or loss > self.factor * self.mean:
             self.left_out += 1
+            self.in_a_row += 1
+            if not finite and self.in_a_row >= PATIENCE:
+                raise ValueError(
+                    f"loss or gradient not finite for {PATIENCE} steps in a row: the run has diverged; "
+                    "go on from its checkpoint with --init-from and a lower optimizer.learning_rate"
+                )
             return False
+        self.in_a_row = 0
         self.mean = loss if math.isnan(self.mean) else 0.98 * self.mean + 0.02 * loss
         return True
+
+    def state(self) -> dict[str, float]:
+        """What an exact resume needs."""
+        return {"mean": self.mean, "left_out": self.left_out, "in_a_row": self.in_a_row}
+
+    def restore(self, state: dict[str, float]) -> None:
+        """Go on from `state`."""
+        self.mean, self.left_out, self.in_a_row = state["mean"], int(state["left_out"]), int(state["in_a_row"])

@@ -1,0 +1,276 @@
+"""The command line: parse, call, print. Errors of the user are one line and exit code 2."""
+
+from __future__ import annotations
+
+import errno
+import json
+import sys
+from contextlib import redirect_stdout
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+if TYPE_CHECKING:
+    from plenodream.sampling.autoregressive import RenderSettings
+    from plenodream.sampling.pipeline import PlenopticPipeline
+
+Many = tyro.conf.UseAppendAction
+
+
+@dataclass(frozen=True)
+class Render:
+    """Render a video along camera trajectories into a scene folder; run again to continue or to add more."""
+
+    clip: Annotated[Path | None, tyro.conf.Positional] = None
+    """Source video. Left out, the scene in --out is continued."""
+    out: Path = Path("scene")
+    """Scene folder: the memory bank, the previews and index.html."""
+    trajectory: Many[tuple[str, ...]] = ()
+    """Preset like arc-left or arc-right:angle=40,ease=smooth; may be repeated. basic12 stands for twelve."""
+    trajectory_file: Many[tuple[Path, ...]] = ()
+    """Camera file of a target view: our JSON, transforms.json or 12 numbers a line; may be repeated."""
+    cameras: Path | None = None
+    """Camera file of the source video."""
+    source_fov: float | None = None
+    """Horizontal field of view of the source in degrees, where no camera file gives it (default 60)."""
+    model: str = "nano"
+    """Bundled model, model folder, or owner/name on the hub."""
+    k: int | None = None
+    """Context views of each new view (default: what suits the model)."""
+    strategy: str | None = None
+    """Retrieval: fov (default), fov-paper, coverage, pose, random, last."""
+    near: float | None = None
+    """Start of the retrieval frustums in metres (default: from the scene's scale)."""
+    far: float | None = None
+    """End of the retrieval frustums in metres (default: from the scene's scale)."""
+    candidates: int | None = None
+    """Stored views that compete for the context; those beyond k are merged (default k + 1; k: no merging)."""
+    steps: int | None = None
+    """Sampling steps (default: what suits the model)."""
+    guidance: float | None = None
+    """g in v_c + g (v_c - v_u) (default: what suits the model)."""
+    seed: int | None = None
+    """Seed of the scene (default 0)."""
+    force: Many[tuple[str, ...]] = ()
+    """View to render again; may be repeated."""
+    device: str | None = None
+    """cpu, cuda, cuda:1 (default: the GPU where there is one)."""
+    quiet: bool = False
+    """Print nothing but errors."""
+    json: bool = False
+    """Print one JSON object on stdout and nothing else."""
+
+
+@dataclass(frozen=True)
+class Demo:
+    """Render the bundled clip along four trajectories and compare with the truth."""
+
+    out: Path = Path("demo")
+    """Scene folder."""
+    model: str = "nano"
+    """Bundled model or model folder."""
+    device: str | None = None
+    """cpu, cuda (default: the GPU where there is one)."""
+    json: bool = False
+    """Print one JSON object on stdout and nothing else."""
+
+
+@dataclass(frozen=True)
+class Trajectories:
+    """List the trajectory presets with their parameters."""
+
+    plot: Path | None = None
+    """Draw the presets' paths into this .png, .svg or .pdf file."""
+    trajectory: Many[tuple[str, ...]] = ()
+    """What to draw (default: all presets)."""
+    json: bool = False
+    """Print one JSON object on stdout and nothing else."""
+
+
+def render(args: Render) -> int:
+    """`plenodream render`."""
+    from rich.console import Console
+
+    from plenodream.sampling.autoregressive import pending
+    from plenodream.sampling.load import load_pipeline
+    from plenodream.sampling.source import DEFAULT_FOV, open_source
+    from plenodream.viewer.console import progress_bar, rows_of_views, table_of_views
+    from plenodream.viewer.scene_page import write_scene_page
+
+    console = Console(stderr=True, quiet=args.quiet or args.json)
+    pipeline = load_pipeline(args.model, args.device)
+    size = pipeline.config.height, pipeline.config.width
+    video, notes = None, ()
+    if args.clip is not None:
+        fov = DEFAULT_FOV if args.source_fov is None else args.source_fov
+        video, notes = open_source(args.clip, *size, args.cameras, fov)
+    elif args.cameras is not None or args.source_fov is not None:
+        raise ValueError("--cameras and --source-fov describe a source video: expected the video too")
+    for note in notes:
+        console.print(note, highlight=False)
+    settings = _settings(pipeline, args, None if video is None else args.out)
+    _check_targets(pipeline, args, video)
+    scene = pipeline.open_or_create(args.out, video, settings, args.seed)
+    pipeline.declare(scene, args.trajectory)
+    source = scene.cameras("source")
+    for path in args.trajectory_file:
+        pipeline.declare(scene, {path.stem: _load_target(path, source)})
+    if not scene.names("view"):
+        raise ValueError(
+            "nothing to render: expected --trajectory or --trajectory-file (see `plenodream trajectories`)"
+        )
+    pipeline.invalidate(scene, args.force)
+    before = pending(scene)
+    if before and len(scene.manifest.chunks) > 1:
+        manifest = scene.manifest
+        console.print(
+            f"{manifest.frames} frames in {len(manifest.chunks)} windows of {pipeline.config.frames}, "
+            f"overlapping by {pipeline.config.overlap} or more",
+            highlight=False,
+        )
+    elif before and scene.manifest.frames < pipeline.config.frames:
+        console.print(f"{scene.manifest.frames} frames padded to {pipeline.config.frames} by repeating the last one")
+    with progress_bar(console, len(before), args.quiet or args.json) as report:
+        pipeline.render(scene, report)
+    page = write_scene_page(scene, tuple(notes))
+    if args.json:
+        print(json.dumps({"scene": str(args.out), "page": str(page), "views": rows_of_views(scene)}))
+    elif not args.quiet:
+        console.print(table_of_views(scene))
+        console.print(
+            f"{len(before)} rendered; page: {page}" if before else f"nothing to do; page: {page}", highlight=False
+        )
+    return 0
+
+
+def demo(args: Demo) -> int:
+    """`plenodream demo`."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from plenodream.data.bundled_clip import TRAJECTORIES, clip_folder
+    from plenodream.evaluation.demo import score_demo
+    from plenodream.memory.scene import Scene
+    from plenodream.viewer.scene_page import Truth, write_scene_page
+
+    clip = clip_folder()
+    asked = Render(
+        clip / "source.mp4", args.out, TRAJECTORIES, cameras=clip / "cameras.json", model=args.model, device=args.device
+    )
+    with redirect_stdout(sys.stderr):
+        render(replace(asked, quiet=args.json))
+    scene = Scene.open(args.out)
+    scores = score_demo(scene)
+    truths = {name: Truth(score.video, score.psnr, score.psnr_copy) for name, score in scores.items()}
+    note = "PSNR on pixels that the source saw, against the true view; copy: the source's own frames as the answer"
+    page = write_scene_page(scene, (note,), truths)
+    if args.json:
+        views = {name: {"psnr": s.psnr, "psnr_copy": s.psnr_copy, "seen": s.seen} for name, s in scores.items()}
+        print(json.dumps({"scene": str(args.out), "page": str(page), "views": views}))
+        return 0
+    table = Table(
+        "view", "PSNR", "copying the source", "gain", "pixels the source saw", title=note, title_justify="left"
+    )
+    for name, s in scores.items():
+        gain = f"{s.psnr - s.psnr_copy:+.1f} dB"
+        table.add_row(name, f"{s.psnr:.1f} dB", f"{s.psnr_copy:.1f} dB", gain, f"{100 * s.seen:.0f} %")
+    console = Console()
+    console.print(table)
+    console.print(f"Open {page.resolve()} in a browser.", highlight=False, soft_wrap=True)
+    return 0
+
+
+def trajectories(args: Trajectories) -> int:
+    """`plenodream trajectories`."""
+    import torch
+    from rich.console import Console
+    from rich.table import Table
+
+    from plenodream.geometry.cameras import intrinsics_from_fov
+    from plenodream.geometry.trajectories import PRESETS, describe_presets, parse_trajectories, trajectory_cameras
+    from plenodream.types import Cameras
+    from plenodream.viewer.paths import draw_paths
+
+    rows = describe_presets()
+    if args.plot is not None or args.trajectory:
+        chosen = parse_trajectories(args.trajectory or list(PRESETS))
+        intrinsics = intrinsics_from_fov(60.0, 48, 48).repeat(25, 1)
+        still = Cameras(torch.eye(4).repeat(25, 1, 1), intrinsics, 48, 48)
+        paths = {"source": still} | {t.name: trajectory_cameras(t, still) for t in chosen}
+        if args.plot is None:
+            raise ValueError("--trajectory chooses what --plot draws: expected --plot FILE.png too")
+        draw_paths(paths, args.plot)
+        print(f"wrote {args.plot}", file=sys.stderr)
+    if args.json:
+        print(json.dumps(rows))
+        return 0
+    table = Table("trajectory", "what it does", "parameters (default)")
+    for row in rows:
+        shown = [f"{p['name']}={p['default']}{' ' + p['unit'] if p['unit'] else ''}" for p in row["parameters"]]
+        table.add_row(row["name"], row["description"], ", ".join(shown))
+    Console().print(table)
+    return 0
+
+
+def _settings(pipeline: PlenopticPipeline, args: Render, new: Path | None) -> RenderSettings | None:
+    """Settings of a new scene, or those asked for of an old one; None where nothing is asked."""
+    from plenodream.memory.manifest import FILE, read_manifest
+    from plenodream.sampling.autoregressive import RenderSettings
+
+    exists = (args.out / FILE).is_file()
+    asked = {name: getattr(args, name) for name in ("k", "strategy", "near", "far", "candidates", "steps", "guidance")}
+    asked = {name: value for name, value in asked.items() if value is not None}
+    if exists and not asked:
+        return None
+    base = RenderSettings.from_json(read_manifest(args.out).settings) if exists else pipeline.default_settings()
+    retrieval = replace(base.retrieval, **{n: v for n, v in asked.items() if n in ("k", "strategy", "near", "far")})
+    sampling = replace(base.sampling, **{n: v for n, v in asked.items() if n in ("steps", "guidance")})
+    candidates = asked.get("candidates", retrieval.k + 1 if "k" in asked else base.candidates)
+    return RenderSettings(retrieval, candidates, sampling)
+
+
+def _check_targets(pipeline: PlenopticPipeline, args: Render, video) -> None:
+    """Read every target before a scene is made, so that a wrong one leaves nothing behind."""
+    from plenodream.geometry.trajectories import parse_trajectories
+
+    parse_trajectories(args.trajectory)
+    if video is not None:
+        for path in args.trajectory_file:
+            _load_target(path, video.cameras)
+
+
+def _load_target(path: Path, source):
+    from plenodream.geometry.formats import load_cameras
+
+    return load_cameras(path, source.height, source.width, len(source), source.intrinsics[0])
+
+
+def main() -> None:
+    """Entry point."""
+    from diffusers.utils import logging
+
+    logging.disable_progress_bar()
+    commands = {Render: render, Demo: demo, Trajectories: trajectories}
+    names = {command.__name__.lower(): command for command in commands}
+    args = tyro.extras.subcommand_cli_from_dict(
+        names, prog="plenodream", description="Re-render a video along camera trajectories."
+    )
+    try:
+        code = commands[type(args)](args)
+    except (ValueError, OSError) as error:
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            error = OSError(
+                f"disk full ({error.filename or 'while writing'}): free some space and run again to continue"
+            )
+        print(f"plenodream: {' '.join(str(error).split())}", file=sys.stderr)
+        code = 2
+    except KeyboardInterrupt:
+        print("plenodream: stopped; run the same command again to continue", file=sys.stderr)
+        code = 130
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

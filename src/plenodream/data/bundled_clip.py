@@ -1,0 +1,97 @@
+"""The clip in the package: one of our own rendered scenes, with the true videos of the demo's trajectories. Ours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Bool, UInt8
+from torch import Tensor
+
+from plenodream.data.render import render
+from plenodream.data.synthetic import MILD, sample_worlds, world_generator
+from plenodream.geometry.cameras import intrinsics_from_fov, pixel_centres, project, unproject
+from plenodream.geometry.formats import save_cameras
+from plenodream.geometry.trajectories import parse_trajectories, trajectory_cameras
+from plenodream.media.fit import fit_frames
+from plenodream.media.video import read_video, write_preview
+from plenodream.types import Cameras
+
+TRAJECTORIES = ("arc-left", "arc-right:angle=40", "zoom-out", "tilt-up")
+SIZE, FRAMES, FPS, FOV = 288, 9, 6.0, 60.0
+# Depths that differ by less than this share are one surface: the test that decides what the source saw.
+DEPTH_TOLERANCE = 0.01
+
+
+def clip_folder() -> Path:
+    """Where the clip lies: source.mp4, cameras.json, truth/NAME.mp4, seen.npz."""
+    return Path(str(files("plenodream"))) / "bundled" / "clip"
+
+
+@dataclass(frozen=True)
+class TrueView:
+    """How a view of the bundled clip should look, at a model's size.
+
+    Attributes:
+        video: File of the true video.
+        frames: The same, decoded and fitted.
+        seen: Pixels that the source sees at the same time, whole.
+    """
+
+    video: Path
+    frames: UInt8[Tensor, "frames height width 3"]
+    seen: Bool[Tensor, "frames height width"]
+
+
+def true_view(name: str, height: int, width: int) -> TrueView | None:
+    """The truth of one of the demo's trajectories, by the view's name; None for any other."""
+    video = clip_folder() / "truth" / f"{name}.mp4"
+    if not video.is_file():
+        return None
+    frames, _ = fit_frames(read_video(video).frames, height, width)
+    with np.load(clip_folder() / "seen.npz") as masks:
+        seen = torch.from_numpy(np.unpackbits(masks[name], axis=-1).astype(bool))
+    white = seen[..., None].expand(*seen.shape, 3).byte() * 255
+    return TrueView(video, frames, fit_frames(white, height, width)[0][..., 0] >= 250)
+
+
+def make_clip(folder: Path, world: int, start: float = 0.0, stop: float = 1.0) -> None:
+    """Render the clip anew from a benchmark world, which no training run can draw.
+
+    Args:
+        folder: Where to write.
+        world: Number of the world.
+        start: Time of the first frame, 0 to 1.
+        stop: Time of the last frame.
+    """
+    generator = world_generator("benchmark", world)
+    worlds = sample_worlds(MILD, 1, generator)
+    intrinsics = intrinsics_from_fov(FOV, SIZE, SIZE)
+    source = Cameras(torch.eye(4).repeat(FRAMES, 1, 1), intrinsics.repeat(FRAMES, 1), SIZE, SIZE)
+    times = torch.linspace(start, stop, FRAMES)
+    (folder / "truth").mkdir(parents=True, exist_ok=True)
+
+    def shoot(cameras: Cameras) -> tuple[Tensor, Tensor]:
+        seen = render(worlds, cameras[None, None], times, supersample=3)
+        return (seen.rgb[0, 0] * 255).round().byte(), seen.depth[0, 0]
+
+    frames, source_depth = shoot(source)
+    write_preview(folder / "source.mp4", frames, FPS)
+    save_cameras(folder / "cameras.json", source, FPS)
+    masks = {}
+    for trajectory in parse_trajectories(TRAJECTORIES):
+        cameras = trajectory_cameras(trajectory, source)
+        frames, depth = shoot(cameras)
+        write_preview(folder / "truth" / f"{trajectory.name}.mp4", frames, FPS)
+        points = unproject(pixel_centres(SIZE, SIZE, depth).flatten(0, 1), depth.flatten(1), cameras)
+        pixels, z = project(points, source)
+        column, row = pixels.floor().long().unbind(-1)
+        inside = (column >= 0) & (column < SIZE) & (row >= 0) & (row < SIZE) & (z > 0)
+        index = row.clamp(0, SIZE - 1) * SIZE + column.clamp(0, SIZE - 1)
+        found = source_depth.flatten(1).gather(1, index)
+        seen = inside & ((z - found).abs() < DEPTH_TOLERANCE * z)
+        masks[trajectory.name] = np.packbits(seen.unflatten(1, (SIZE, SIZE)).numpy(), axis=-1)
+    np.savez_compressed(folder / "seen.npz", **masks)

@@ -1,0 +1,146 @@
+"""Do two generated views agree on what neither saw in the source? The paper's claim, with its controls."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from plenodream.evaluation.exact_sync import MINIMUM_COVERAGE, Match, hsync, lookup, match_views, vsync
+from plenodream.evaluation.fidelity import copy_source, mean_colour, sharpness_ratio, squared_error, variance_ratio
+from plenodream.evaluation.reconstruction import HeldOut
+from plenodream.evaluation.sampler import ViewSampler, noise_seeds
+from plenodream.types import Cameras
+
+# What view b is conditioned on, besides the source; view a always on the source alone.
+CONDITIONS = ("retrieved history", "wrong history", "source twice", "independent")
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Two target views of every scene that show much which the source does not.
+
+    Attributes:
+        a: Number of the view that is generated first.
+        b: Number of the view that is generated second.
+        match: Where a's pixels lie in b, and which of them are hidden from the source.
+    """
+
+    a: Int[Tensor, "scenes"]
+    b: Int[Tensor, "scenes"]
+    match: Match
+
+
+def choose_pairs(data: HeldOut) -> Pairs:
+    """Of all pairs of target views, in each scene the one with most pixels that both show and the source hides.
+
+    Ours. Judged by the first, middle and last frame, from depth and cameras alone, so no model has a say in it.
+    """
+    views = data.rgb.shape[1]
+    first, second = torch.tensor(list(combinations(range(1, views), 2)), device=data.rgb.device).T
+    frames = torch.tensor([0, (data.rgb.shape[2] - 1) // 2, data.rgb.shape[2] - 1], device=data.rgb.device).unique()
+    depth, cameras = data.depth[:, :, frames], data.cameras[:, :, frames]
+    match = match_views(
+        depth[:, first], cameras[:, first], depth[:, second], cameras[:, second], depth[:, :1], cameras[:, :1]
+    )
+    best = match.hidden.float().mean((-3, -2, -1)).argmax(dim=1)
+    a, b = first[best], second[best]
+    scene = torch.arange(len(best), device=best.device)
+    match = match_views(
+        data.depth[scene, a],
+        data.cameras[scene, a],
+        data.depth[scene, b],
+        data.cameras[scene, b],
+        data.depth[:, 0],
+        data.cameras[:, 0],
+        moving_a=data.moving[scene, a],
+    )
+    return Pairs(a, b, match)
+
+
+def context_index(condition: str, scenes: int) -> Int[Tensor, "scenes context"]:
+    """Entries of a bank that holds the scenes' sources, then their generated views a: what view b is conditioned on.
+
+    Retrieved history is what rendering does. The controls have as much context but not that view: the source again, or
+    view a of the neighbouring scene (0 and 1, 2 and 3, ... are neighbours).
+    """
+    source = torch.arange(scenes)
+    neighbour = source ^ 1
+    second = {
+        "retrieved history": scenes + source,
+        "wrong history": scenes + neighbour,
+        "source twice": source,
+    }
+    return torch.stack([source, second[condition]] if condition in second else [source], dim=1)
+
+
+def sample_pairs(
+    sampler: ViewSampler, data: HeldOut, pairs: Pairs, seed: int, first: int
+) -> tuple[Float[Tensor, "scenes frames height width 3"], dict[str, Float[Tensor, "scenes frames height width 3"]]]:
+    """View a of every scene, and view b under every condition from the same noise (another than a's)."""
+    scenes = len(data.rgb)
+    scene = torch.arange(scenes, device=data.rgb.device)
+    cameras_a, cameras_b = data.cameras[scene, pairs.a], data.cameras[scene, pairs.b]
+    bank = sampler.encode(data.rgb[:, 0], data.cameras[:, 0], data.anchor)
+
+    def sample(index: Tensor, cameras: Cameras, view: str) -> Tensor:
+        return sampler.sample(bank, index.to(scene), cameras, data.anchor, noise_seeds(seed, view, first, scenes))
+
+    a = sample(scene[:, None], cameras_a, "a")
+    bank = bank + sampler.encode(a, cameras_a, data.anchor)
+    return a, {name: sample(context_index(name, scenes), cameras_b, "b") for name in CONDITIONS}
+
+
+def score_pairs(
+    sampler: ViewSampler,
+    data: HeldOut,
+    pairs: Pairs,
+    a: Float[Tensor, "scenes frames height width 3"],
+    b: dict[str, Float[Tensor, "scenes frames height width 3"]],
+) -> dict[str, dict[str, Float[Tensor, "scenes"]]]:
+    """Agreement per row, column and scene, dB or a ratio; NaN where too few pixels could be compared.
+
+    Rows: the true views through the codec (ceiling), view b under every condition, and instead of b the copied source
+    and its mean colour (floors: what a agrees with by chance). Two blurred views agree easily: hence the contrast and
+    sharpness that b keeps on the same pixels, and its PSNR against the truth there.
+    """
+    scene = torch.arange(len(a), device=a.device)
+    true_a, true_b = data.rgb[scene, pairs.a], data.rgb[scene, pairs.b]
+    source = data.rgb[:, 0]
+    rows = {"truth": (sampler.reconstruct(true_a), sampler.reconstruct(true_b))}
+    rows |= {name: (a, video) for name, video in b.items()}
+    rows |= {"copy of source": (a, copy_source(source, *source.shape[2:4]))}
+    rows |= {"mean colour": (a, mean_colour(source, *source.shape[2:4]))}
+    return {name: _columns(*videos, true_b, pairs.match) for name, videos in rows.items()}
+
+
+def pair_coverage(pairs: Pairs) -> dict[str, Float[Tensor, "scenes"]]:
+    """Share of view a's pixels behind every column of `score_pairs`."""
+    match = pairs.match
+    hidden, moving = match.hidden, match.moving
+    assert moving is not None
+    masks = {"hsync": hidden, "static": hidden & ~moving, "moving": hidden & moving, "vsync": match.visible}
+    masks |= {name: hidden for name in ("tolerant", "truth", "variance", "sharpness")}
+    return {name: mask.double().mean((-3, -2, -1)) for name, mask in masks.items()}
+
+
+def _columns(a: Tensor, b: Tensor, true_b: Tensor, match: Match) -> dict[str, Tensor]:
+    agreement, hidden = hsync(a, b, match), match.hidden
+    assert agreement.static is not None and agreement.moving is not None
+    found, truth = lookup(b, match.pixels), lookup(true_b, match.pixels)
+    scores = {
+        "hsync": agreement.all,
+        "static": agreement.static,
+        "moving": agreement.moving,
+        "tolerant": hsync(a, b, match, shift=1).all,
+        "vsync": vsync(a, b, match).all,
+        "truth": squared_error(found, truth, hidden),
+    }
+    columns = {name: error.psnr(MINIMUM_COVERAGE) for name, error in scores.items()}
+    enough = hidden.double().mean((-3, -2, -1)) >= MINIMUM_COVERAGE
+    for name, ratio in (("variance", variance_ratio), ("sharpness", sharpness_ratio)):
+        columns[name] = ratio(found, truth, hidden).masked_fill(~enough, torch.nan)
+    return columns

@@ -1,0 +1,184 @@
+"""The core of `plenodream eval`: sampled videos of fixed held-out scenes, measured where the truth is exactly known."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from plenodream.data.family import FULL, MILD
+from plenodream.evaluation.agreement import CONDITIONS, choose_pairs, pair_coverage, sample_pairs, score_pairs
+from plenodream.evaluation.exact_sync import MINIMUM_COVERAGE, warp
+from plenodream.evaluation.fidelity import copy_source, mean_colour, sharpness_ratio, variance_ratio
+from plenodream.evaluation.reconstruction import HeldOut, held_out, reconstruction_errors
+from plenodream.evaluation.report import COVERAGE, EvalReport
+from plenodream.evaluation.sampler import ViewSampler, noise_seeds
+from plenodream.sampling.denoise import SamplingConfig
+from plenodream.sampling.pipeline import PlenopticPipeline
+
+FAMILIES = {"mild": MILD, "full": FULL}
+# Target views drawn per scene; the first of them are reconstructed, and of all the best pair is compared.
+VIEWS, TARGETS = 5, 2
+# Scenes in memory and in one batch; even, since neighbours lend each other a wrong camera and a wrong history.
+GROUP = 8
+# Scenes whose frames are kept for the sheet.
+SHOWN = 6
+# Videos sampled per scene: targets with the right camera, a wrong one, a stopped source; view a; view b per condition.
+_VIDEOS = 3 * TARGETS + 1 + len(CONDITIONS)
+# A row that exists on co-visible pixels alone, and the columns for which that is not enough.
+WARPED, UNKNOWN = "source warped by true depth", ("all", "hidden", "variance", "sharpness")
+
+Rows = dict[str, dict[str, Float[Tensor, "scenes"]]]
+
+
+def evaluate(
+    pipeline: PlenopticPipeline,
+    family: str = "mild",
+    scenes: int = 16,
+    split: str = "benchmark",
+    seed: int = 0,
+    sampling: SamplingConfig | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> EvalReport:
+    """Measure a model on the first scenes of a split, at the size and length it was made for.
+
+    More scenes are the same ones and further ones. Every video is sampled, none predicted in one step.
+
+    Args:
+        pipeline: The model, on any device.
+        family: `mild` or `full`.
+        scenes: How many; even.
+        split: `benchmark` for numbers that are reported, `validation` while developing.
+        seed: Of the sampling noise; the scenes do not depend on it.
+        sampling: Steps and guidance; the model's own if None.
+        progress: Called with sampling steps done and their total.
+
+    Raises:
+        ValueError: Unknown family or split, or a number of scenes that is odd or below 2.
+    """
+    if family not in FAMILIES:
+        raise ValueError(f"unknown family {family!r}: expected one of {', '.join(FAMILIES)}")
+    if scenes < 2 or scenes % 2:
+        raise ValueError(
+            f"{scenes} scenes: expected an even number of at least 2, since neighbours lend each other a wrong camera; "
+            f"try {max(2, scenes + scenes % 2)}"
+        )
+    config = pipeline.config
+    sampling = sampling or SamplingConfig(config.steps, config.guidance)
+    groups = range(0, scenes, GROUP)
+    done, total = 0, len(groups) * _VIDEOS * sampling.steps
+
+    def on_step(_: int) -> None:
+        nonlocal done
+        done += 1
+        if progress is not None:
+            progress(done, total)
+
+    sampler = ViewSampler(pipeline.transformer.eval(), pipeline.codec, pipeline.scheduler, sampling, on_step)
+    results: dict[str, list[Rows]] = defaultdict(list)
+    gallery: dict[str, list[Tensor]] = defaultdict(list)
+    for first in groups:
+        count = min(GROUP, scenes - first)
+        data = held_out(
+            FAMILIES[family],
+            count,
+            1 + VIEWS,
+            config.frames,
+            config.height,
+            config.width,
+            split,
+            pipeline.device,
+            first,
+        )
+        rows, shown = _fidelity(sampler, data, seed, first)
+        results["fidelity"].append(rows)
+        pairs = choose_pairs(data)
+        a, b = sample_pairs(sampler, data, pairs, seed, first)
+        results["agreement"].append(score_pairs(sampler, data, pairs, a, b) | {COVERAGE: pair_coverage(pairs)})
+        scene = torch.arange(count, device=a.device)
+        shown |= {
+            "true view a": data.rgb[scene, pairs.a],
+            "view a": a,
+            "true view b": data.rgb[scene, pairs.b],
+            "b independent": b["independent"],
+            "b retrieved": b["retrieved history"],
+        }
+        for name, videos in shown.items():
+            gallery[name].append(videos[: max(0, SHOWN - first)].cpu())
+    return EvalReport(
+        model=config.model_name,
+        fingerprint=pipeline.fingerprint(),
+        family=family,
+        split=split,
+        seed=seed,
+        scenes=scenes,
+        frames=config.frames,
+        height=config.height,
+        width=config.width,
+        steps=sampling.steps,
+        guidance=sampling.guidance,
+        values={table: _join(parts) for table, parts in results.items()},
+        gallery={name: torch.cat(videos) for name, videos in gallery.items()},
+    )
+
+
+def _fidelity(sampler: ViewSampler, data: HeldOut, seed: int, first: int) -> tuple[Rows, dict[str, Tensor]]:
+    """Target views against the truth, and what is shown of them.
+
+    Besides the floors there are two controls of the model itself: the neighbouring scene's camera, and a source in
+    which everything stands still (if it does as well on moving pixels, the model does not render motion).
+    """
+    scenes, targets = len(data.rgb), range(1, TARGETS + 1)
+    scene = torch.arange(scenes, device=data.rgb.device)
+    source = data.rgb[:, 0]
+    bank = sampler.encode(source, data.cameras[:, 0], data.anchor)
+    bank = bank + sampler.encode(data.stopped, data.cameras[:, 0], data.anchor)
+
+    def sample(entry: Tensor, owner: Tensor) -> Tensor:
+        seeds = [noise_seeds(seed, f"target-{target}", first, scenes) for target in targets]
+        args = [(bank, entry[:, None], data.cameras[owner, target], data.anchor) for target in targets]
+        return torch.cat([sampler.sample(*arg, s) for arg, s in zip(args, seeds, strict=True)], dim=1)
+
+    # The targets' frames lie end to end, so that errors are pooled per scene.
+    def flat(values: Tensor) -> Tensor:
+        return values[:, 1 : TARGETS + 1].flatten(1, 2)
+
+    truth, seen, moving = flat(data.rgb), flat(data.seen), flat(data.moving)
+    cameras = data.cameras[:, 1 : TARGETS + 1]
+    warped = warp(data.rgb[:, :1], data.depth[:, 1 : TARGETS + 1], cameras, data.cameras[:, :1]).flatten(1, 2)
+    whole = source.shape[2:4]
+    videos = {
+        "truth": torch.cat([sampler.reconstruct(data.rgb[:, target]) for target in targets], dim=1),
+        WARPED: warped,
+        "sampled": sample(scene, scene),
+        "wrong camera": sample(scene, scene ^ 1),
+        "stopped source": sample(scene + scenes, scene),
+        "copy of source": copy_source(source, *whole).repeat(1, TARGETS, 1, 1, 1),
+        "mean colour": mean_colour(source, *whole).repeat(1, TARGETS, 1, 1, 1),
+    }
+    rows: Rows = {}
+    for name, video in videos.items():
+        errors = reconstruction_errors(video, truth, seen, moving)
+        rows[name] = {column: error.psnr(MINIMUM_COVERAGE) for column, error in errors.items()}
+        rows[name] |= {"variance": variance_ratio(video, truth), "sharpness": sharpness_ratio(video, truth)}
+    # Where the source sees nothing there is nothing to warp.
+    rows[WARPED] |= {column: torch.full_like(seen[:, 0, 0, 0], torch.nan, dtype=torch.double) for column in UNKNOWN}
+    rows[COVERAGE] = {column: error.coverage for column, error in errors.items()}
+    rows[COVERAGE] |= {column: torch.ones_like(rows[COVERAGE]["all"]) for column in ("variance", "sharpness")}
+    frames = data.rgb.shape[2]
+    shown = {"source": source, "truth": truth[:, :frames]}
+    shown |= {name: videos[name][:, :frames] for name in ("sampled", "wrong camera")}
+    return rows, shown
+
+
+def _join(parts: list[Rows]) -> dict[str, dict[str, tuple[float | None, ...]]]:
+    """Numbers of all groups, scene by scene, without the last digits, which differ from machine to machine."""
+
+    def numbers(row: str, column: str) -> tuple[float | None, ...]:
+        values = torch.cat([part[row][column] for part in parts]).tolist()
+        return tuple(None if value != value else round(value, 4) for value in values)
+
+    return {row: {column: numbers(row, column) for column in parts[0][row]} for row in parts[0]}

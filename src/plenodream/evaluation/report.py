@@ -1,0 +1,191 @@
+"""What an evaluation found: numbers per scene, their means and intervals, as JSON, as a table and as a sheet."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from plenodream.evaluation.sheet import save_sheet
+from plenodream.evaluation.statistics import Interval, bootstrap_interval
+
+FORMAT = 1
+# The row of a table that holds the share of pixels compared.
+COVERAGE = "coverage"
+# Differences worth a line of their own, all paired scene by scene: table, column, row, minus row.
+DIFFERENCES = (
+    ("fidelity", "co-visible", "sampled", "copy of source"),
+    ("fidelity", "co-visible", "sampled", "wrong camera"),
+    ("fidelity", "moving", "sampled", "stopped source"),
+    ("agreement", "hsync", "retrieved history", "independent"),
+    ("agreement", "hsync", "retrieved history", "source twice"),
+    ("agreement", "hsync", "retrieved history", "wrong history"),
+)
+_TITLES = {
+    "fidelity": "Target views against the truth: PSNR in dB; variance and sharpness as parts of the truth's",
+    "agreement": "Two generated views of a scene against each other where the source shows nothing (HSync): PSNR in dB",
+}
+_NOTES = {
+    "fidelity": "static, moving: of the co-visible pixels. wrong camera: the neighbouring scene's. stopped source: the "
+    "same model shown a source\nin which nothing moves. copy, mean colour: floors. truth: through the codec, the ceiling.",
+    "agreement": "Rows say what view b saw besides the source. truth: both true, the ceiling. copy, mean colour: instead "
+    "of b, the floors.\ntolerant: best shift by up to 1 pixel. vsync: where the source shows it too. truth (column): b "
+    "against the true b on hidden\npixels. variance, sharpness: of b there, as parts of the truth's: below 1 is blur, "
+    "which agrees easily.",
+}
+
+
+@dataclass(frozen=True)
+class EvalReport:
+    """Scores of one model on one family, scene by scene; nothing in it depends on the machine.
+
+    Attributes:
+        model: Its name.
+        fingerprint: Hash of its weights and configs.
+        family: Scene family.
+        split: Split of the scenes, numbers 0 to `scenes` - 1.
+        seed: Of the sampling noise.
+        scenes: How many.
+        frames: Frames of a video.
+        height: Pixels.
+        width: Pixels.
+        steps: Sampling steps.
+        guidance: Guidance; 0 is none.
+        values: By table (`fidelity`, `agreement`), row and column: a number per scene, None where too few pixels were
+            compared. The row `coverage` holds the share of pixels compared.
+        gallery: By column of the sheet: videos (scenes, frames, height, width, 3), 0..1, of the first scenes. Kept in
+            the PNG alone.
+    """
+
+    model: str
+    fingerprint: str
+    family: str
+    split: str
+    seed: int
+    scenes: int
+    frames: int
+    height: int
+    width: int
+    steps: int
+    guidance: float
+    values: dict[str, dict[str, dict[str, tuple[float | None, ...]]]]
+    gallery: dict[str, Tensor] = field(default_factory=dict, compare=False, repr=False)
+
+    def interval(self, table: str, row: str, column: str) -> Interval:
+        """Mean over scenes with its 95 % bootstrap interval; NaN if no scene counts."""
+        return _interval(self._scores(table, row, column))
+
+    def difference(self, table: str, column: str, row: str, minus: str) -> Interval:
+        """Mean paired difference of two rows, over scenes where both count, with its 95 % bootstrap interval."""
+        return _interval(self._scores(table, row, column) - self._scores(table, minus, column))
+
+    def counted(self, table: str, row: str, column: str) -> int:
+        """Number of scenes with enough pixels to compare."""
+        return sum(value is not None for value in self.values[table][row][column])
+
+    def to_json(self) -> str:
+        """Settings, means with intervals, paired differences, and the numbers of every scene."""
+        settings = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("values", "gallery")}
+        summary = {
+            table: {
+                row: {column: self._entry(self.interval(table, row, column), table, row, column) for column in columns}
+                for row, columns in rows.items()
+            }
+            for table, rows in self.values.items()
+        }
+        differences = [
+            {"table": table, "column": column, "row": row, "minus": minus}
+            | self._entry(self.difference(table, column, row, minus), table, row, column)
+            for table, column, row, minus in DIFFERENCES
+        ]
+        content = {"format": FORMAT, **settings, "summary": summary, "differences": differences, "values": self.values}
+        return json.dumps(content, indent=1, allow_nan=False) + "\n"
+
+    @staticmethod
+    def from_json(text: str) -> EvalReport:
+        """The report of a JSON text, without pictures.
+
+        Raises:
+            ValueError: Not a report, or one of another version.
+        """
+        try:
+            content = json.loads(text)
+            if content["format"] != FORMAT:
+                raise ValueError(f"evaluation report of format {content['format']}: expected {FORMAT}; evaluate again")
+            values = {
+                table: {row: {name: tuple(scores) for name, scores in columns.items()} for row, columns in rows.items()}
+                for table, rows in content["values"].items()
+            }
+            names = [f.name for f in fields(EvalReport) if f.name not in ("values", "gallery")]
+            return EvalReport(**{name: content[name] for name in names}, values=values)
+        except (KeyError, TypeError, json.JSONDecodeError) as error:
+            raise ValueError(
+                f"not an evaluation report ({error!r}); expected the report.json of an evaluation"
+            ) from None
+
+    def _scores(self, table: str, row: str, column: str) -> Tensor:
+        scores = self.values[table][row][column]
+        return torch.tensor([float("nan") if score is None else score for score in scores], dtype=torch.float64)
+
+    def _entry(self, interval: Interval, table: str, row: str, column: str) -> dict[str, float | int | None]:
+        rounded = {name: None if x != x else round(x, 4) for name, x in interval._asdict().items()}
+        return rounded | {"scenes": self.counted(table, row, column)}
+
+
+def format_report(report: EvalReport) -> str:
+    """The report as plain text: two tables with intervals, coverage and counts, then the differences that matter."""
+    lines = [
+        f"{report.model} ({report.fingerprint}) on {report.scenes} {report.family} scenes of split {report.split}, "
+        f"{report.frames} frames of {report.height}x{report.width},",
+        f"{report.steps} sampling steps, guidance {report.guidance:g}, seed {report.seed}. Means over scenes, "
+        "± half of their 95 % bootstrap interval.",
+    ]
+    for table, rows in report.values.items():
+        names = list(rows[COVERAGE])
+        cells = [["", *names]]
+        for row in rows:
+            if row != COVERAGE:
+                cells.append([row, *(_cell(report.interval(table, row, column)) for column in names)])
+        cells.append(["pixels compared", *(f"{100 * report.interval(table, COVERAGE, c).mean:.1f} %" for c in names)])
+        counts = [max(report.counted(table, row, c) for row in rows if row != COVERAGE) for c in names]
+        cells.append(["scenes that count", *map(str, counts)])
+        lines += ["", _TITLES[table], *_align(cells), _NOTES[table]]
+    rows = []
+    for table, column, row, minus in DIFFERENCES:
+        difference = report.difference(table, column, row, minus)
+        ends = f"[{difference.low:+.2f} {difference.high:+.2f}]"
+        rows.append([f"{column}: {row} - {minus}", f"{difference.mean:+.2f}", ends])
+    return "\n".join([*lines, "", "Differences in dB, paired by scene, with their 95 % interval", *_align(rows)]) + "\n"
+
+
+def write_report(folder: Path, report: EvalReport) -> None:
+    """Write `report.json`, `report.txt` and, if there are pictures, `sheet.png` into a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "report.json").write_text(report.to_json())
+    (folder / "report.txt").write_text(format_report(report))
+    if report.gallery:
+        save_sheet(folder / "sheet.png", report.gallery)
+
+
+def _interval(values: Tensor) -> Interval:
+    return bootstrap_interval(values, generator=torch.Generator().manual_seed(0))
+
+
+def _cell(interval: Interval) -> str:
+    if interval.mean != interval.mean:
+        return "-"
+    return f"{interval.mean:.2f} ±{(interval.high - interval.low) / 2:.2f}"
+
+
+def _align(rows: list[list[str]]) -> list[str]:
+    """Rows of cells as lines: the first column to the left, the others to the right."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return [
+        "  ".join(
+            [row[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True))]
+        ).rstrip()
+        for row in rows
+    ]

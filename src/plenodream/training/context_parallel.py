@@ -1,0 +1,172 @@
+"""Context parallelism: several devices hold parts of one token sequence and swap them for heads around self-attention."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from diffusers import ModelMixin
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from plenodream.models.attention import AttentionCall
+
+AXES = ("latent frames", "token rows", "token columns")
+
+
+def swap(x: Tensor, split: int, join: int, group: dist.ProcessGroup) -> Tensor:
+    """All-to-all: give every rank its piece of axis `split`, lay what comes back end to end along axis `join`.
+
+    Differentiable: it only moves numbers, so the gradient moves back the same way.
+    """
+    return _Swap.apply(x, split, join, group)
+
+
+def gather(x: Tensor, axis: int, group: dist.ProcessGroup) -> Tensor:
+    """The whole of a tensor of which every rank holds an equal part along `axis`, differentiable.
+
+    Every rank is expected to go on with the same computation. Each then holds one of `size` equal losses, and the
+    gradient is that of their sum; averaged over the ranks it is the gradient of the loss.
+    """
+    return _Gather.apply(x, axis, group)
+
+
+class _Swap(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, split: int, join: int, group: dist.ProcessGroup) -> Tensor:
+        ctx.split, ctx.join, ctx.group = split, join, group
+        pieces = torch.stack(x.chunk(group.size(), split))
+        received = torch.empty_like(pieces)
+        dist.all_to_all_single(received, pieces, group=group)
+        return torch.cat(received.unbind(0), join)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple:
+        return _Swap.apply(grad, ctx.join, ctx.split, ctx.group), None, None, None
+
+
+class _Gather(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, axis: int, group: dist.ProcessGroup) -> Tensor:
+        ctx.axis, ctx.group = axis, group
+        parts = [torch.empty_like(x) for _ in range(group.size())]
+        dist.all_gather(parts, x.contiguous(), group=group)
+        return torch.cat(parts, axis)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple:
+        return grad.chunk(ctx.group.size(), ctx.axis)[ctx.group.rank()] * ctx.group.size(), None, None
+
+
+class HeadExchange:
+    """The `Exchange` of a call: DeepSpeed-Ulysses (Jacobs et al. 2023), q, k and v in one message.
+
+    Args:
+        group: The ranks that share the sequence.
+        axis: Of frames, rows and columns, the one that is shared.
+    """
+
+    def __init__(self, group: dist.ProcessGroup, axis: int) -> None:
+        self.group, self.axis = group, axis
+
+    def to_heads(self, *tensors: Float[Tensor, "batch heads part width"]) -> tuple[Tensor, ...]:
+        """See `Exchange`. Tokens come in the order of the ranks; positions are already in the keys."""
+        return swap(torch.stack(tensors), 2, 3, self.group).unbind(0)
+
+    def to_tokens(self, attended: Float[Tensor, "batch tokens some width"]) -> Float[Tensor, "batch part heads width"]:
+        """See `Exchange`."""
+        return swap(attended, 1, 2, self.group)
+
+
+def choose_axis(grid: tuple[int, int, int], size: int) -> int:
+    """The first of frames, token rows and token columns that `size` ranks can share equally: 0, 1 or 2. Ours.
+
+    Frames come first, because their parts are contiguous in memory. Of the published setting, 24 latent frames a view
+    and 27 x 48 tokens, eight ranks share the frames.
+
+    Raises:
+        ValueError: If none of the three is a multiple of `size`.
+    """
+    for axis, length in enumerate(grid):
+        if length % size == 0:
+            return axis
+    sizes = ", ".join(f"{length} {name}" for name, length in zip(AXES, grid, strict=True))
+    raise ValueError(f"{sizes}: expected one of them to be a multiple of context_parallel={size}; change the size")
+
+
+def cut(x: Tensor, axis: int, group: dist.ProcessGroup) -> Tensor:
+    """This rank's part along an axis; an axis of length 1 is broadcast and stays."""
+    return x if x.shape[axis] == 1 else x.chunk(group.size(), axis)[group.rank()].contiguous()
+
+
+def share_sequences(model: ModelMixin, group: dist.ProcessGroup) -> None:
+    """Let the ranks of a group carry every sequence of a denoiser together.
+
+    The stock forward then runs on this rank's part of the latents, at the positions the part has in the whole;
+    self-attention exchanges; the prediction is gathered, so that every rank goes on with the whole of it. Keys and
+    values recorded for later calls hold all tokens of a part of the heads: the cache is shared by heads. Ranks of a
+    group must be given the same inputs.
+
+    Args:
+        model: A denoiser whose blocks have `CameraAttnProcessor`, with patch size 1 in time.
+        group: The ranks.
+
+    Raises:
+        ValueError: If the heads cannot be shared equally.
+    """
+    heads, size = model.config.num_attention_heads, group.size()
+    if heads % size:
+        raise ValueError(f"{heads} attention heads; expected a multiple of context_parallel={size}; lower it")
+    patch = tuple(model.config.patch_size)
+
+    def divide(module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:
+        latents, timestep, call = kwargs["hidden_states"], kwargs["timestep"], kwargs["fps"]
+        assert isinstance(call, AttentionCall)
+        grid = tuple(length // step for length, step in zip(latents.shape[2:], patch, strict=True))
+        axis = choose_axis(grid, size)
+        rotary = module.rope(latents, fps=call).rotary
+        call.rotary = tuple(cut(x.unflatten(0, grid), axis, group).flatten(0, 2) for x in rotary)
+        call.camera_tokens = cut(call.camera_tokens.unflatten(1, grid), 1 + axis, group).flatten(1, 3)
+        call.exchange = HeadExchange(group, axis)
+        if timestep.ndim == 5:
+            timestep = cut(timestep, 2 + axis, group)
+        return args, kwargs | {"hidden_states": cut(latents, 2 + axis, group), "timestep": timestep}
+
+    def unite(module: nn.Module, args: tuple, kwargs: dict[str, Any], output: tuple[Tensor]) -> tuple[Tensor]:
+        return (gather(output[0], 2 + kwargs["fps"].exchange.axis, group),)
+
+    model.register_forward_pre_hook(divide, with_kwargs=True)
+    model.register_forward_hook(unite, with_kwargs=True)
+
+
+class _Tie(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, output: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
+        ctx.like = output.shape, output.dtype, output.device
+        return tuple(tensor.view_as(tensor) for tensor in tensors)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, ...]:
+        shape, dtype, device = ctx.like
+        return torch.zeros(shape, dtype=dtype, device=device), *grads
+
+
+def tie_records(model: nn.Module) -> None:
+    """Make the gradient of recorded keys and values pass through the output too, where it adds nothing.
+
+    Sharded weights are gathered for the backward pass of a block when the gradient of the block's output arrives. Of
+    a context pass only the records are used, never the output: without this its last blocks would run backward on
+    weights that are not there.
+    """
+
+    def tie(module: nn.Module, args: tuple, kwargs: dict[str, Any], output: tuple[Tensor]) -> None:
+        call = kwargs["fps"]
+        if call.record and output[0].requires_grad:
+            flat = [tensor for index in sorted(call.recorded) for tensor in call.recorded[index]]
+            tied = _Tie.apply(output[0], *flat)
+            call.recorded = {
+                block: tied[2 * i : 2 * i + 2] for i, block in enumerate(sorted(call.recorded))
+            }
+
+    model.register_forward_hook(tie, with_kwargs=True)

@@ -1,0 +1,71 @@
+"""Averaged weights as a model's folder: what `plenodream render --model` and `--init-from` read."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+from diffusers import FlowMatchEulerDiscreteScheduler, ModelMixin, SchedulerMixin
+
+from plenodream.models.cosmos import CosmosCameraTransformer
+from plenodream.sampling.pipeline import PlenopticPipeline
+from plenodream.training.checkpoint import whole_folder
+from plenodream.training.config import TrainConfig
+
+NOTES = "training.json"
+
+
+def make_scheduler(config: TrainConfig) -> SchedulerMixin:
+    """The flow scheduler of a recipe's model: Euler, with the shift the model was trained with."""
+    return FlowMatchEulerDiscreteScheduler(shift=config.objective.shift)
+
+
+def save_model(
+    folder: Path,
+    config: TrainConfig,
+    model: CosmosCameraTransformer,
+    codec: ModelMixin,
+    notes: dict,
+    shard_mb: float | None = None,
+    dtype: torch.dtype = torch.bfloat16,
+) -> None:
+    """Write a model's folder in place of the one that is there.
+
+    Args:
+        folder: Where; a crash leaves the old or the new one there, whole.
+        config: The recipe: size, length and sampling that suit the model.
+        model: The denoiser, averaged weights; its dtype is changed.
+        codec: Its codec.
+        notes: What else is to be known of the training (`training.json`), for instance `batches`: how many it has seen.
+        shard_mb: Largest size of a weights file, megabytes; one file if None.
+        dtype: Of the stored weights.
+
+    Raises:
+        ValueError: The disk is full; the old folder is untouched.
+    """
+    pipeline = PlenopticPipeline(
+        model.to(dtype),
+        codec,
+        make_scheduler(config),
+        height=config.height,
+        width=config.width,
+        frames=config.frames,
+        # The last frames of one window are the first of the next; the codec sees them as whole latent frames.
+        overlap=max(0, (config.objective.overlap_frames - 1) * codec.temporal_factor + 1),
+        steps=config.sampling.steps,
+        guidance=config.sampling.guidance,
+        context_views=config.curriculum.largest_context,
+        model_name=config.name,
+    )
+    size = "1000GB" if shard_mb is None else f"{int(shard_mb * 1000)}KB"
+    with whole_folder(folder) as fresh:
+        pipeline.save_pretrained(str(fresh), max_shard_size=size)
+        content = {**notes, "recipe": json.loads(config.to_json())}
+        (fresh / NOTES).write_text(json.dumps(content, indent=2) + "\n")
+
+
+def batches_seen(path: Path) -> int:
+    """How many batches a model's weights have been trained on, as far as its folder says: new data begin there."""
+    notes = path / NOTES
+    return int(json.loads(notes.read_text()).get("batches", 0)) if notes.is_file() else 0

@@ -1,0 +1,62 @@
+"""How well a run uses its device: operations of a step, counted, over the rate of its matrix products, measured."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+
+import torch
+
+
+def matmul_rate(device: torch.device | str, dtype: torch.dtype, seconds: float = 0.2) -> float:
+    """Best rate of a large square matrix product, FLOP/s: what a utilisation of 100 % would be. Ours.
+
+    Args:
+        device: Where.
+        dtype: In which precision.
+        seconds: How long to try.
+    """
+    device = torch.device(device)
+    size = 8192 if device.type == "cuda" else 768
+    a = torch.randn(size, size, device=device).to(dtype)
+    best, end = float("inf"), time.perf_counter() + seconds
+    while time.perf_counter() < end or best == float("inf"):
+        synchronize(device)
+        began = time.perf_counter()
+        for _ in range(4):
+            a @ a
+        synchronize(device)
+        best = min(best, (time.perf_counter() - began) / 4)
+    return 2 * size**3 / best
+
+
+def synchronize(device: torch.device | str) -> None:
+    """Wait for what a GPU still has to do, so that clocks tell the truth."""
+    if torch.device(device).type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+class Meter:
+    """Means over the last steps.
+
+    Args:
+        peak: FLOP/s that count as full use.
+        window: How many steps.
+    """
+
+    def __init__(self, peak: float, window: int = 20) -> None:
+        self.peak = peak
+        self._steps: deque[tuple[float, float, int, float]] = deque(maxlen=window)
+
+    def add(self, seconds: float, data_seconds: float, frames: int, flops: float) -> None:
+        """One step: its time, the part of it in which data were made, its target frames, its operations."""
+        self._steps.append((seconds, data_seconds, frames, flops))
+
+    def report(self) -> dict[str, float]:
+        """Target frames per second, share of the device's rate that was used, share of the time that data took."""
+        seconds, data_seconds, frames, flops = (sum(column) for column in zip(*self._steps, strict=True))
+        return {
+            "frames_per_second": round(frames / seconds, 2),
+            "mfu": round(flops / seconds / self.peak, 4),
+            "data_share": round(data_seconds / seconds, 4),
+        }

@@ -1,0 +1,82 @@
+"""Small networks and a small video that several folders' tests use; torch is loaded by the tests that need it."""
+
+from __future__ import annotations
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def tiny_denoiser():
+    """Makes denoisers of width 32 whose every part, the cameras too, shows in the output."""
+    import torch
+    from torch import nn
+
+    from plenodream.models.cosmos import CosmosCameraTransformer
+
+    def build(seed: int = 0, **changes) -> CosmosCameraTransformer:
+        config = {
+            "in_channels": 5,
+            "out_channels": 4,
+            "num_attention_heads": 2,
+            "attention_head_dim": 16,
+            "num_layers": 2,
+            "mlp_ratio": 2.0,
+            "text_embed_dim": 8,
+            "adaln_lora_dim": 8,
+            "patch_size": (1, 1, 1),
+            "camera_numbers": 24,
+        }
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            model = CosmosCameraTransformer(**(config | changes))
+            for block in model.transformer_blocks:
+                nn.init.normal_(block.attn1.cam_encoder.weight, std=0.5)
+                nn.init.normal_(block.attn1.to_q.weight, std=0.5)  # attention that is not flat
+                nn.init.normal_(block.norm1.linear_2.weight, std=0.5)  # gates that let it through
+        return model.eval()
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def tiny_pipeline(tiny_denoiser):
+    """Makes pipelines of 3 frames of 16x16 pixels in 2 steps, with random weights: what comes out is noise."""
+    from diffusers import FlowMatchEulerDiscreteScheduler
+
+    from plenodream.models.codec import SpaceToDepthCodec
+    from plenodream.sampling.pipeline import PlenopticPipeline
+
+    def build(seed: int = 0, k: int = 2, overlap: int = 1, guidance: float = 0.0, **model) -> PlenopticPipeline:
+        config = {"in_channels": 193, "out_channels": 192, "camera_numbers": 6 * 64, "prediction": "x0"}
+        pipeline = PlenopticPipeline(
+            tiny_denoiser(seed, **(config | model)),
+            SpaceToDepthCodec(8),
+            FlowMatchEulerDiscreteScheduler(shift=3.0),
+            height=16,
+            width=16,
+            frames=3,
+            overlap=overlap,
+            steps=2,
+            guidance=guidance,
+            context_views=k,
+            model_name="tiny",
+        )
+        pipeline.set_progress_bar_config(disable=True)
+        return pipeline
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def tiny_video():
+    """Makes source videos of random pixels whose camera stands still."""
+    import torch
+
+    from plenodream.sampling.pipeline import static_source
+
+    def build(frames: int = 3, seed: int = 0, height: int = 16, width: int = 16, fov: float = 60.0):
+        generator = torch.Generator().manual_seed(seed)
+        pixels = torch.randint(0, 256, (frames, height, width, 3), dtype=torch.uint8, generator=generator)
+        return static_source(pixels, 12.0, fov)
+
+    return build
