@@ -1,5 +1,6 @@
 """The Cosmos adapter beside the published network and the stock one."""
 
+import inspect
 import json
 from pathlib import Path
 
@@ -16,9 +17,7 @@ from plenodream.models.weights import from_published
 REFERENCE = Path(__file__).parents[1] / "reference" / "cosmos_camera_dit"
 
 
-@pytest.mark.parametrize(
-    ("network", "layout"), [("in4_out1", "middle-of-4"), ("in1_out2", "source-between-targets")]
-)
+@pytest.mark.parametrize(("network", "layout"), [("in4_out1", "middle-of-4"), ("in1_out2", "source-between-targets")])
 @torch.no_grad()
 def test_the_published_network_is_reproduced(network, layout):
     config = json.loads((REFERENCE / network / "config.json").read_text())
@@ -56,6 +55,109 @@ def test_the_published_network_is_reproduced(network, layout):
 
 
 def stock_of(model):
-    """The stock network with a model's weights."""
-    config = {key: model.config[key] for key in CosmosTransformer3DModel.load_config(model.config)[0]} if False else {}
-    return config
+    """The stock network with a model's weights: all but its camera projections."""
+    names = set(inspect.signature(CosmosTransformer3DModel.__init__).parameters) & set(model.config)
+    stock = CosmosTransformer3DModel(**{name: model.config[name] for name in names}).eval()
+    stock.load_state_dict({k: v for k, v in model.state_dict().items() if ".cam_encoder." not in k}, strict=True)
+    return stock
+
+
+def random_views(views, frames=3, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    latents = torch.randn(1, views, 4, frames, 2, 2, generator=generator)
+    return ViewTokens(latents, torch.randn(1, views, frames, 2, 2, 24, generator=generator))
+
+
+@pytest.mark.parametrize("context_timestep", [None, 0.1])
+@torch.no_grad()
+def test_joint_mode_without_cameras_is_the_stock_network_on_one_sequence(tiny_denoiser, context_timestep):
+    layout = ("context", "target", "context*")
+    model = tiny_denoiser(context_attention="joint", layout=layout, context_timestep=context_timestep)
+    target, context, t = random_views(1), random_views(2, seed=1), torch.tensor([0.7])
+    seeing = model.predict(target.latents, t, target.camera_tokens, context)[0, 0]
+    for block in model.transformer_blocks:
+        block.attn1.cam_encoder.weight.zero_()
+    blind = model.predict(target.latents, t, target.camera_tokens, context)[0, 0]
+
+    views = torch.cat([context.latents[:, :1], target.latents, context.latents[:, 1:]], dim=1)
+    mask = torch.tensor([1.0, 0.0, 1.0]).repeat_interleave(3)
+    sequence = torch.cat(
+        [rearrange(views, "b v c f h w -> b c (v f) h w"), mask.view(1, 1, 9, 1, 1).expand(1, 1, 9, 2, 2)], dim=1
+    )
+    time = t if context_timestep is None else torch.where(mask > 0, context_timestep, 0.7).view(1, 1, 9, 1, 1)
+    expected = stock_of(model)(sequence, time, torch.zeros(1, 1, 8), return_dict=False)[0][0, :, 3:6]
+    torch.testing.assert_close(blind, expected, rtol=1e-5, atol=1e-5)
+    assert (seeing - blind).norm() > 0.05 * blind.norm()
+
+
+def test_a_padding_channel_is_appended_as_zeros(tiny_denoiser):
+    model = tiny_denoiser(in_channels=6)
+    views = random_views(1)
+    arguments = torch.tensor([0.7]), views.camera_tokens[:, 0], torch.tensor([[1.0, 0.0, 0.0]]), None
+    before, _ = model.run(views.latents[:, 0], *arguments)
+    with torch.no_grad():
+        model.patch_embed.proj.weight[:, 5].normal_()
+    after, _ = model.run(views.latents[:, 0], *arguments)
+    assert torch.equal(before, after)
+    with torch.no_grad():
+        model.patch_embed.proj.weight[:, 4].normal_()
+    assert not torch.allclose(model.run(views.latents[:, 0], *arguments)[0], before)
+
+
+def test_the_stock_padding_mask_is_refused(tiny_denoiser):
+    with pytest.raises(ValueError, match="give the padding channel through in_channels"):
+        tiny_denoiser(concat_padding_mask=True)
+
+
+def test_new_networks_start_blind_to_the_camera():
+    model = CosmosCameraTransformer(num_layers=1, num_attention_heads=1, attention_head_dim=16)
+    assert not model.transformer_blocks[0].attn1.cam_encoder.weight.any()
+
+
+def gradients(model, target, context):
+    """Gradients of a loss on a prediction from recorded keys and values: of the network, and of the context's rays."""
+    model.zero_grad()
+    rays = context.camera_tokens.clone().requires_grad_()
+    cache = model.encode_context(ViewTokens(context.latents, rays))
+    model.predict(target.latents, torch.tensor([0.7]), target.camera_tokens, cache).square().sum().backward()
+    return {name: p.grad for name, p in model.named_parameters() if p.grad is not None} | {"rays": rays.grad}
+
+
+def test_gradient_checkpointing_gives_the_same_gradients(tiny_denoiser):
+    model, target, context = tiny_denoiser(), random_views(1), random_views(2, seed=1)
+    expected = gradients(model, target, context)
+    model.enable_gradient_checkpointing()
+    again = gradients(model, target, context)
+    assert expected.keys() == again.keys()
+    assert expected["rays"].norm() > 0
+    for name, gradient in expected.items():
+        torch.testing.assert_close(again[name], gradient, rtol=1e-5, atol=1e-6, msg=name)
+
+
+def test_a_saved_network_comes_back_exactly(tiny_denoiser, tmp_path):
+    config = {"context_attention": "joint", "layout": LAYOUTS["middle-of-4"], "context_timestep": 1e-4}
+    model = tiny_denoiser(**config, prediction="x0")
+    model.save_pretrained(tmp_path)
+    loaded = CosmosCameraTransformer.from_pretrained(tmp_path)
+    for name, value in {**config, "prediction": "x0", "camera_numbers": 24, "patch_size": (1, 1, 1)}.items():
+        found = loaded.config[name]
+        assert (tuple(found) if isinstance(value, tuple) else found) == value, name
+    state = loaded.state_dict()
+    assert state.keys() == model.state_dict().keys()
+    assert all(torch.equal(state[name], tensor) for name, tensor in model.state_dict().items())
+    target, context = random_views(1), random_views(4, seed=1)
+    arguments = target.latents, torch.tensor([0.7]), target.camera_tokens, context
+    with torch.no_grad():
+        assert torch.equal(loaded.predict(*arguments), model.predict(*arguments))
+
+
+@torch.no_grad()
+def test_low_precision_weights_take_and_give_the_callers_precision(tiny_denoiser):
+    model, target, context, t = tiny_denoiser(), random_views(1), random_views(2, seed=1), torch.tensor([0.7])
+    exact = model.predict(target.latents, t, target.camera_tokens, model.encode_context(context))
+    low = model.to(torch.bfloat16)
+    cache = low.encode_context(context)
+    result = low.predict(target.latents, t, target.camera_tokens, cache, text=torch.zeros(1, 1, 8))
+    assert cache.keys[0].dtype == torch.bfloat16
+    assert result.dtype == torch.float32
+    assert (result - exact).norm() < 0.1 * exact.norm()

@@ -17,6 +17,8 @@ from plenodream.types import Cameras
 
 # What view b is conditioned on, besides the source; view a always on the source alone.
 CONDITIONS = ("retrieved history", "wrong history", "source twice", "independent")
+# View b of the first condition against a view a that it was not shown.
+UNSEEN = "unseen history"
 
 
 @dataclass(frozen=True)
@@ -77,10 +79,31 @@ def context_index(condition: str, scenes: int) -> Int[Tensor, "scenes context"]:
     return torch.stack([source, second[condition]] if condition in second else [source], dim=1)
 
 
-def sample_pairs(
-    sampler: ViewSampler, data: HeldOut, pairs: Pairs, seed: int, first: int
-) -> tuple[Float[Tensor, "scenes frames height width 3"], dict[str, Float[Tensor, "scenes frames height width 3"]]]:
-    """View a of every scene, and view b under every condition from the same noise (another than a's)."""
+@dataclass(frozen=True)
+class SampledPairs:
+    """Generated views.
+
+    Attributes:
+        a: View a, from the source alone.
+        other_a: The same from other noise.
+        b: By condition, view b from the source and what the condition adds; all from the same noise.
+    """
+
+    a: Float[Tensor, "scenes frames height width 3"]
+    other_a: Float[Tensor, "scenes frames height width 3"]
+    b: dict[str, Float[Tensor, "scenes frames height width 3"]]
+
+
+def sample_pairs(sampler: ViewSampler, data: HeldOut, pairs: Pairs, seed: int, first: int) -> SampledPairs:
+    """Sample both views of every scene's pair.
+
+    Args:
+        sampler: What samples.
+        data: The scenes.
+        pairs: Which views.
+        seed: Of the noise.
+        first: Number of the first scene in its split.
+    """
     scenes = len(data.rgb)
     scene = torch.arange(scenes, device=data.rgb.device)
     cameras_a, cameras_b = data.cameras[scene, pairs.a], data.cameras[scene, pairs.b]
@@ -91,27 +114,28 @@ def sample_pairs(
 
     a = sample(scene[:, None], cameras_a, "a")
     bank = bank + sampler.encode(a, cameras_a, data.anchor)
-    return a, {name: sample(context_index(name, scenes), cameras_b, "b") for name in CONDITIONS}
+    b = {name: sample(context_index(name, scenes), cameras_b, "b") for name in CONDITIONS}
+    return SampledPairs(a, sample(scene[:, None], cameras_a, "other a"), b)
 
 
 def score_pairs(
-    sampler: ViewSampler,
-    data: HeldOut,
-    pairs: Pairs,
-    a: Float[Tensor, "scenes frames height width 3"],
-    b: dict[str, Float[Tensor, "scenes frames height width 3"]],
+    sampler: ViewSampler, data: HeldOut, pairs: Pairs, sampled: SampledPairs
 ) -> dict[str, dict[str, Float[Tensor, "scenes"]]]:
     """Agreement per row, column and scene, dB or a ratio; NaN where too few pixels could be compared.
 
-    Rows: the true views through the codec (ceiling), view b under every condition, and instead of b the copied source
-    and its mean colour (floors: what a agrees with by chance). Two blurred views agree easily: hence the contrast and
-    sharpness that b keeps on the same pixels, and its PSNR against the truth there.
+    Rows: the true views through the codec (ceiling), view b under every condition against a, b with retrieved history
+    against a view a that it was not shown, and instead of b the copied source and its mean colour (floors: what a
+    agrees with by chance). Two blurred views agree easily. Hence the contrast and sharpness that b keeps on the same
+    pixels, and its PSNR against the truth there; and the unseen history (ours): as b is the same video, its blur
+    cancels, and what is left of the difference can only come from b having been shown a.
     """
+    a, b = sampled.a, sampled.b
     scene = torch.arange(len(a), device=a.device)
     true_a, true_b = data.rgb[scene, pairs.a], data.rgb[scene, pairs.b]
     source = data.rgb[:, 0]
     rows = {"truth": (sampler.reconstruct(true_a), sampler.reconstruct(true_b))}
     rows |= {name: (a, video) for name, video in b.items()}
+    rows |= {UNSEEN: (sampled.other_a, b["retrieved history"])}
     rows |= {"copy of source": (a, copy_source(source, *source.shape[2:4]))}
     rows |= {"mean colour": (a, mean_colour(source, *source.shape[2:4]))}
     return {name: _columns(*videos, true_b, pairs.match) for name, videos in rows.items()}
@@ -123,7 +147,7 @@ def pair_coverage(pairs: Pairs) -> dict[str, Float[Tensor, "scenes"]]:
     hidden, moving = match.hidden, match.moving
     assert moving is not None
     masks = {"hsync": hidden, "static": hidden & ~moving, "moving": hidden & moving, "vsync": match.visible}
-    masks |= {name: hidden for name in ("tolerant", "truth", "variance", "sharpness")}
+    masks |= {name: hidden for name in ("tolerant", "b to truth", "variance", "sharpness")}
     return {name: mask.double().mean((-3, -2, -1)) for name, mask in masks.items()}
 
 
@@ -135,9 +159,9 @@ def _columns(a: Tensor, b: Tensor, true_b: Tensor, match: Match) -> dict[str, Te
         "hsync": agreement.all,
         "static": agreement.static,
         "moving": agreement.moving,
-        "tolerant": hsync(a, b, match, shift=1).all,
         "vsync": vsync(a, b, match).all,
-        "truth": squared_error(found, truth, hidden),
+        "tolerant": hsync(a, b, match, shift=1).all,
+        "b to truth": squared_error(found, truth, hidden),
     }
     columns = {name: error.psnr(MINIMUM_COVERAGE) for name, error in scores.items()}
     enough = hidden.double().mean((-3, -2, -1)) >= MINIMUM_COVERAGE

@@ -26,8 +26,9 @@ VIEWS, TARGETS = 5, 2
 GROUP = 8
 # Scenes whose frames are kept for the sheet.
 SHOWN = 6
-# Videos sampled per scene: targets with the right camera, a wrong one, a stopped source; view a; view b per condition.
-_VIDEOS = 3 * TARGETS + 1 + len(CONDITIONS)
+# Videos sampled per scene: targets with the right camera, a wrong one, a stopped source; view a twice; view b under
+# every condition.
+_VIDEOS = 3 * TARGETS + 2 + len(CONDITIONS)
 # A row that exists on co-visible pixels alone, and the columns for which that is not enough.
 WARPED, UNKNOWN = "source warped by true depth", ("all", "hidden", "variance", "sharpness")
 
@@ -96,15 +97,15 @@ def evaluate(
         rows, shown = _fidelity(sampler, data, seed, first)
         results["fidelity"].append(rows)
         pairs = choose_pairs(data)
-        a, b = sample_pairs(sampler, data, pairs, seed, first)
-        results["agreement"].append(score_pairs(sampler, data, pairs, a, b) | {COVERAGE: pair_coverage(pairs)})
-        scene = torch.arange(count, device=a.device)
+        sampled = sample_pairs(sampler, data, pairs, seed, first)
+        results["agreement"].append(score_pairs(sampler, data, pairs, sampled) | {COVERAGE: pair_coverage(pairs)})
+        scene = torch.arange(count, device=data.rgb.device)
         shown |= {
             "true view a": data.rgb[scene, pairs.a],
-            "view a": a,
+            "view a": sampled.a,
             "true view b": data.rgb[scene, pairs.b],
-            "b independent": b["independent"],
-            "b retrieved": b["retrieved history"],
+            "b independent": sampled.b["independent"],
+            "b retrieved": sampled.b["retrieved history"],
         }
         for name, videos in shown.items():
             gallery[name].append(videos[: max(0, SHOWN - first)].cpu())
@@ -138,9 +139,11 @@ def _fidelity(sampler: ViewSampler, data: HeldOut, seed: int, first: int) -> tup
     bank = bank + sampler.encode(data.stopped, data.cameras[:, 0], data.anchor)
 
     def sample(entry: Tensor, owner: Tensor) -> Tensor:
-        seeds = [noise_seeds(seed, f"target-{target}", first, scenes) for target in targets]
-        args = [(bank, entry[:, None], data.cameras[owner, target], data.anchor) for target in targets]
-        return torch.cat([sampler.sample(*arg, s) for arg, s in zip(args, seeds, strict=True)], dim=1)
+        each = [
+            (data.cameras[owner, target], data.anchor, noise_seeds(seed, f"target-{target}", first, scenes))
+            for target in targets
+        ]
+        return torch.cat([sampler.sample(bank, entry[:, None], *rest) for rest in each], dim=1)
 
     # The targets' frames lie end to end, so that errors are pooled per scene.
     def flat(values: Tensor) -> Tensor:

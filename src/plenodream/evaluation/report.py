@@ -23,18 +23,23 @@ DIFFERENCES = (
     ("agreement", "hsync", "retrieved history", "independent"),
     ("agreement", "hsync", "retrieved history", "source twice"),
     ("agreement", "hsync", "retrieved history", "wrong history"),
+    ("agreement", "hsync", "retrieved history", "unseen history"),
 )
 _TITLES = {
     "fidelity": "Target views against the truth: PSNR in dB; variance and sharpness as parts of the truth's",
     "agreement": "Two generated views of a scene against each other where the source shows nothing (HSync): PSNR in dB",
 }
 _NOTES = {
-    "fidelity": "static, moving: of the co-visible pixels. wrong camera: the neighbouring scene's. stopped source: the "
-    "same model shown a source\nin which nothing moves. copy, mean colour: floors. truth: through the codec, the ceiling.",
-    "agreement": "Rows say what view b saw besides the source. truth: both true, the ceiling. copy, mean colour: instead "
-    "of b, the floors.\ntolerant: best shift by up to 1 pixel. vsync: where the source shows it too. truth (column): b "
-    "against the true b on hidden\npixels. variance, sharpness: of b there, as parts of the truth's: below 1 is blur, "
-    "which agrees easily.",
+    "fidelity": (
+        "static, moving: of the co-visible pixels. wrong camera: the neighbouring scene's. stopped source: the same",
+        "model shown a source in which nothing moves. copy, mean colour: floors. truth: through the codec (ceiling).",
+    ),
+    "agreement": (
+        "Rows say what view b saw besides the source. unseen history: b with retrieved history against a view a that",
+        "it did not see (cancels b's blur). truth: both true (ceiling). copy, mean colour: instead of b, the floors.",
+        "vsync: where the source shows it too. tolerant: best shift by up to 1 pixel. b to truth, variance, sharpness:",
+        "of b on those pixels, the latter as parts of the truth's: below 1 is blur, which agrees easily.",
+    ),
 }
 
 
@@ -152,7 +157,7 @@ def format_report(report: EvalReport) -> str:
         cells.append(["pixels compared", *(f"{100 * report.interval(table, COVERAGE, c).mean:.1f} %" for c in names)])
         counts = [max(report.counted(table, row, c) for row in rows if row != COVERAGE) for c in names]
         cells.append(["scenes that count", *map(str, counts)])
-        lines += ["", _TITLES[table], *_align(cells), _NOTES[table]]
+        lines += ["", _TITLES[table], *_align(cells), *_NOTES[table]]
     rows = []
     for table, column, row, minus in DIFFERENCES:
         difference = report.difference(table, column, row, minus)

@@ -45,7 +45,7 @@ class ViewSampler:
     """What samples: a denoiser in either context mode, its codec and scheduler, steps and guidance.
 
     Attributes:
-        model: The denoiser; it says on which device and in which precision.
+        model: The denoiser, on the device of the data.
         codec: Its codec.
         scheduler: Its scheduler.
         sampling: Steps and guidance.
@@ -69,11 +69,10 @@ class ViewSampler:
             cameras: Batch shape (views, frames).
             anchor: Camera-to-world pose to which the rays are relative: the scene's first source camera.
         """
-        with self._precision():
-            latents = self.codec.encode(frames.movedim(-1, 1) * 2 - 1)
-            views = ViewTokens(latents[:, None], self._rays(cameras, anchor)[:, None])
-            independent = self.model.config.context_attention == "independent"
-            return ContextBank(self.model.encode_context(views) if independent else views)
+        latents = self.codec.encode(frames.movedim(-1, 1) * 2 - 1)
+        views = ViewTokens(latents[:, None], self._rays(cameras, anchor)[:, None])
+        independent = self.model.config.context_attention == "independent"
+        return ContextBank(self.model.encode_context(views) if independent else views)
 
     @torch.no_grad()
     def sample(
@@ -100,41 +99,30 @@ class ViewSampler:
             [torch.randn(codec.channels, *size, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
         ).to(device)
         context: ContextCache | ViewTokens = bank.views
+        entries: Tensor | None = index
         if isinstance(context, ViewTokens):
             slots = tuple(self.model.config.layout).count(CONTEXT)
             index = torch.cat([index, index[:, :1].expand(-1, max(0, slots - index.shape[1]))], dim=1)
             context = ViewTokens(context.latents[index, 0], context.camera_tokens[index, 0])
-        with self._precision():
-            latents = sample_view(
-                self.model,
-                self.scheduler,
-                self.sampling,
-                noise,
-                self._rays(cameras, anchor),
-                context,
-                index,
-                on_step=self.on_step,
-            )
-            video = codec.decode(latents)
-        return (video.float().movedim(1, -1) + 1).clamp(0, 2) / 2
+            entries = None
+        rays = self._rays(cameras, anchor)
+        return self._decode(
+            sample_view(self.model, self.scheduler, self.sampling, noise, rays, context, entries, on_step=self.on_step)
+        )
 
+    @torch.no_grad()
     def reconstruct(
         self, frames: Float[Tensor, "clips frames height width 3"]
     ) -> Float[Tensor, "clips frames height width 3"]:
         """Videos through the codec and back: the best that any denoiser could do."""
-        with torch.no_grad(), self._precision():
-            video = self.codec.decode(self.codec.encode(frames.movedim(-1, 1) * 2 - 1))
-        return (video.float().movedim(1, -1) + 1).clamp(0, 2) / 2
+        return self._decode(self.codec.encode(frames.movedim(-1, 1) * 2 - 1))
+
+    def _decode(self, latents: Tensor) -> Tensor:
+        return (self.codec.decode(latents).float().movedim(1, -1) + 1).clamp(0, 2) / 2
 
     def _rays(self, cameras: Cameras, anchor: Tensor) -> Tensor:
         patch = self.model.config.patch_size[1] * self.codec.spatial_factor
         return camera_tokens(cameras, anchor, patch, self.codec.temporal_factor)
-
-    def _precision(self) -> torch.autocast:
-        """Latents stay in float32 while a network in bfloat16 computes in its own precision."""
-        dtype = next(self.model.parameters()).dtype
-        device = next(self.model.parameters()).device.type
-        return torch.autocast(device, dtype=dtype if dtype != torch.float32 else None, enabled=dtype != torch.float32)
 
 
 def noise_seeds(seed: int, purpose: str, first: int, scenes: int) -> list[int]:

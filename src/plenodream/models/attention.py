@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
@@ -56,27 +56,32 @@ class Exchange(Protocol):
         """The way back."""
 
 
-@dataclass
 class AttentionCall:
     """What one forward pass hands to every block's self-attention.
 
     The stock forward passes its `fps` argument to the rope module and to nothing else, and the rope's result to every
-    block: the call travels that way, so no module keeps state between calls.
+    block: the call travels that way, so no module keeps state between calls. It is no dataclass, because sharded
+    training (FSDP) looks into those and would hand every block a copy of its own.
 
     Attributes:
         camera_tokens: Folded Plücker rays of every token.
         context: Keys and values to attend to besides the sequence itself, or None.
         record: Whether to keep each block's keys and values in `recorded`.
+        recorded: Keys and values by block.
         rotary: Positions (cos, sin) of the tokens; the rope module fills them in where they are not given.
         exchange: Set where the sequence is shared by several devices; context and record then hold a part of the heads.
     """
 
-    camera_tokens: Float[Tensor, "batch tokens numbers"]
-    context: ContextCache | None = None
-    record: bool = False
-    recorded: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
-    rotary: tuple[Tensor, Tensor] | None = None
-    exchange: Exchange | None = None
+    def __init__(
+        self,
+        camera_tokens: Float[Tensor, "batch tokens numbers"],
+        context: ContextCache | None = None,
+        record: bool = False,
+    ) -> None:
+        self.camera_tokens, self.context, self.record = camera_tokens, context, record
+        self.recorded: dict[int, tuple[Tensor, Tensor]] = {}
+        self.rotary: tuple[Tensor, Tensor] | None = None
+        self.exchange: Exchange | None = None
 
     def cache(self) -> ContextCache:
         """The recorded keys and values of all blocks."""

@@ -107,7 +107,7 @@ class CosmosCameraTransformer(DenoiserMixin, CosmosTransformer3DModel):
         """See `DenoiserMixin.run`. Latents of another precision than the weights come back in their own."""
         batch, _, frames, height, width = latents.shape
         precision = latents.dtype
-        latents = latents.to(self.dtype)
+        latents = latents.to(self.patch_embed.proj.weight.dtype)
         mask = condition_mask[:, None, :, None, None].to(latents).expand(batch, 1, frames, height, width)
         padding = latents.new_zeros(
             batch, self.config.in_channels - self.config.out_channels - 1, frames, height, width

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -31,6 +32,12 @@ class ViewTokens:
 
     latents: Float[Tensor, "batch views channels frames height width"]
     camera_tokens: Float[Tensor, "batch views frames rows columns numbers"]
+
+    @staticmethod
+    def stack(parts: list[ViewTokens]) -> ViewTokens:
+        """The views of several, in order."""
+        latents, camera_tokens = ([getattr(p, name) for p in parts] for name in ("latents", "camera_tokens"))
+        return ViewTokens(torch.cat(latents, dim=1), torch.cat(camera_tokens, dim=1))
 
 
 def lay_out(
@@ -70,6 +77,8 @@ class DenoiserMixin:
     themselves alone, at timestep 0 and the same temporal positions as the target), `layout` (for joint),
     `context_timestep` (of context frames in joint; None: that of the target) and `prediction` (velocity or x0).
     """
+
+    config: Any
 
     def run(
         self,

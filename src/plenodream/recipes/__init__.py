@@ -1,0 +1,36 @@
+"""Recipes: functions that return the config of a training run."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from plenodream.training.config import TrainConfig
+
+
+def _recipe(name: str) -> Callable[[], TrainConfig]:
+    """The recipe function of a module of the same name, imported when it is called."""
+
+    def build() -> TrainConfig:
+        return getattr(import_module(f"plenodream.recipes.{name}"), name)()
+
+    return build
+
+
+RECIPES: dict[str, Callable[[], TrainConfig]] = {name: _recipe(name) for name in ("nano", "mini", "basic")}
+
+
+def get_recipe(name: str) -> TrainConfig:
+    """The config of a recipe.
+
+    Raises:
+        ValueError: Unknown name, with the nearest one.
+    """
+    if name not in RECIPES:
+        near = difflib.get_close_matches(name, RECIPES, n=1, cutoff=0.4)
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise ValueError(f"no recipe {name!r}: {hint}expected one of {', '.join(RECIPES)}")
+    return RECIPES[name]()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from plenodream.training.config import OptimizerConfig, Stage, TrainConfig
+from plenodream.training.config import Curriculum, OptimizerConfig, Stage, TrainConfig
 from plenodream.training.objective import ObjectiveConfig
 
 
@@ -28,13 +28,16 @@ def nano() -> TrainConfig:
         patch=patch,
         height=48,
         width=48,
-        stages=(
-            Stage(share=0.45, frames=1, batch=8),
-            Stage(share=0.15, frames=1, batch=8, max_context=3, any_context=True),
-            Stage(share=0.20, frames=9, batch=2, max_context=1),
-            Stage(share=0.20, frames=9, batch=2, max_context=3, any_context=True),
+        curriculum=Curriculum(
+            stages=(
+                Stage(share=0.45, frames=1, batch=8),
+                Stage(share=0.15, frames=1, batch=8, max_context=3, any_context=True),
+                Stage(share=0.20, frames=9, batch=2, max_context=1),
+                Stage(share=0.20, frames=9, batch=2, max_context=3, any_context=True),
+            )
         ),
         objective=ObjectiveConfig(shift=4.0, x0_floor=0.4, overlap_probability=0.2, overlap_frames=3),
         optimizer=OptimizerConfig(),
         steps=16000,
+        validate_every=500,
     )

@@ -11,17 +11,18 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 
 import torch
-from diffusers import SchedulerMixin
+from diffusers.schedulers.scheduling_utils import SchedulerMixin
 from torch import Tensor
 
 from plenodream.geometry.cameras import stack_cameras
+from plenodream.media.chunks import chunk_index
 from plenodream.memory.merge import MergeStep, condense
 from plenodream.memory.retrieval import RetrievalConfig, retrieve
 from plenodream.memory.scene import Scene
 from plenodream.models.attention import ContextCache
 from plenodream.models.camera_encoder import camera_tokens
 from plenodream.models.codec import SpaceToDepthCodec, WanCodec, to_frames, to_signal
-from plenodream.models.denoiser import CONTEXT, DenoiserMixin, ViewTokens
+from plenodream.models.denoiser import ANY_CONTEXT, CONTEXT, DenoiserMixin, ViewTokens
 from plenodream.sampling.denoise import SamplingConfig
 from plenodream.sampling.view import sample_view
 from plenodream.types import Cameras
@@ -108,11 +109,17 @@ class AutoregressiveRenderer:
         models: Denoiser, codec, scheduler.
         settings: The scene's settings.
         report: Called after every step.
+
+    Raises:
+        ValueError: More context views than the sequence of a joint model has slots.
     """
 
     def __init__(
         self, scene: Scene, models: Models, settings: RenderSettings, report: Callable[[Progress], None] | None = None
     ) -> None:
+        slots, k = _context_slots(models.denoiser), settings.retrieval.k
+        if slots is not None and k > slots:
+            raise ValueError(f"context of k={k} views: this model's sequence has {slots} slots; choose k up to {slots}")
         self.scene, self.models, self.settings = scene, models, settings
         self.report = report or (lambda progress: None)
         # One view's context and the views merged for it: beyond that, older entries make room.
@@ -121,6 +128,8 @@ class AutoregressiveRenderer:
 
     def render(self) -> list[str]:
         """Render everything pending; returns the names of the views that were."""
+        for name in self.scene.names():  # a killed run may owe the preview of a finished view
+            self.scene.finish(name)
         rendered = pending(self.scene)
         for name, chunk in rendered:
             self.render_view(name, chunk)
@@ -141,12 +150,12 @@ class AutoregressiveRenderer:
         chosen, merges = [memory[n] for n in best.chosen], ()
         scores = {memory[n]: best.scores[n] for n in best.chosen}
         if len(chosen) > retrieval.k:
-            index = self._frames(chunk)
+            index = chunk_index(self.scene.manifest.chunks[chunk], self.scene.manifest.frames)
 
-            def similarity(_: Cameras, candidates: Cameras) -> tuple[float, ...]:
-                return retrieve(window, candidates[:, index], retrieval, generator).scores
+            def similarity(trajectory: Cameras, candidates: Cameras) -> tuple[float, ...]:
+                return retrieve(trajectory[index], candidates[:, index], retrieval, generator).scores
 
-            cameras = {n: self.scene.cameras(n) for n in chosen}
+            cameras = {n: self.scene.cameras(n) for n in memory if n in chosen}
             condensed = condense(
                 target,
                 cameras,
@@ -193,13 +202,9 @@ class AutoregressiveRenderer:
             clean_frames = overlap.shape[2]
             clean = torch.zeros_like(noise)
             clean[:, :, :clean_frames] = overlap
-        first = prepared[0]
-        if isinstance(first, ContextCache):
-            stacked: ContextCache | ViewTokens = ContextCache.stack(prepared)
-        else:
-            stacked = ViewTokens(
-                torch.cat([p.latents for p in prepared], dim=1), torch.cat([p.camera_tokens for p in prepared], dim=1)
-            )
+        caches = [p for p in prepared if isinstance(p, ContextCache)]
+        views = [p for p in prepared if isinstance(p, ViewTokens)]
+        stacked = ContextCache.stack(caches) if caches else ViewTokens.stack(views)
         latents = sample_view(
             models.denoiser,
             models.scheduler,
@@ -222,11 +227,8 @@ class AutoregressiveRenderer:
 
     def _fill(self, context: list[str]) -> list[str]:
         """Repeat the source where a joint layout has more context slots than there are views."""
-        config = self.models.denoiser.config
-        if config.context_attention == "independent":
-            return context
-        slots = tuple(config.layout).count(CONTEXT) or len(context)
-        return context[:slots] + self.scene.names("source")[:1] * (slots - len(context))
+        slots = _context_slots(self.models.denoiser) or 0
+        return context + self.scene.names("source")[:1] * (slots - len(context))
 
     def _encode(self, name: str, chunk: int) -> ContextCache | ViewTokens:
         """A stored view as context: its keys and values (independent) or its latents and rays (joint)."""
@@ -259,15 +261,17 @@ class AutoregressiveRenderer:
         offset = window.start - self.scene.manifest.chunks[chunk - 1].start
         return self.scene.read(name, chunk - 1).frames[offset : offset + usable]
 
-    def _frames(self, chunk: int) -> Tensor:
-        window = self.scene.manifest.chunks[chunk]
-        return torch.arange(window.start, window.stop).clamp(max=self.scene.manifest.frames - 1)
-
     def _generator(self, name: str, chunk: int, purpose: str) -> torch.Generator:
         """Randomness that depends on the scene's seed and the view alone, so that a continued run draws the same."""
         text = f"{self.scene.manifest.seed}/{name}/{chunk}/{purpose}"
         seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
         return torch.Generator().manual_seed(seed)
+
+
+def _context_slots(denoiser: DenoiserMixin) -> int | None:
+    """Context views that a joint sequence holds; None where it holds any number."""
+    layout, joint = tuple(denoiser.config.layout), denoiser.config.context_attention == "joint"
+    return layout.count(CONTEXT) if joint and ANY_CONTEXT not in layout else None
 
 
 def _with_k(config: RetrievalConfig, k: int) -> RetrievalConfig:

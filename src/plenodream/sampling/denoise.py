@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
-from diffusers import SchedulerMixin
+from diffusers.schedulers.scheduling_utils import SchedulerMixin
 from jaxtyping import Float
 from torch import Tensor
 
@@ -51,18 +52,23 @@ def denoise(
         clean_mask: 1 where `clean` is kept; broadcasts against the noise.
         on_step: Called with the number of every finished step.
     """
-    scheduler = type(scheduler).from_config(scheduler.config)
-    scheduler.set_timesteps(sigmas=np.linspace(1, 1 / config.steps, config.steps), device=noise.device)
-    keep = (lambda x: x) if clean is None else (lambda x: torch.where(clean_mask > 0, clean, x))
+    template: Any = scheduler  # the mixin declares none of the methods that all schedulers have
+    fresh = type(template).from_config(template.config)
+    fresh.set_timesteps(sigmas=np.linspace(1, 1 / config.steps, config.steps), device=noise.device)
+    fresh.set_begin_index(0)  # it would look its first step up by its timestep, which rounding may make ambiguous
+
+    def keep(x: Tensor) -> Tensor:
+        return x if clean is None or clean_mask is None else torch.where(clean_mask > 0, clean, x)
+
     x = keep(noise)
-    for index, timestep in enumerate(scheduler.timesteps):
+    for index, timestep in enumerate(fresh.timesteps):
         # The scheduler's integer timesteps are rounded; its sigmas are the t of the path.
-        t = scheduler.sigmas[index].to(x).expand(x.shape[0])
+        t = fresh.sigmas[index].to(x).expand(x.shape[0])
         v = velocity(x, t)
         if config.guidance:
             assert unconditional is not None
             v = v + config.guidance * (v - unconditional(x, t))
-        x = keep(scheduler.step(v, timestep, x, return_dict=False)[0])
+        x = keep(fresh.step(v, timestep, x, return_dict=False)[0])
         if on_step is not None:
             on_step(index + 1)
     return x

@@ -7,10 +7,14 @@ from importlib.resources import files
 from pathlib import Path
 
 import torch
+from diffusers.utils import logging
+from safetensors import SafetensorError, safe_open
 
+from plenodream.models.codec import SpaceToDepthCodec, WanCodec
+from plenodream.models.cosmos import CosmosCameraTransformer
 from plenodream.sampling.pipeline import PlenopticPipeline
 
-_WEIGHTS = ("*.safetensors", "*.safetensors.index.json")
+_NETWORKS = {network.__name__: network for network in (CosmosCameraTransformer, SpaceToDepthCodec, WanCodec)}
 
 
 def bundled_models() -> dict[str, Path]:
@@ -52,15 +56,19 @@ def load_pipeline(model: str, device: str | None = None) -> PlenopticPipeline:
             "a model's folder, or owner/name on the hub"
         )
     dtype = torch.bfloat16 if torch.device(device).type == "cuda" else torch.float32
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
     try:
         pipeline = PlenopticPipeline.from_pretrained(
             str(folder) if folder.is_dir() else model, dtype=dtype, low_cpu_mem_usage=False
         )
     except (OSError, KeyError, TypeError, RuntimeError, ValueError) as error:
-        reason = " ".join(str(error).split())[:200]
         raise ValueError(
-            f"model {model}: cannot be loaded ({reason}); expected a folder written by save_pretrained"
+            f"model {model}: cannot be loaded ({_line(error)}); expected a folder written by save_pretrained"
         ) from None
+    finally:
+        if shown:
+            logging.enable_progress_bar()
     pipeline.set_progress_bar_config(disable=True)
     return pipeline.to(device)
 
@@ -76,35 +84,42 @@ def _check_folder(folder: Path) -> None:
         parts = json.loads(index.read_text())
     except ValueError:
         raise ValueError(f"{index}: not valid JSON; expected what save_pretrained wrote") from None
-    if parts.get("_class_name") != "PlenopticPipeline":
-        raise ValueError(f"{index}: a {parts.get('_class_name')}; expected a PlenopticPipeline")
+    kind = parts.get("_class_name") if isinstance(parts, dict) else None
+    if kind != PlenopticPipeline.__name__:
+        raise ValueError(f"{index}: describes a {kind}; expected a PlenopticPipeline")
     for part in ("transformer", "codec"):
-        found = [path for pattern in _WEIGHTS for path in (folder / part).glob(pattern)]
-        if not found:
-            raise ValueError(f"{folder / part}: no weights; expected a .safetensors file there: copy the model again")
-    _check_keys(folder / "transformer")
+        declared = parts.get(part)
+        network = _NETWORKS.get(declared[-1]) if isinstance(declared, list) and declared else None
+        if network is None:
+            raise ValueError(f"{index}: {part} is {declared}; expected one of {', '.join(_NETWORKS)}")
+        _check_weights(folder / part, network)
 
 
-def _check_keys(folder: Path) -> None:
-    """Refuse weights that lack tensors of the network: diffusers would fill them with random numbers."""
-    from safetensors import safe_open
-
-    from plenodream.models.cosmos import CosmosCameraTransformer
-
-    config = json.loads((folder / "config.json").read_text())
-    with torch.device("meta"):
-        expected = set(CosmosCameraTransformer.from_config(config).state_dict())
+def _check_weights(folder: Path, network: type) -> None:
+    """Refuse weights that are not the network's: diffusers fills gaps with random numbers, and drops what is over."""
+    files = sorted(folder.glob("*.safetensors"))
+    if not files:
+        raise ValueError(f"{folder}: no weights; expected a .safetensors file there: copy the model again")
+    config = folder / "config.json"
+    try:
+        with torch.device("meta"):
+            expected = set(network.from_config(json.loads(config.read_text())).state_dict())
+    except Exception as error:  # whatever a constructor makes of a damaged config
+        raise ValueError(f"{config}: missing or damaged ({_line(error)}); copy the model again") from None
     stored: set[str] = set()
-    for path in folder.glob("*.safetensors"):
+    for path in files:
         try:
             with safe_open(path, framework="pt") as file:
                 stored |= set(file.keys())
-        except Exception:
+        except (OSError, SafetensorError):
             raise ValueError(f"{path}: damaged or cut off; expected a safetensors file: copy the model again") from None
-    if missing := sorted(expected - stored):
-        raise ValueError(
-            f"{folder}: weights lack {len(missing)} tensors of the network, e.g. {missing[0]}; copy it again"
-        )
+    for what, names in (("missing in the weights", expected - stored), ("unknown to the network", stored - expected)):
+        if names:
+            raise ValueError(f"{folder}: {len(names)} tensors {what}, e.g. {min(names)}; copy the model again")
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
 
 
 def _cuda_hint() -> str:

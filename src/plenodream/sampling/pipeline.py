@@ -6,9 +6,11 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
-from diffusers import DiffusionPipeline, SchedulerMixin
+from diffusers.pipelines.pipeline_utils import DiffusionPipeline
+from diffusers.schedulers.scheduling_utils import SchedulerMixin
 
 from plenodream.geometry.cameras import check_cameras, intrinsics_from_fov
 from plenodream.geometry.trajectories import Trajectory, parse_trajectories, trajectory_cameras
@@ -17,7 +19,7 @@ from plenodream.media.fit import fit_cameras, fit_frames
 from plenodream.memory.manifest import Manifest
 from plenodream.memory.retrieval import RetrievalConfig
 from plenodream.memory.scene import Scene
-from plenodream.models.codec import SpaceToDepthCodec
+from plenodream.models.codec import SpaceToDepthCodec, WanCodec
 from plenodream.models.cosmos import CosmosCameraTransformer
 from plenodream.sampling.autoregressive import AutoregressiveRenderer, Models, Progress, RenderSettings
 from plenodream.sampling.denoise import SamplingConfig
@@ -43,10 +45,12 @@ class PlenopticPipeline(DiffusionPipeline):
         model_name: What the model is called.
     """
 
+    config: Any
+
     def __init__(
         self,
         transformer: CosmosCameraTransformer,
-        codec: SpaceToDepthCodec,
+        codec: SpaceToDepthCodec | WanCodec,
         scheduler: SchedulerMixin,
         height: int = 432,
         width: int = 768,
@@ -94,7 +98,7 @@ class PlenopticPipeline(DiffusionPipeline):
         trajectories: Sequence[str | Trajectory] | Mapping[str, Cameras],
         out: str | Path,
         settings: RenderSettings | None = None,
-        seed: int = 0,
+        seed: int | None = None,
         report: Callable[[Progress], None] | None = None,
     ) -> Scene:
         """Render a video along trajectories into a new scene, or add to the scene that is there.
@@ -105,7 +109,7 @@ class PlenopticPipeline(DiffusionPipeline):
             trajectories: Presets (`arc-left`, `arc-right:angle=40`) or, by name, the cameras of every source frame.
             out: The scene's folder.
             settings: Defaults that suit the model where None.
-            seed: Of everything random.
+            seed: Of everything random; a new scene's is 0 where None.
             report: Called after every step.
 
         Returns:
@@ -125,13 +129,15 @@ class PlenopticPipeline(DiffusionPipeline):
         """The scene in a folder, made from the video if there is none yet.
 
         Raises:
-            ValueError: No scene and no video; a scene of another model, video, seed or other settings than are asked for.
+            ValueError: No scene and no video; a scene of another model, video, seed or settings than are asked for.
         """
         folder = Path(out)
         if (folder / "scene.json").exists() or (folder.is_dir() and video is None):
             scene = Scene.open(folder)
             self._check_same(scene, video, settings, seed)
-            if video is not None and SOURCE not in scene.names():
+            if not scene.complete(SOURCE):
+                if video is None:
+                    raise ValueError(f"{folder}: its source is incomplete, a run was cut off; give the video again")
                 self._write_source(scene, self.fit(video))
             return scene
         if video is None:
@@ -190,7 +196,6 @@ class PlenopticPipeline(DiffusionPipeline):
         models = Models(self.transformer.eval(), self.codec, self.scheduler, self.device)
         settings = RenderSettings.from_json(scene.manifest.settings)
         with scene.lock():
-            scene.finish(SOURCE)
             return AutoregressiveRenderer(scene, models, settings, report).render()
 
     def invalidate(self, scene: Scene, names: Sequence[str]) -> None:
@@ -235,18 +240,22 @@ class PlenopticPipeline(DiffusionPipeline):
             )
         if seed is not None and seed != manifest.seed:
             raise ValueError(f"{scene.folder}: the scene has seed {manifest.seed}, not {seed}; leave the seed out")
-        if video is None:
+        if video is None or SOURCE not in scene.names():
             return
-        if SOURCE in scene.names() and scene.complete(SOURCE):
-            fitted = self.fit(video)
-            stored = scene.frames(SOURCE)
-            same = stored.shape == fitted.frames.shape and torch.equal(stored, fitted.frames)
-            cameras = scene.cameras(SOURCE).camera_to_world
-            if not same or not torch.equal(cameras, fitted.cameras.camera_to_world.to(cameras)):
-                raise ValueError(
-                    f"{scene.folder}: the scene has another source video or source cameras; "
-                    "leave the video out to add to it, or use another folder"
-                )
+        fitted, stored = self.fit(video), scene.cameras(SOURCE)
+        given = fitted.cameras.to(torch.float32)
+        same = torch.equal(given.camera_to_world, stored.camera_to_world)
+        same = same and torch.equal(given.intrinsics, stored.intrinsics)
+        same = same and all(
+            torch.equal(fitted.frames[chunk_index(chunk, len(fitted))], scene.read(SOURCE, number).frames)
+            for number, chunk in enumerate(manifest.chunks)
+            if scene.has(SOURCE, number)
+        )
+        if not same:
+            raise ValueError(
+                f"{scene.folder}: the scene has another source video or source cameras; "
+                "leave the video out to add to it, or use another folder"
+            )
 
 
 def static_source(frames: torch.Tensor, fps: float, horizontal_fov: float = 60.0) -> View:

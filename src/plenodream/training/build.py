@@ -39,6 +39,6 @@ def build_codec(config: TrainConfig) -> SpaceToDepthCodec:
 
 
 def set_trainable(model: nn.Module, part: str) -> None:
-    """Freeze all but a part: `all` nothing, `attention` all but self-attention and its camera projections (the paper)."""
+    """Train all weights (`all`), or only self-attention and its camera projections (`attention`, the paper)."""
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(part == "all" or ".attn1." in name)

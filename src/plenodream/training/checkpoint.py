@@ -38,7 +38,7 @@ def whole_folder(folder: Path) -> Iterator[Path]:
     except (OSError, RuntimeError, SafetensorError) as error:
         if isinstance(error, torch.OutOfMemoryError):
             raise
-        reason = " ".join(str(error).split())[:160]
+        reason = " ".join(str(_root(error)).split())[:160]
         kept = "; the one before is still there, whole" if folder.exists() else ""
         raise ValueError(f"{folder}: cannot be written ({reason}){kept}; free some space, then --resume") from error
 
@@ -56,7 +56,8 @@ def save_checkpoint(folder: Path, state: dict[str, Any], average: dict[str, Tens
         ValueError: The disk is full or not writable; the old checkpoint is untouched.
     """
     with whole_folder(folder) as fresh:
-        torch.save(state, fresh / STATE)
+        with open(fresh / STATE, "wb") as file:  # given a path, torch does not say what went wrong
+            torch.save(state, file)
         save_file({name: tensor.contiguous() for name, tensor in average.items()}, fresh / WEIGHTS)
         (fresh / RECIPE).write_text(recipe)
 
@@ -124,6 +125,14 @@ def load_weights(path: Path) -> dict[str, Tensor]:
             reason = " ".join(str(error).split())[:120]
             raise ValueError(f"{file}: not readable as safetensors ({reason}); copy it again") from error
     return weights
+
+
+def _root(error: BaseException) -> BaseException:
+    """The operating system's error behind a writer's, where there is one."""
+    found: BaseException | None = error
+    while found is not None and not isinstance(found, OSError):
+        found = found.__context__
+    return found or error
 
 
 def _flat(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -34,6 +34,8 @@ class Stage:
         max_context: Most context views; every step draws one number between the two.
         any_context: Contexts are random other views; otherwise the source alone.
         targets: How many of the views are targets, counted from the last; all but the source if None.
+        self_conditioning: Probability that a context view is one that the model generated (stage 2 of the paper); such
+            stages take their scenes from a folder of generated contexts.
     """
 
     share: float
@@ -45,6 +47,7 @@ class Stage:
     max_context: int = 1
     any_context: bool = False
     targets: int | None = None
+    self_conditioning: float = 0.0
 
     def __post_init__(self) -> None:
         if self.frames < 1 or self.batch < 1:
@@ -60,6 +63,10 @@ class Stage:
             )
         if self.targets is not None and not 1 <= self.targets < self.views:
             raise ValueError(f"{self.targets} targets out of {self.views} views: expected 1 to {self.views - 1}")
+        if not 0 <= self.self_conditioning <= 1:
+            raise ValueError(f"self_conditioning is {self.self_conditioning}: expected a probability, 0 to 1")
+        if self.self_conditioning and not self.any_context:
+            raise ValueError("self_conditioning with the source as only context: expected any_context=true")
 
     @property
     def target_views(self) -> range:

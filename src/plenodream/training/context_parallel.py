@@ -1,4 +1,4 @@
-"""Context parallelism: several devices hold parts of one token sequence and swap them for heads around self-attention."""
+"""Context parallelism: devices hold parts of one token sequence, and swap tokens for heads around self-attention."""
 
 from __future__ import annotations
 
@@ -165,8 +165,6 @@ def tie_records(model: nn.Module) -> None:
         if call.record and output[0].requires_grad:
             flat = [tensor for index in sorted(call.recorded) for tensor in call.recorded[index]]
             tied = _Tie.apply(output[0], *flat)
-            call.recorded = {
-                block: tied[2 * i : 2 * i + 2] for i, block in enumerate(sorted(call.recorded))
-            }
+            call.recorded = {block: tied[2 * i : 2 * i + 2] for i, block in enumerate(sorted(call.recorded))}
 
     model.register_forward_hook(tie, with_kwargs=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 from diffusers import FlowMatchEulerDiscreteScheduler, ModelMixin, SchedulerMixin
+from torch import nn
 
 from plenodream.models.cosmos import CosmosCameraTransformer
 from plenodream.sampling.pipeline import PlenopticPipeline
@@ -45,7 +46,7 @@ def save_model(
         ValueError: The disk is full; the old folder is untouched.
     """
     pipeline = PlenopticPipeline(
-        model.to(dtype),
+        nn.Module.to(model, dtype),  # the class's own `to` warns of modules that this network never has
         codec,
         make_scheduler(config),
         height=config.height,

@@ -69,7 +69,8 @@ def fill_context(context: Int[Tensor, "batch targets k"], layout: Sequence[str])
     missing = list(layout).count(CONTEXT) - context.shape[-1]
     if missing < 0:
         raise ValueError(
-            f"context of {context.shape[-1]} views for layout {list(layout)}: lower curriculum.max_context by {-missing}"
+            f"context of {context.shape[-1]} views for layout {list(layout)}: lower curriculum.max_context "
+            f"by {-missing}"
         )
     return torch.nn.functional.pad(context, (0, missing))
 

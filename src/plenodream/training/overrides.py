@@ -15,8 +15,8 @@ def apply_overrides(config: Any, changes: Sequence[str]) -> Any:
     """A config with some fields changed; each dataclass is built, and so checked, once with all of its changes.
 
     Args:
-        config: A frozen dataclass; its fields may be dataclasses, tuples of them (by number: `curriculum.stages.0.batch`)
-            and dictionaries (known keys only: `model.num_layers`).
+        config: A frozen dataclass; its fields may be dataclasses, tuples of them (by number:
+            `curriculum.stages.0.batch`) and dictionaries (known keys only: `model.num_layers`).
         changes: Texts `name.of.field=value`; values are numbers, true / false, none, words, or JSON lists.
 
     Raises:

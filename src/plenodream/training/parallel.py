@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 import torch
 import torch.distributed as dist
@@ -74,7 +75,9 @@ class Parallel:
         if self.mesh is None:
             return model
         shards = init_device_mesh(self.device.type, (self.world_size,))
-        policy = MixedPrecisionPolicy(param_dtype=dtype, reduce_dtype=dtype and torch.float32, cast_forward_inputs=False)
+        policy = MixedPrecisionPolicy(
+            param_dtype=dtype, reduce_dtype=dtype and torch.float32, cast_forward_inputs=False
+        )
         for block in model.transformer_blocks:
             fully_shard(block, mesh=shards, mp_policy=policy)
         fully_shard(model, mesh=shards, mp_policy=policy)
@@ -127,7 +130,8 @@ def setup_parallel(context_parallel: int = 1, device: str | torch.device = "cpu"
         device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
         torch.cuda.set_device(device)
     if not dist.is_initialized():
-        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        # The other ranks wait while the main one scores sampled videos.
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=timedelta(hours=2))
     grid = (world_size // context_parallel, context_parallel)
     mesh = init_device_mesh(device.type, grid, mesh_dim_names=("data", "context"))
     return Parallel(dist.get_rank(), world_size, context_parallel, device, mesh)

@@ -4,8 +4,34 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import torch
+from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
+
+_ATTENTION = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+
+
+def _attention(query: tuple, key: tuple, value: tuple, *args: Any, **kwargs: Any) -> int:
+    return sdpa_flop_count(query, key, value)
+
+
+def _attention_backward(gradient: tuple, query: tuple, key: tuple, value: tuple, *args: Any, **kwargs: Any) -> int:
+    return sdpa_backward_flop_count(gradient, query, key, value)
+
+
+@contextmanager
+def count_operations() -> Iterator[FlopCounterMode]:
+    """Count the FLOP of what runs inside, forward and backward, compiled or not (it then runs uncompiled)."""
+    # torch's counter knows no attention on CPUs.
+    formulas = {
+        _ATTENTION: _attention,
+        torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: _attention_backward,
+    }
+    with FlopCounterMode(display=False, custom_mapping=formulas) as counter, torch.compiler.set_stance("force_eager"):
+        yield counter
 
 
 def matmul_rate(device: torch.device | str, dtype: torch.dtype, seconds: float = 0.2) -> float:
@@ -56,7 +82,7 @@ class Meter:
         """Target frames per second, share of the device's rate that was used, share of the time that data took."""
         seconds, data_seconds, frames, flops = (sum(column) for column in zip(*self._steps, strict=True))
         return {
-            "frames_per_second": round(frames / seconds, 2),
-            "mfu": round(flops / seconds / self.peak, 4),
-            "data_share": round(data_seconds / seconds, 4),
+            "frames_per_second": float(f"{frames / seconds:.4g}"),
+            "mfu": float(f"{flops / seconds / self.peak:.4g}"),
+            "data_share": float(f"{data_seconds / seconds:.4g}"),
         }

@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
-from tqdm import tqdm
+from torch import nn
 
-from plenodream.data.synthetic import world_generator
+from plenodream.data.render import render
 from plenodream.models.camera_encoder import camera_tokens
-from plenodream.models.codec import SpaceToDepthCodec
+from plenodream.models.codec import SpaceToDepthCodec, WanCodec
 from plenodream.models.cosmos import CosmosCameraTransformer
-from plenodream.training.batches import synthetic_batch
-from plenodream.training.build import build_model
+from plenodream.training.batches import Batch, BatchSource, step_generator, synthetic_batch
+from plenodream.training.build import build_codec, build_model, set_trainable
 from plenodream.training.checkpoint import load_checkpoint, load_weights, save_checkpoint
 from plenodream.training.config import Stage, TrainConfig
+from plenodream.training.distributed_checkpoint import SHARDS, load_sharded, save_sharded
+from plenodream.training.export import batches_seen, save_model
+from plenodream.training.log import TrainingLog
 from plenodream.training.objective import draw_context, training_loss
 from plenodream.training.optimizer import Average, SpikeGuard, learning_rate, make_optimizer
+from plenodream.training.parallel import Parallel, whole
+from plenodream.training.throughput import Meter, count_operations, matmul_rate, synchronize
 
+# Held-out scores of a network with averaged weights; may leave a sheet in the folder. By `seen` the best is chosen.
 Validate = Callable[[CosmosCameraTransformer, Path, int], dict[str, float]]
+SCORE = "seen"
 
 
 @dataclass(frozen=True)
@@ -30,11 +39,13 @@ class RunOptions:
     """How one run of a recipe is carried out; none of it changes what is learned from a step.
 
     Attributes:
-        out: Folder of the run: checkpoint, log, sheets.
-        minutes: Budget in minutes instead of the recipe's steps.
+        out: Folder of the run: `checkpoint`, `model` (the best averaged weights), `log.jsonl`, sheets.
+        minutes: Budget in minutes instead of the recipe's steps; a resumed run keeps its own if None.
         resume: Go on from the checkpoint in `out`.
-        init_from: Start from these weights (not the optimiser's state).
-        device: Where to train.
+        init_from: Start from these weights (not the optimiser's state): a file, a model's folder, a checkpoint.
+        device: Where to train: `cpu`, `cuda`.
+        context_parallel: Processes (of those torchrun started) that share one sequence.
+        shard_mb: Largest size of a file of `model`, megabytes.
         stop_after: Stop after this many steps of this run, as an interruption would.
         quiet: No progress bar.
     """
@@ -44,122 +55,268 @@ class RunOptions:
     resume: bool = False
     init_from: Path | None = None
     device: str = "cpu"
+    context_parallel: int = 1
+    shard_mb: float | None = None
     stop_after: int | None = None
     quiet: bool = False
 
+    def __post_init__(self) -> None:
+        if self.minutes is not None and self.minutes <= 0:
+            raise ValueError(f"{self.minutes:g} minutes: expected more than 0")
+        if self.resume and self.init_from is not None:
+            raise ValueError("--resume goes on with the run's own weights: leave --init-from out")
+
 
 class Trainer:
-    """One run of a recipe on one device."""
+    """One run of a recipe, on one process or on many that torchrun started.
 
-    def __init__(self, config: TrainConfig, options: RunOptions, validate: Validate | None = None) -> None:
+    Args:
+        config: The recipe.
+        options: Of this run.
+        validate: Held-out scores.
+        batches: What to train on; procedural scenes if None.
+        codec: A pretrained codec, where the recipe needs one.
+        parallel: This process among those that train together.
+
+    Raises:
+        ValueError: Nothing or something else to resume from, weights of another network, a folder that holds a run.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        options: RunOptions,
+        validate: Validate | None = None,
+        batches: BatchSource | None = None,
+        codec: SpaceToDepthCodec | WanCodec | None = None,
+        parallel: Parallel | None = None,
+    ) -> None:
         self.config, self.options, self.validate = config, options, validate
+        self.parallel = parallel or Parallel(device=torch.device(options.device))
+        self.folder, self.device = options.out / "checkpoint", self.parallel.device
+        if self.folder.exists() and not options.resume:
+            raise ValueError(f"{options.out}: holds a run already; --resume goes on with it, or choose another --out")
+        self.codec = (codec or build_codec(config)).to(self.device)
+        self.batches = batches or partial(
+            synthetic_batch,
+            height=config.height,
+            width=config.width,
+            seed=config.seed,
+            device=self.device,
+            renderer=torch.compile(render) if config.compile else render,
+        )
+        bf16 = config.precision == "bf16" or (config.precision == "auto" and self.device.type == "cuda")
+        self.dtype = torch.bfloat16 if bf16 else torch.float32
         self.model = build_model(config)
+        self.first_batch = 0
         if options.init_from is not None:
-            missing, unexpected = self.model.load_state_dict(load_weights(options.init_from), strict=False)
-            if missing or unexpected:
-                raise ValueError(
-                    f"{options.init_from}: weights of another network ({len(missing)} missing, {len(unexpected)} "
-                    f"unexpected, e.g. {(missing + unexpected)[0]}); expected those of recipe {config.name}"
-                )
-        self.model.to(options.device).train()
-        self.codec = SpaceToDepthCodec(config.patch)
+            self._take_weights(options.init_from)
+        set_trainable(self.model, config.trainable)
+        self.model.train()
+        if config.gradient_checkpointing:
+            self.model.enable_gradient_checkpointing()
+        self.parallel.prepare(self.model, self.dtype if bf16 else None)
+        if config.compile:
+            self.model.compile()
         self.optimizer = make_optimizer(self.model, config.optimizer)
         self.average = Average(self.model, config.optimizer.ema_decay)
         self.guard = SpikeGuard(config.optimizer.spike_factor)
-        self.step, self.seconds = 0, 0.0
+        self.step, self.seconds, self.minutes = 0, 0.0, options.minutes
+        self.best, self.operations = float("-inf"), {}
         if options.resume:
-            self._restore(load_checkpoint(options.out / "checkpoint", config.to_json()))
+            self._restore()
 
     def run(self) -> dict[str, float]:
-        """Train to the end of the budget; returns the last held-out scores."""
-        config, options = self.config, self.options
-        options.out.mkdir(parents=True, exist_ok=True)
-        first, began, offset = self.step, time.monotonic(), self.seconds
-        scores: dict[str, float] = {}
-        bar = tqdm(
-            total=100, disable=options.quiet, unit="%", bar_format="{l_bar}{bar}| {elapsed}<{remaining} {postfix}"
-        )
-        with open(options.out / "log.jsonl", "a") as log:
-            while (progress := self._progress()) < 1:
-                if options.stop_after is not None and self.step - first >= options.stop_after:
-                    break
-                loss = self._step(
-                    config.stage_at(progress), learning_rate(config.optimizer, self.step - first, progress)
-                )
+        """Train to the end of the budget; returns the last held-out scores (on the main process).
+
+        Raises:
+            ValueError: Out of memory, disk full, diverged; one line that says what to do.
+        """
+        first, offset = self.step, self.seconds
+        meter = Meter(matmul_rate(self.device, self.dtype) * self.parallel.world_size)
+        with TrainingLog(self.options.out, first, self.parallel.is_main, self.options.quiet) as log:
+            log.note(f"full use is {meter.peak / 1e12:.3g} TFLOP/s: matrix products in {self.dtype} on {self.device}")
+            scores, validated = (self._validate(log), 0) if first == 0 else ({}, None)
+            began = time.monotonic()
+            while (progress := self._progress()) < 1 and self.step - first != self.options.stop_after:
+                entry = self._step(progress, meter)
                 self.seconds = offset + time.monotonic() - began
-                bar.set_postfix_str(f"step {self.step} loss {loss:.4f}", refresh=False)
-                bar.update(100 * progress - bar.n)
-                line = {"step": self.step, "progress": progress, "seconds": round(self.seconds, 2), "loss": loss}
-                if self.step % config.validate_every == 0:
-                    scores = self._validate()
+                log.step({"step": self.step, "progress": progress, "seconds": round(self.seconds, 3)} | entry)
+                if self.step % self.config.validate_every == 0:
+                    scores, validated = self._validate(log), self.step
+                    self.seconds = offset + time.monotonic() - began
                     self.save()
-                    line |= scores
-                    tqdm.write(json.dumps(line)) if not options.quiet else None
-                print(json.dumps(line), file=log, flush=self.step % 50 == 0)
-            scores = self._validate()
-            print(json.dumps({"step": self.step, "seconds": round(self.seconds, 2), **scores}), file=log)
-        bar.close()
-        self.save()
+            if validated != self.step:
+                scores = self._validate(log)
+            self.save()
         return scores
 
     def averaged_model(self) -> CosmosCameraTransformer:
-        """A copy of the network with the averaged weights."""
+        """A copy of the network with the averaged weights; all processes call it."""
+        weights = whole(self.model.state_dict() | self.average.weights)
         model = CosmosCameraTransformer.from_config(self.model.config)
-        model.load_state_dict(self.average.weights)
-        return model.to(self.options.device).eval()
+        model.load_state_dict(weights)
+        return nn.Module.to(model, self.device, self.dtype).eval()
 
     def save(self) -> None:
-        """Write the checkpoint."""
-        state = {
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "average": self.average.weights,
+        """Write the checkpoint, every process its shards; all processes call it."""
+        average, recipe, counters = self.average.weights, self.config.to_json(), self._counters()
+        if self.parallel.mesh is not None:
+            save_sharded(self.parallel, self.folder, self.model, self.optimizer, average, counters, recipe)
+            return
+        state = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(), "average": average}
+        save_checkpoint(self.folder, state | counters, average, recipe)
+
+    def _restore(self) -> None:
+        recipe, average = self.config.to_json(), self.average.weights
+        if self.parallel.mesh is None and not (self.folder / SHARDS).exists():
+            state = load_checkpoint(self.folder, recipe)
+            self.model.load_state_dict(state["model"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            for name, tensor in state["average"].items():
+                average[name].copy_(tensor)
+        else:
+            state = load_sharded(self.parallel, self.folder, self.model, self.optimizer, average, recipe)
+        if state["data"] != self._data():
+            raise ValueError(f"{self.folder}: the run trained on other data; expected the same folder as then")
+        self.average.updates = state["average_updates"]
+        self.guard.restore(state["guard"])
+        self.step, self.seconds, self.first_batch = state["step"], state["seconds"], state["first_batch"]
+        # A step that is counted rounds differently: what is known must not be counted again.
+        self.best, self.operations = state["best"], state["operations"]
+        self.minutes = state["minutes"] if self.options.minutes is None else self.options.minutes
+
+    def _counters(self) -> dict[str, Any]:
+        """What a checkpoint holds besides tensors."""
+        return {
             "average_updates": self.average.updates,
-            "loss_mean": self.guard.mean,
-            "left_out": self.guard.left_out,
+            "guard": self.guard.state(),
             "step": self.step,
             "seconds": self.seconds,
+            "minutes": self.minutes,
+            "first_batch": self.first_batch,
+            "best": self.best,
+            "data": self._data(),
+            "operations": self.operations,
         }
-        save_checkpoint(self.options.out / "checkpoint", state, self.average.weights, self.config.to_json())
 
-    def _restore(self, state: dict) -> None:
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.average.weights = {name: tensor.to(self.options.device) for name, tensor in state["average"].items()}
-        self.average.updates = state["average_updates"]
-        self.guard.mean, self.guard.left_out = state["loss_mean"], state["left_out"]
-        self.step, self.seconds = state["step"], state["seconds"]
+    def _data(self) -> str:
+        """What the run trains on, as far as the recipe does not say it."""
+        return self.batches.fingerprint() if hasattr(self.batches, "fingerprint") else "procedural"
+
+    def _take_weights(self, path: Path) -> None:
+        try:
+            missing, unexpected = self.model.load_state_dict(load_weights(path), strict=False)
+        except RuntimeError as error:
+            reason = " ".join(str(error).split())[:200]
+            raise ValueError(f"{path}: weights of another network ({reason}); expected those of this recipe") from None
+        if self.config.trainable == "attention":  # a backbone that does not know cameras yet
+            missing = [name for name in missing if ".cam_encoder." not in name]
+        if missing or unexpected:
+            raise ValueError(
+                f"{path}: weights of another network ({len(missing)} missing, {len(unexpected)} "
+                f"unexpected, e.g. {(missing + unexpected)[0]}); expected those of recipe {self.config.name}"
+            )
+        self.first_batch = batches_seen(path)
 
     def _progress(self) -> float:
-        if self.options.minutes is not None:
-            return self.seconds / (60 * self.options.minutes)
-        return self.step / self.config.steps
+        """Part of the budget that is used up, the same on all processes."""
+        if self.minutes is None:
+            return self.step / self.config.steps
+        return self.parallel.from_main(self.seconds / (60 * self.minutes))
 
-    def _step(self, stage: Stage, rate: float) -> float:
-        config, device = self.config, self.options.device
-        batch = synthetic_batch(stage, config.height, config.width, config.seed, self.step, device)
-        generator = world_generator("train", 2 * (config.seed * 1_000_003 + self.step) + 1)
+    def _step(self, progress: float, meter: Meter) -> dict[str, float]:
+        """One step: batch, loss, gradient, and, unless it is a spike, new weights. Returns its line for the log."""
+        config = self.config
+        number, stage = config.curriculum.at(progress)
+        rate = learning_rate(config.optimizer, self.step, progress)
+        generator = step_generator(config.seed, self._number(), "noise")
         k = int(torch.randint(stage.min_context, stage.max_context + 1, (), generator=generator))
-        targets = range(1, stage.views)
-        shared = stage.views if stage.any_context else 1
-        context = draw_context(stage.batch, max(shared, k), targets, k, generator)
-        latents = self.codec.encode(batch.signal.flatten(0, 1)).unflatten(0, batch.signal.shape[:2])
-        anchor = torch.eye(4, device=device).expand(stage.batch, stage.views, 4, 4)
-        rays = camera_tokens(batch.cameras, anchor, config.patch)
-        loss = training_loss(self.model, latents, rays, context, targets, config.objective, generator)
-        self.optimizer.zero_grad(set_to_none=True)
-        value = loss.item()
-        self.step += 1
-        if self.guard.accepts(value):
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(self.model.parameters(), config.optimizer.clip)
-            for group in self.optimizer.param_groups:
-                group["lr"] = rate
-            self.optimizer.step()
-            self.average.update(self.model)
-        return value
+        began = time.perf_counter()
+        with _memory_advice(number, stage):
+            with torch.no_grad():
+                batch = self.batches(stage, self._number())
+            synchronize(self.device)
+            ready = time.perf_counter()
+            # The first step of every stage and context size is counted; those after it cost the same.
+            known = (number, k) in self.operations
+            with nullcontext() if known else count_operations() as counter:
+                loss = self._loss(batch, stage, k, generator)
+                self.optimizer.zero_grad(set_to_none=True)
+                loss.backward()
+            if not known:
+                self.operations[number, k] = counter.get_total_flops()
+            trainable = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+            norm = torch.nn.utils.clip_grad_norm_(trainable, config.optimizer.clip)
+            norm = whole({"norm": norm})["norm"].item()
+            value = self.parallel.mean(loss.item())
+            self.step += 1
+            if self.guard.accepts(value, norm):
+                for group in self.optimizer.param_groups:
+                    group["lr"] = rate
+                self.optimizer.step()
+                self.average.update(self.model)
+            synchronize(self.device)
+        frames = stage.batch * len(stage.target_views) * stage.frames * self.parallel.data_size
+        operations = self.operations[number, k] * self.parallel.world_size
+        meter.add(time.perf_counter() - began, ready - began, frames, operations)
+        entry = {"loss": value, "rate": rate, "gradient_norm": norm, "k": k, "stage": number}
+        return entry | meter.report() | {"left_out": self.guard.left_out}
 
-    def _validate(self) -> dict[str, float]:
-        if self.validate is None:
+    def _loss(self, batch: Batch, stage: Stage, k: int, generator: torch.Generator) -> torch.Tensor:
+        """Loss of a batch, every target with k context views."""
+        config, targets = self.config, stage.target_views
+        context = draw_context(stage.batch, stage.views if stage.any_context else 1, targets, k, generator)
+        with torch.no_grad():
+            latents = self._encode(batch.signal)
+            given = None if batch.context_signal is None else self._encode(batch.context_signal)
+            anchor = torch.eye(4, device=self.device) if batch.anchor is None else batch.anchor[:, None]
+            patch = self.model.config.patch_size[1] * self.codec.spatial_factor
+            rays = camera_tokens(batch.cameras, anchor, patch, self.codec.temporal_factor).float()
+        autocast = torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.dtype == torch.bfloat16)
+        with autocast:
+            return training_loss(self.model, latents, rays, context, targets, config.objective, generator, given)
+
+    def _encode(self, signal: torch.Tensor) -> torch.Tensor:
+        return self.codec.encode(signal.flatten(0, 1)).unflatten(0, signal.shape[:2])
+
+    def _number(self) -> int:
+        """Number of this process's next batch."""
+        return self.parallel.data_step(self.first_batch + self.step)
+
+    def _validate(self, log: TrainingLog) -> dict[str, float]:
+        """Score the averaged weights, keep them as `model` if they are the best so far."""
+        model = self.averaged_model()
+        self.parallel.barrier()
+        if not self.parallel.is_main:
             return {}
-        return self.validate(self.averaged_model(), self.options.out, self.step)
+        self.options.out.mkdir(parents=True, exist_ok=True)
+        scores = {} if self.validate is None else self.validate(model, self.options.out, self.step)
+        if scores:
+            log.scores({"step": self.step, "seconds": round(self.seconds, 3)} | scores)
+        score = scores.get(SCORE, self.step)
+        if score > self.best:
+            self.best = score
+            notes = {
+                "batches": self.first_batch + self.step,
+                "steps": self.step,
+                "minutes": round(self.seconds / 60, 2),
+                "scores": scores,
+            }
+            save_model(self.options.out / "model", self.config, model, self.codec, notes, self.options.shard_mb)
+        return scores
+
+
+@contextmanager
+def _memory_advice(number: int, stage: Stage) -> Iterator[None]:
+    """Running out of memory becomes one line that says what to lower."""
+    try:
+        yield
+    except RuntimeError as error:
+        text = str(error)
+        if not isinstance(error, torch.OutOfMemoryError) and "not enough memory" not in text.lower():
+            raise
+        raise ValueError(
+            f"out of memory in stage {number} ({stage.batch} scenes of {stage.views} views of {stage.frames} frames): "
+            f"lower curriculum.stages.{number}.batch or .views, or set gradient_checkpointing=true"
+        ) from error

@@ -1,0 +1,71 @@
+"""basic: the paper's fine-tuning of Cosmos-Predict2.5-2B on multi-camera videos, as far as a config says it."""
+
+from __future__ import annotations
+
+from plenodream.sampling.denoise import SamplingConfig
+from plenodream.training.config import Curriculum, OptimizerConfig, Stage, TrainConfig
+from plenodream.training.objective import ObjectiveConfig
+
+
+def basic() -> TrainConfig:
+    """Context of 1, 2, 3, 4 views for 10K, 4K, 1K, 1K steps at 432x768x93, self-attention and cameras alone trained.
+
+    It needs the pretrained network (`--init-from`, a pipeline's folder with its VAE) and a folder of episodes
+    (`--data`). The numbers are the paper's and its published code's (layout, context timestep, rate, clip, weight
+    decay); warm-up and averaged weights are ours. It has no text: the network is trained on the null text, so the
+    paper's text dropout (0.2) has no place here.
+    """
+    k_steps = ((1, 10_000), (2, 4_000), (3, 1_000), (4, 1_000))
+    steps = sum(number for _, number in k_steps)
+    return TrainConfig(
+        name="basic",
+        model={
+            "in_channels": 18,
+            "out_channels": 16,
+            "num_attention_heads": 16,
+            "attention_head_dim": 128,
+            "num_layers": 28,
+            "mlp_ratio": 4.0,
+            "text_embed_dim": 1024,
+            "adaln_lora_dim": 256,
+            "patch_size": (1, 2, 2),
+            "max_size": (128, 240, 240),
+            "rope_scale": (1.0, 3.0, 3.0),
+            "use_crossattn_projection": True,
+            "crossattn_proj_in_channels": 100_352,
+            "encoder_hidden_states_channels": 1024,
+            "context_attention": "joint",
+            "layout": ("context", "context", "target", "context", "context"),
+            "context_timestep": 0.0001,
+            "prediction": "velocity",
+            "camera_numbers": 6 * 16**2,
+        },
+        codec="wan",
+        height=432,
+        width=768,
+        curriculum=Curriculum(
+            stages=tuple(
+                Stage(
+                    share=number / steps,
+                    family="disk",
+                    frames=93,
+                    batch=1,
+                    views=k + 1,
+                    min_context=k,
+                    max_context=k,
+                    any_context=True,
+                    targets=1,
+                )
+                for k, number in k_steps
+            )
+        ),
+        objective=ObjectiveConfig(shift=5.0, overlap_probability=0.45, overlap_frames=6),
+        optimizer=OptimizerConfig(
+            learning_rate=2e-5, weight_decay=1e-3, warmup_steps=100, decay_share=0.0, clip=0.1, ema_decay=0.999
+        ),
+        sampling=SamplingConfig(steps=35, guidance=7.0),
+        steps=steps,
+        validate_every=500,
+        trainable="attention",
+        gradient_checkpointing=True,
+    )

@@ -1,0 +1,51 @@
+"""mini: the same network for one GPU, wider and deeper, on the full variety of scenes."""
+
+from __future__ import annotations
+
+from plenodream.training.config import Curriculum, OptimizerConfig, Stage, TrainConfig
+from plenodream.training.objective import ObjectiveConfig
+
+
+def mini() -> TrainConfig:
+    """About 28M parameters, 64x64 pixels, 9 frames; mild scenes first, then the full family; minutes to hours of a GPU.
+
+    In instalments: `--set curriculum.end=0.4 --set optimizer.decay_share=0`, then `--init-from` the result with
+    `--set curriculum.start=0.4`, and the rate decays in the last one alone.
+    """
+    patch = 8
+    return TrainConfig(
+        name="mini",
+        model={
+            "in_channels": 3 * patch**2 + 1,
+            "out_channels": 3 * patch**2,
+            "num_attention_heads": 6,
+            "attention_head_dim": 64,
+            "num_layers": 12,
+            "text_embed_dim": 8,
+            "adaln_lora_dim": 32,
+            "patch_size": (1, 1, 1),
+            "max_size": (128, 64, 64),
+            "context_attention": "independent",
+            "prediction": "x0",
+            "camera_numbers": 6 * patch**2,
+        },
+        patch=patch,
+        height=64,
+        width=64,
+        # A view is 64 tokens a frame: every step is 100 to 150 thousand tokens, clean and noisy ones together.
+        curriculum=Curriculum(
+            stages=(
+                Stage(share=0.10, family="mild", frames=1, batch=256),
+                Stage(share=0.15, family="full", frames=1, batch=256, max_context=3, any_context=True),
+                Stage(share=0.15, family="mild", frames=9, batch=48),
+                Stage(share=0.20, family="full", frames=9, batch=48),
+                Stage(share=0.40, family="full", frames=9, batch=32, max_context=3, any_context=True),
+            )
+        ),
+        objective=ObjectiveConfig(
+            shift=4.0, x0_floor=0.4, overlap_probability=0.45, overlap_frames=3, camera_dropout=0.1
+        ),
+        optimizer=OptimizerConfig(learning_rate=6e-4, warmup_steps=300, ema_decay=0.999),
+        steps=60000,
+        validate_every=1000,
+    )

@@ -1,0 +1,129 @@
+"""`plenodream train`: a recipe by name, its changed fields, its options, and the run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from plenodream.models.codec import WanCodec
+from plenodream.recipes import get_recipe
+from plenodream.recipes.validation import make_validation
+from plenodream.sampling.load import bundled_models
+from plenodream.training.batches import BatchSource
+from plenodream.training.checkpoint import load_weights
+from plenodream.training.config import TrainConfig
+from plenodream.training.contexts import weights_hash
+from plenodream.training.disk_batches import episode_batches
+from plenodream.training.overrides import apply_overrides
+from plenodream.training.parallel import Parallel, close_parallel, setup_parallel
+from plenodream.training.self_conditioning import SelfConditioning, second_stage
+from plenodream.training.trainer import RunOptions, Trainer
+
+
+def configure(recipe: str, overrides: Sequence[str] = (), data: Path | None = None) -> TrainConfig:
+    """A recipe's config with changed fields.
+
+    Args:
+        recipe: Its name.
+        overrides: `field=value` texts.
+        data: Folder of episodes. The recipe's `disk` stages train on it; all stages if it has none.
+
+    Raises:
+        ValueError: Unknown recipe or field (with the nearest one), a value that does not fit, data without a folder.
+    """
+    config = apply_overrides(get_recipe(recipe), overrides)
+    stages = config.curriculum.stages
+    from_disk = any(stage.family == "disk" for stage in stages)
+    if from_disk and data is None:
+        raise ValueError(f"recipe {recipe} trains on videos with cameras: expected --data, a folder of episodes")
+    if data is not None and not from_disk:
+        stages = tuple(replace(stage, family="disk") for stage in stages)
+    return replace(config, curriculum=replace(config.curriculum, stages=stages))
+
+
+def train(
+    recipe: str,
+    options: RunOptions,
+    overrides: Sequence[str] = (),
+    data: Path | None = None,
+    batches: BatchSource | None = None,
+    contexts: Path | None = None,
+) -> dict[str, float]:
+    """Train a recipe; the folder `options.out` then holds checkpoint, model, log and sample sheets.
+
+    Args:
+        recipe: Its name.
+        options: Of this run; `init_from` may also be the name of a bundled model.
+        overrides: `field=value` texts.
+        data: Folder of episodes to train on.
+        batches: What to train on instead of both.
+        contexts: Folder of contexts that the weights of `init_from` generated, to train on (the paper's stage 2): the
+            recipe's self-conditioned stages, or its last stage alone if it has none.
+
+    Returns:
+        The last held-out scores, dB.
+
+    Raises:
+        ValueError: Anything a user can mend, in one line.
+    """
+    config = configure(recipe, overrides, data)
+    if contexts is not None:
+        config = second_stage(config)
+    elif any(stage.self_conditioning for stage in config.curriculum.stages):
+        raise ValueError(f"recipe {recipe} trains on generated contexts: expected --contexts, a folder of them")
+    options = replace(options, init_from=_weights(options.init_from))
+    codec = _pretrained_codec(options.init_from) if config.codec == "wan" and options.init_from else None
+    parallel = setup_parallel(options.context_parallel, options.device)
+    try:
+        if contexts is not None and batches is None:
+            batches = _context_batches(config, contexts, options, parallel)
+        elif data is not None and batches is None:
+            batches = _disk_batches(config, data, parallel)
+        validate = make_validation(config, parallel.device) if parallel.is_main else None
+        return Trainer(config, options, validate, batches, codec, parallel).run()
+    finally:
+        close_parallel()
+
+
+def _disk_batches(config: TrainConfig, data: Path, parallel: Parallel) -> BatchSource:
+    stages = [stage for stage in config.curriculum.stages if stage.family == "disk"]
+    if len(stages) < len(config.curriculum.stages):
+        raise ValueError("stages from disk and procedural ones in one run: make all of family disk, or none")
+    place = (parallel.device, 2, parallel.data_rank, parallel.data_size)
+    return episode_batches(data, stages, config.height, config.width, config.seed, *place)
+
+
+def _context_batches(config: TrainConfig, contexts: Path, options: RunOptions, parallel: Parallel) -> BatchSource:
+    if options.init_from is None and not options.resume:
+        raise ValueError(f"{contexts}: contexts of a trained model; expected --init-from, the weights that made them")
+    weights = None if options.init_from is None else weights_hash(load_weights(options.init_from))
+    return SelfConditioning(
+        contexts,
+        config.curriculum.stages,
+        config.height,
+        config.width,
+        config.seed,
+        weights,
+        parallel.device,
+        rank=parallel.data_rank,
+        world_size=parallel.data_size,
+    )
+
+
+def _weights(start: Path | None) -> Path | None:
+    """A path, or the folder of the bundled model of that name."""
+    if start is None or Path(start).exists():
+        return start
+    known = bundled_models()
+    if str(start) not in known:
+        raise ValueError(f"{start}: no weights there; expected a file, a folder or one of {', '.join(known) or 'none'}")
+    return known[str(start)]
+
+
+def _pretrained_codec(folder: Path) -> WanCodec:
+    """The VAE of a pipeline's folder, frozen."""
+    parts = [folder / name for name in ("codec", "vae") if (folder / name / "config.json").is_file()]
+    if not parts:
+        raise ValueError(f"{folder}: no VAE; expected a pipeline's folder with a codec or vae folder in it")
+    return WanCodec.from_pretrained(str(parts[0])).requires_grad_(False).eval()

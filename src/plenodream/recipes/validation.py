@@ -1,0 +1,56 @@
+"""Held-out scores and a sample sheet while a recipe trains."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import torch
+
+from plenodream.evaluation.reconstruction import held_out, score_reconstruction
+from plenodream.models.codec import SpaceToDepthCodec
+from plenodream.models.cosmos import CosmosCameraTransformer
+from plenodream.training.batches import FAMILIES
+from plenodream.training.config import TrainConfig
+from plenodream.training.export import make_scheduler
+from plenodream.training.sheet import save_sheet
+from plenodream.training.trainer import Validate
+
+SCORES = ("seen", "hidden", "moving", "wrong_camera", "copied")
+_SAME = 50.0  # dB
+
+
+def make_validation(
+    config: TrainConfig, device: torch.device | str = "cpu", scenes: int = 4, views: int = 4
+) -> Validate | None:
+    """Scores on fixed scenes that no run trains on, of the family that the recipe ends with, sampled from the source.
+
+    PSNR in dB, means over scenes and targets: on pixels the source sees, on hidden ones, on moving ones, with a wrong
+    camera, and of the source copied; targets whose camera stands with the source's are left out, a copy is exact there.
+    Every call leaves `sheets/STEP.png` in the run's folder.
+
+    Args:
+        config: The recipe.
+        device: Where.
+        scenes: How many scenes.
+        views: Views of each, the source among them.
+
+    Returns:
+        None for recipes that train on other than procedural scenes: there is no exact truth to hold out.
+    """
+    family = config.curriculum.stages[-1].family
+    if family not in FAMILIES:
+        return None
+    data = held_out(FAMILIES[family], scenes, views, config.frames, config.height, config.width, device=device)
+    codec, scheduler = SpaceToDepthCodec(config.patch).to(device), make_scheduler(config)
+
+    def validate(model: CosmosCameraTransformer, out: Path, step: int) -> dict[str, float]:
+        result = score_reconstruction(model, codec, scheduler, config.sampling, data)
+        sheets = out / "sheets"
+        sheets.mkdir(parents=True, exist_ok=True)
+        save_sheet(sheets / f"{step:07d}.png", data.rgb, result.videos)
+        differs = result.copied < _SAME
+        means = {name: getattr(result, name)[differs].nanmean().item() for name in SCORES}
+        return {name: round(mean, 3) for name, mean in means.items() if math.isfinite(mean)}
+
+    return validate

@@ -1,0 +1,266 @@
+"""Stage 2 of the paper's training, first half: contexts that the model makes itself, kept on disk.
+
+At render time a model is given views that it generated. So the current model generates views of many scenes, each in
+one shot from *clean* context (the source and true views: the paper found this better than chains of generated ones),
+and training goes on with these as contexts (`self_conditioning.py`).
+
+<folder>/contexts.json                          what was generated, from what, by which weights
+<folder>/scene00000/{videos,cameras}            an episode (data/episode.py): true0 is the source, true1 ... the other
+                                                views, generated1 ... what the model made of them
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import torch
+from diffusers import SchedulerMixin
+from jaxtyping import Int, UInt8
+from torch import Tensor
+
+from plenodream.data.episode import write_episode
+from plenodream.geometry.cameras import relative_poses
+from plenodream.media.files import TEMPORARY, write_file
+from plenodream.models.camera_encoder import camera_tokens
+from plenodream.models.codec import SpaceToDepthCodec, WanCodec, to_frames
+from plenodream.models.denoiser import DenoiserMixin, ViewTokens
+from plenodream.sampling.denoise import SamplingConfig
+from plenodream.sampling.view import sample_view
+from plenodream.training.batches import Batch, step_generator, synthetic_batch
+from plenodream.training.config import Stage
+from plenodream.training.disk_batches import episode_batches
+from plenodream.training.objective import fill_context
+from plenodream.types import View
+
+_MANIFEST = "contexts.json"
+_FPS = 15.0  # of the stored videos; nothing reads it
+
+
+@dataclass(frozen=True)
+class SceneSet:
+    """Scenes to generate contexts for.
+
+    Attributes:
+        count: How many.
+        views: Views of each, the source among them.
+        frames: Frames of every view.
+        height: Pixels.
+        width: Pixels.
+        family: Procedural `mild` or `full`, or `disk`.
+        data: Folder of episodes, for `disk`.
+        seed: Which scenes.
+    """
+
+    count: int
+    views: int
+    frames: int
+    height: int
+    width: int
+    family: str = "mild"
+    data: str | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.count < 1 or self.views < 2:
+            raise ValueError(f"{self.count} scenes of {self.views} views: expected at least 1 of at least 2")
+        if (self.family == "disk") != (self.data is not None):
+            raise ValueError(f"scenes of family {self.family!r} from {self.data}: expected a folder for `disk` alone")
+
+    def opened(self, device: torch.device | str = "cpu") -> Callable[[int], Batch]:
+        """Scene n as a batch of one, the same for the same n.
+
+        Raises:
+            ValueError: Unknown family, or a folder without usable episodes.
+        """
+        stage = Stage(1.0, self.family, self.frames, batch=1, views=self.views)
+        if self.data is None:
+            return lambda n: synthetic_batch(stage, n, self.height, self.width, self.seed, device)
+        batches = episode_batches(self.data, [stage], self.height, self.width, self.seed, device, workers=0)
+        return lambda n: batches(stage, n)
+
+
+def draw_clean_context(views: int, k: int, generator: torch.Generator) -> list[Int[Tensor, "targets context"]]:
+    """Context of the views 1 .. views - 1: the source and up to k - 1 random views before the view itself.
+
+    Only earlier views, so that what is generated as view i was never shown view j > i, which may become the target that
+    it is given to. Ours.
+
+    Returns:
+        One table for every context size 1 .. min(k, views - 1): the views with fewer than k before them have smaller
+        contexts; the last table holds all the others.
+    """
+    k = min(k, views - 1)
+    score = torch.rand(views, views, generator=generator)
+    score = score.masked_fill(torch.ones(views, views).triu().bool(), -1)  # itself and later views: never
+    score[:, 0] = 2  # the source: always
+    order = score.topk(k, dim=1).indices
+    return [order[size : size + 1, :size] for size in range(1, k)] + [order[k:]]
+
+
+@torch.no_grad()
+def generate_views(
+    model: DenoiserMixin,
+    codec: SpaceToDepthCodec | WanCodec,
+    scheduler: SchedulerMixin,
+    sampling: SamplingConfig,
+    scene: Batch,
+    contexts: Sequence[Int[Tensor, "targets context"]],
+    generator: torch.Generator,
+) -> UInt8[Tensor, "targets frames height width 3"]:
+    """Sample views 1 .. V - 1 of one scene, each from true views.
+
+    Args:
+        model: The denoiser.
+        codec: Its codec.
+        scheduler: Its flow scheduler.
+        sampling: Steps and guidance.
+        scene: One scene of V views.
+        contexts: What `draw_clean_context` drew.
+        generator: Of the noise (CPU): one draw for all views.
+    """
+    anchor = torch.eye(4).to(scene.cameras.camera_to_world) if scene.anchor is None else scene.anchor[:, None]
+    patch = model.config.patch_size[1] * codec.spatial_factor
+    rays = camera_tokens(scene.cameras, anchor, patch, codec.temporal_factor)[0]
+    latents = codec.encode(scene.signal[0])
+    noise = torch.randn(latents[1:].shape, generator=generator).to(latents)
+    independent = model.config.context_attention == "independent"
+    cache = model.encode_context(ViewTokens(latents[None], rays[None])) if independent else None
+    made, first = [], 0
+    for index in contexts:
+        index, part = index.to(latents.device), slice(first, first + len(index))
+        if cache is None:
+            index = fill_context(index[None], model.config.layout)[0]
+            given, index = ViewTokens(latents[index], rays[index]), None
+        else:
+            given = cache
+        made.append(sample_view(model, scheduler, sampling, noise[part], rays[1:][part], given, index))
+        first = part.stop
+    assert first == len(noise), (first, len(noise))
+    return to_frames(codec.decode(torch.cat(made))).cpu()
+
+
+def generate_contexts(
+    model: DenoiserMixin,
+    codec: SpaceToDepthCodec | WanCodec,
+    scheduler: SchedulerMixin,
+    sampling: SamplingConfig,
+    scenes: SceneSet,
+    folder: str | Path,
+    k: int = 1,
+    seed: int = 0,
+    rank: int = 0,
+    world_size: int = 1,
+    progress: Callable[[int], None] | None = None,
+) -> int:
+    """Generate views of many scenes with the current model and keep them; what is there already stays.
+
+    Args:
+        model: The denoiser, on the device to use.
+        codec: Its codec.
+        scheduler: Its flow scheduler.
+        sampling: Steps and guidance.
+        scenes: Of which scenes.
+        folder: Where to keep them. A scene's folder appears whole or not at all; the same call goes on after a crash.
+        k: Largest context size.
+        seed: Of noise and contexts.
+        rank: This process generates every `world_size`-th scene.
+        world_size: Processes that share the work.
+        progress: Called with the number of scenes done so far by this process, old ones included.
+
+    Returns:
+        How many scenes were generated now.
+
+    Raises:
+        ValueError: The folder holds contexts of other weights, scenes or settings; a full disk (what is there stays).
+    """
+    folder, fresh = Path(folder), 0
+    content = {"scenes": asdict(scenes), "sampling": asdict(sampling), "k": k, "seed": seed}
+    content["weights"] = weights_hash(model.state_dict())
+    load = scenes.opened(next(model.parameters()).device)
+    mine = range(rank, scenes.count, world_size)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _check_manifest(folder, content)
+        for done, number in enumerate(mine, start=1):
+            path = _scene_folder(folder, number)
+            if not path.exists():
+                for leftover in folder.glob(f"{TEMPORARY}{path.name}-*"):
+                    shutil.rmtree(leftover, ignore_errors=True)
+                generator = step_generator(seed, number, "noise")
+                scene, contexts = load(number), draw_clean_context(scenes.views, k, generator)
+                made = generate_views(model, codec, scheduler, sampling, scene, contexts, generator)
+                write_episode(path, _as_views(scene, made))
+                fresh += 1
+            if progress is not None:
+                progress(done)
+    except OSError as error:
+        raise ValueError(
+            f"{folder}: cannot write ({error.strerror or error}) after {fresh} new scenes; make room and repeat: "
+            "generation goes on from there"
+        ) from error
+    return fresh
+
+
+def weights_hash(weights: Mapping[str, Tensor]) -> str:
+    """Hash of a network's weights (its `state_dict`) as bf16: one for fp32 weights and their bf16 copy."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(weights.items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().to("cpu", torch.bfloat16).contiguous().view(torch.int16).numpy().data)
+    return digest.hexdigest()[:16]
+
+
+def _scene_folder(folder: Path, number: int) -> Path:
+    return folder / f"scene{number:05d}"
+
+
+def _as_views(scene: Batch, made: UInt8[Tensor, "targets frames height width 3"]) -> dict[str, View]:
+    """True and generated views by name, cameras in the frame that the rays are anchored at."""
+    cameras = scene.cameras[0].to("cpu")
+    if scene.anchor is not None:
+        poses = relative_poses(cameras.camera_to_world, scene.anchor[0].cpu())
+        cameras = replace(cameras, camera_to_world=poses)
+    true = to_frames(scene.signal[0]).cpu()
+    views = {f"true{index}": View(frames, cameras[index], _FPS) for index, frames in enumerate(true)}
+    return views | {f"generated{n}": View(frames, cameras[n], _FPS) for n, frames in enumerate(made, start=1)}
+
+
+def read_manifest(folder: Path) -> dict:
+    """What a folder of generated contexts says of itself: `weights`, `scenes`, `sampling`, `k`, `seed`.
+
+    Raises:
+        ValueError: No contexts there.
+    """
+    path = folder / _MANIFEST
+    if not path.is_file():
+        raise ValueError(f"{folder}: no generated contexts, {_MANIFEST} is missing; generate them first")
+    try:
+        content = json.loads(path.read_text())
+        SceneSet(**content["scenes"])
+        assert isinstance(content["weights"], str)
+    except (ValueError, KeyError, TypeError, AssertionError):
+        raise ValueError(f"{path}: not readable; generate the contexts anew in another folder") from None
+    return content
+
+
+def _check_manifest(folder: Path, content: dict) -> None:
+    """Write what a folder holds, or compare it with what is there."""
+    if not (folder / _MANIFEST).exists():
+        write_file(folder / _MANIFEST, json.dumps(content, indent=2).encode())
+        return
+    found = read_manifest(folder)
+    if found["weights"] != content["weights"]:
+        raise ValueError(
+            f"{folder}: contexts made with weights {found['weights']}, this model has {content['weights']}; "
+            "expected the same weights (or another folder)"
+        )
+    if changed := [name for name in content if found.get(name) != content[name]]:
+        raise ValueError(
+            f"{folder}: contexts of other {changed[0]} ({found.get(changed[0])}, not {content[changed[0]]}); "
+            "expected the same (or another folder)"
+        )

@@ -1,0 +1,128 @@
+"""Training batches from episodes on disk: a batch's number and the run's seed say everything about its data, as for
+rendered ones, so that a run resumes in the middle of an epoch by its step number alone. Ours."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator, Sequence
+from pathlib import Path
+
+import torch
+
+from plenodream.data.dataset import Batch as LoadedBatch
+from plenodream.data.dataset import EpisodeDataset, EpisodeLoader, Window
+from plenodream.data.discover import find_episodes
+from plenodream.models.codec import to_signal
+from plenodream.training.batches import Batch
+from plenodream.training.config import Stage
+
+
+class DiskBatches:
+    """A `BatchSource` over stored episodes, decoded ahead of time in worker processes.
+
+    The ranks of a run share one stream of episodes, a new permutation every epoch. Batch number n is the part of rank
+    n % world_size in step n // world_size; a step takes stage.batch * world_size episodes, whichever rank has them, so
+    a run can go on with other ranks where that product stays the same. An episode that becomes unreadable is replaced,
+    with one warning for each reason.
+
+    Args:
+        open_dataset: The stream of samples that a stage needs.
+        stages: All stages of the run, checked before it begins.
+        device: Where the batches go.
+        workers: Decoding processes of this rank; 0 decodes in this one.
+        rank: This process among `world_size` (data-parallel ranks: those that share a sample have one number).
+        world_size: Number of such ranks.
+
+    Raises:
+        ValueError: Episodes that do not have the views or frames of a stage.
+    """
+
+    def __init__(
+        self,
+        open_dataset: Callable[[Stage], EpisodeDataset],
+        stages: Sequence[Stage],
+        device: torch.device | str = "cpu",
+        workers: int = 2,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        assert 0 <= rank < world_size, (rank, world_size)
+        self.open_dataset, self.device, self.workers = open_dataset, device, workers
+        self.rank, self.world_size = rank, world_size
+        self.skipped: Counter[str] = Counter()
+        self._fingerprints = [open_dataset(stage).fingerprint() for stage in stages]
+        self._running: tuple[Stage, int] | None = None
+        self._batches: Iterator[LoadedBatch] = iter(())
+
+    def __call__(self, stage: Stage, number: int) -> Batch:
+        """Batch `number`: its views at random, the first one the source; the same batch for the same number.
+
+        Raises:
+            ValueError: Many episodes in a row cannot be read.
+        """
+        loaded = self.load(stage, number)
+        assert loaded.frames is not None
+        return Batch(to_signal(loaded.frames.to(self.device)), loaded.cameras.to(self.device))
+
+    def load(self, stage: Stage, number: int) -> LoadedBatch:
+        """The same as bytes, with what the samples came from. Any number can be asked for; the next one is fastest."""
+        step, rank = divmod(number, self.world_size)
+        assert rank == self.rank, (number, self.rank)
+        if self._running != (stage, number):
+            self.close()
+            loader = EpisodeLoader(self.open_dataset(stage), stage.batch, self.workers, self.rank, self.world_size)
+            loader.position, loader.skipped = step * stage.batch * self.world_size, self.skipped
+            self._batches = iter(loader)
+        self._running = None
+        loaded = next(self._batches)
+        self._running = stage, number + self.world_size
+        return loaded
+
+    def fingerprint(self) -> str:
+        """Changes with the episodes, the stages' windows and the seed: kept in a checkpoint, compared on resume."""
+        return hashlib.sha256(repr(self._fingerprints).encode()).hexdigest()[:16]
+
+    def close(self) -> None:
+        """End the worker processes."""
+        if isinstance(self._batches, Generator):
+            self._batches.close()
+        self._batches, self._running = iter(()), None
+
+
+def episode_batches(
+    folder: str | Path,
+    stages: Sequence[Stage],
+    height: int,
+    width: int,
+    seed: int = 0,
+    device: torch.device | str = "cpu",
+    workers: int = 2,
+    rank: int = 0,
+    world_size: int = 1,
+) -> DiskBatches:
+    """Batches of any folder of episodes that `data.discover` knows (ours, MultiCamVideo, SynCamVideo, AgiBot, plain).
+
+    Windows of a stage's frames begin anywhere in a clip; views are drawn at random, frames are scaled to cover the
+    size and cropped. Episodes that cannot be used at all are left out with a warning each.
+
+    Args:
+        folder: The data set, or any folder above several.
+        stages: All stages of the run that take their data from here.
+        height: Pixels.
+        width: Pixels.
+        seed: Of order, views and windows.
+        device: Where the batches go.
+        workers: Decoding processes of this rank.
+        rank: This data-parallel rank.
+        world_size: Number of them.
+
+    Raises:
+        ValueError: No such folder, nothing usable in it, or too few views or frames for a stage.
+    """
+    episodes = find_episodes(folder, skip_bad=True)
+
+    def open_dataset(stage: Stage) -> EpisodeDataset:
+        return EpisodeDataset(episodes, Window(stage.views, stage.frames, height, width), seed)
+
+    return DiskBatches(open_dataset, stages, device, workers, rank, world_size)

@@ -1,0 +1,282 @@
+"""What a training step would take on many devices: memory, tokens, operations and time, from the recipe alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from plenodream.models.cosmos import CosmosCameraTransformer
+from plenodream.models.denoiser import ANY_CONTEXT, CONTEXT, TARGET
+from plenodream.training.build import set_trainable
+from plenodream.training.config import Stage, TrainConfig
+from plenodream.training.context_parallel import choose_axis
+
+GIB = 2**30
+# Frames, rows and columns of pixels under one latent cell.
+_FACTORS = {"wan": (4, 8, 8)}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One training step of one stage, as it falls on every rank.
+
+    Attributes:
+        parameters: Weights of the network.
+        trained: Of these, how many are trained.
+        context: Context views of every target.
+        view_grid: Latent frames, token rows and token columns of a view.
+        view_tokens: Their product.
+        sequence_tokens: Tokens that a target's queries attend to: of the target and its context.
+        samples: Samples in the global batch.
+        memory: Bytes per rank, by what they hold.
+        flop: Operations of a step on all ranks together, recomputation included, without the codec.
+        seconds: Time of a step.
+        tokens_per_second: Tokens of target views, on all ranks.
+        world_size: Ranks.
+        context_parallel: Ranks that share one sequence.
+        utilisation: Share of the peak rate that is assumed.
+        peak: Rate of one device, FLOP/s.
+    """
+
+    parameters: int
+    trained: int
+    context: int
+    view_grid: tuple[int, int, int]
+    view_tokens: int
+    sequence_tokens: int
+    samples: int
+    memory: dict[str, float]
+    flop: float
+    seconds: float
+    tokens_per_second: float
+    world_size: int
+    context_parallel: int
+    utilisation: float
+    peak: float
+
+    @property
+    def memory_total(self) -> float:
+        """Bytes per rank."""
+        return sum(self.memory.values())
+
+    def table(self) -> str:
+        """As text for people."""
+        frames, rows, columns = self.view_grid
+        groups = self.world_size // self.context_parallel
+        lines = [
+            ("ranks", f"{self.world_size} = {groups} data groups x {self.context_parallel} context-parallel"),
+            ("parameters", f"{self.parameters / 1e9:.3f} G, trained {self.trained / 1e9:.3f} G"),
+            ("tokens of a view", f"{self.view_tokens:,} = {frames} x {rows} x {columns}"),
+            (f"tokens of a sequence, k={self.context}", f"{self.sequence_tokens:,}"),
+            ("samples of a step", f"{self.samples}"),
+            ("memory per rank, GiB", f"{self.memory_total / GIB:.2f}"),
+            *((f"  {name}", f"{size / GIB:.2f}") for name, size in self.memory.items()),
+            ("PFLOP of a step", f"{self.flop / 1e15:.2f}"),
+            ("seconds of a step", f"{self.seconds:.2f} at {self.utilisation:.0%} of {self.peak / 1e12:.0f} TFLOP/s"),
+            ("target tokens a second", f"{self.tokens_per_second:,.0f}"),
+        ]
+        width = max(len(name) for name, _ in lines)
+        return "\n".join(f"{name:<{width}}  {value}" for name, value in lines)
+
+
+@dataclass(frozen=True)
+class _Pass:
+    """Sequences that run through the network together in one sample: `count` of `tokens` each, which see `keys`."""
+
+    count: int
+    tokens: int
+    keys: int
+    per_frame: float  # probability that frames have times of their own
+
+
+def plan(
+    config: TrainConfig,
+    world_size: int = 32,
+    context_parallel: int = 8,
+    context: int | None = None,
+    utilisation: float = 0.4,
+    peak: float = 989e12,
+) -> Plan:
+    """Estimate a training step without running it. Ours.
+
+    Weights, gradients, both moments and the average are fp32 and sharded over all ranks; two blocks at a time and
+    all that is not in a block are gathered in the computing type. Activations are those of the largest pass: inputs
+    of all blocks and the inside of one with checkpointing, the inside of all without. In independent mode keys and
+    values of all clean views, and each target's copy of its context, stay until the backward pass. Not counted: the
+    codec, the data, the allocator's waste, and NCCL's buffers; keep a fifth of the device free.
+
+    Args:
+        config: The recipe.
+        world_size: Ranks.
+        context_parallel: Ranks that share one sequence.
+        context: Context views k; the largest of the recipe if None.
+        utilisation: Share of the peak rate that training reaches, of all operations that run (recomputation too).
+        peak: FLOP/s of one device in the computing type; default: dense bf16 of an H100 SXM.
+
+    Raises:
+        ValueError: Sizes that the network, the codec or the ranks cannot share out.
+    """
+    if context_parallel < 1 or world_size < 1 or world_size % context_parallel:
+        raise ValueError(f"{world_size} ranks, {context_parallel} to a sequence: expected a divisor of their number")
+    if not 0 < utilisation <= 1:
+        raise ValueError(f"utilisation is {utilisation:g}: expected more than 0, at most 1")
+    stage = max(config.curriculum.stages, key=lambda stage: (stage.max_context, stage.frames))
+    context = config.curriculum.largest_context if context is None else context
+    if context < 1:
+        raise ValueError(f"context of {context} views: expected at least 1")
+    with torch.device("meta"):
+        model = CosmosCameraTransformer(**config.model)
+    set_trainable(model, config.trainable)
+    grid = _view_grid(config, stage.frames, model)
+    tokens = grid[0] * grid[1] * grid[2]
+    passes = _passes(config, stage, context, tokens, model)
+    heads = model.config.num_attention_heads
+    if heads % context_parallel:
+        raise ValueError(f"{heads} attention heads; expected a multiple of context_parallel={context_parallel}")
+    if context_parallel > 1:
+        slots = passes[0].tokens // tokens
+        choose_axis((grid[0] * slots, *grid[1:]), context_parallel)
+
+    groups = world_size // context_parallel
+    flop = groups * stage.batch * sum(_flop(each, model, config) for each in passes)
+    seconds = flop / (world_size * utilisation * peak)
+    targets = len(stage.target_views)
+    return Plan(
+        parameters=sum(p.numel() for p in model.parameters()),
+        trained=sum(p.numel() for p in model.parameters() if p.requires_grad),
+        context=context,
+        view_grid=grid,
+        view_tokens=tokens,
+        sequence_tokens=passes[-1].keys,
+        samples=groups * stage.batch,
+        memory=_memory(passes, model, config, stage, context, tokens, world_size, context_parallel),
+        flop=flop,
+        seconds=seconds,
+        tokens_per_second=groups * stage.batch * targets * tokens / seconds,
+        world_size=world_size,
+        context_parallel=context_parallel,
+        utilisation=utilisation,
+        peak=peak,
+    )
+
+
+def _view_grid(config: TrainConfig, frames: int, model: CosmosCameraTransformer) -> tuple[int, int, int]:
+    """Latent frames, token rows and columns of one view."""
+    per_frame, *per_pixel = _FACTORS.get(config.codec, (1, config.patch, config.patch))
+    patch = model.config.patch_size
+    rows, columns = (
+        size / (factor * step)
+        for size, factor, step in zip((config.height, config.width), per_pixel, patch[1:], strict=True)
+    )
+    if (frames - 1) % per_frame or rows % 1 or columns % 1:
+        raise ValueError(
+            f"{config.height}x{config.width}x{frames}: expected multiples of {per_pixel[0] * patch[1]} and "
+            f"{per_pixel[1] * patch[2]} pixels and a multiple of {per_frame} frames plus 1"
+        )
+    return (frames - 1) // per_frame + 1, int(rows), int(columns)
+
+
+def _passes(
+    config: TrainConfig, stage: Stage, context: int, tokens: int, model: CosmosCameraTransformer
+) -> list[_Pass]:
+    """What one sample sends through the network; see `training_loss`."""
+    targets = len(stage.target_views)
+    overlap = config.objective.overlap_probability if config.objective.overlap_frames else 0.0
+    if model.config.context_attention == "independent":
+        clean = max(stage.views, context + 1) if stage.any_context else 1
+        return [_Pass(clean, tokens, tokens, 0.0), _Pass(targets, tokens, (1 + context) * tokens, overlap)]
+    slots = tuple(model.config.layout)
+    if ANY_CONTEXT in slots:
+        slots = (TARGET,) + (CONTEXT,) * context
+    if context >= len(slots):
+        raise ValueError(f"context of {context} views for layout {list(slots)}: expected at most {len(slots) - 1}")
+    sequence = len(slots) * tokens  # `fill_context` repeats the source where there are fewer
+    return [_Pass(targets, sequence, sequence, float(model.config.context_timestep is not None))]
+
+
+def _flop(each: _Pass, model: CosmosCameraTransformer, config: TrainConfig) -> float:
+    """Operations of one pass, forward and backward.
+
+    A linear map of m weights takes 2m a token, as much again for the gradient of its input where something before it
+    is trained, and again for that of its weights if they are. Attention of n queries to N keys of width d takes 4nNd
+    forward and 10nNd backward (flash attention computes the products of queries and keys again).
+    """
+    c = model.config
+    width, lora, everything = c.num_attention_heads * c.attention_head_dim, c.adaln_lora_dim, config.trainable == "all"
+    again = 1 if config.gradient_checkpointing else 0  # recomputation runs up to the last tensor that is needed
+    volume = c.patch_size[0] * c.patch_size[1] * c.patch_size[2]
+    frozen, trained = 2, 3  # forward and gradient of the input; and of the weights
+    hidden = c.mlp_ratio * width * width
+    block = (
+        c.camera_numbers * width * (2 + again)
+        + 4 * width * width * (trained + again)
+        + hidden * ((trained if everything else frozen) + again)
+        + hidden * ((trained + again) if everything else frozen)
+        + each.per_frame * 12 * lora * width * ((trained if everything else 1) + again)
+    )
+    ends = (
+        c.in_channels * volume * width * (2 if everything else 1)
+        + c.out_channels * volume * width * (trained if everything else frozen)
+        + each.per_frame * 3 * lora * width * (trained if everything else 1)
+    )
+    attention = each.keys * width * (4 + 10 + 4 * again)
+    return each.count * each.tokens * (2 * ends + c.num_layers * (2 * block + attention))
+
+
+def block_bytes(mlp_ratio: float, per_frame: bool, trainable: str, half: bool) -> float:
+    """Bytes that autograd keeps of one block, per token and unit of width.
+
+    Counted with `torch.autograd.graph.saved_tensors_hooks` (the tests count again): half of what is kept under bf16
+    autocast is fp32 all the same, around the normalisations.
+    """
+    if half:
+        base, hidden, times = (56.7, 5, 34.6) if trainable == "all" else (43.4, 3, 18)
+    else:
+        base, hidden, times = (76, 8, 65.2) if trainable == "all" else (52, 4, 36)
+    return base + hidden * mlp_ratio + times * per_frame
+
+
+def _memory(
+    passes: list[_Pass],
+    model: CosmosCameraTransformer,
+    config: TrainConfig,
+    stage: Stage,
+    context: int,
+    tokens: int,
+    world_size: int,
+    context_parallel: int,
+) -> dict[str, float]:
+    """Bytes per rank; what each entry holds is in `plan`."""
+    c, half = model.config, config.precision != "fp32"
+    size = 2 if half else 4
+    width, layers = c.num_attention_heads * c.attention_head_dim, c.num_layers
+    total = sum(p.numel() for p in model.parameters())
+    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    in_block = sum(p.numel() for p in model.transformer_blocks[0].parameters())
+    trained_in_block = sum(p.numel() for p in model.transformer_blocks[0].parameters() if p.requires_grad)
+    gathered = 0
+    if world_size > 1:
+        gathered = (total - layers * in_block + 2 * in_block) * size + trained_in_block * (size + 4)
+
+    share = stage.batch / context_parallel * width
+    inputs = [share * each.count * each.tokens for each in passes]
+    inside = [
+        part * block_bytes(c.mlp_ratio, each.per_frame > 0, config.trainable, half)
+        for part, each in zip(inputs, passes, strict=True)
+    ]
+    activations = layers * size * sum(inputs) + max(inside) if config.gradient_checkpointing else layers * sum(inside)
+    memory = {
+        "weights": 4 * total / world_size,
+        "gradients": 4 * trained / world_size,
+        "moments": 8 * trained / world_size,
+        "average": 4 * trained / world_size,
+        "gathered weights": gathered,
+        "activations": activations,
+        # Rays come whole to every rank of a group, in fp32.
+        "rays": 4 * stage.batch * sum(p.count * p.tokens for p in passes) * c.camera_numbers,
+    }
+    if c.context_attention == "independent":
+        views = passes[0].count + passes[1].count * context
+        memory["context keys and values"] = share * views * tokens * 2 * layers * size
+    return memory

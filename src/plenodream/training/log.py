@@ -1,0 +1,83 @@
+"""What a run tells: a progress bar for people, one JSON line a step for programs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tqdm import tqdm
+
+from plenodream.media.files import write_file
+
+NAME = "log.jsonl"
+
+
+class TrainingLog:
+    """The log of a run, and its bar. A resumed run takes up where its checkpoint was: later lines are dropped.
+
+    Args:
+        out: The run's folder.
+        step: Step at which the run begins.
+        writes: Whether this process writes at all.
+        quiet: No bar.
+    """
+
+    def __init__(self, out: Path, step: int, writes: bool = True, quiet: bool = False) -> None:
+        self.path, self.bar = out / NAME, None
+        self._file = None
+        if not writes:
+            return
+        out.mkdir(parents=True, exist_ok=True)
+        kept = [line for line in _lines(self.path) if step and line["step"] <= step]
+        write_file(self.path, "".join(json.dumps(line) + "\n" for line in kept).encode())
+        self._file = open(self.path, "a")  # noqa: SIM115 - closed by __exit__
+        layout = "{l_bar}{bar}| {elapsed}<{remaining} {postfix}"
+        self.bar = tqdm(total=100, disable=quiet, mininterval=0.5, bar_format=layout, desc=out.name)
+
+    def __enter__(self) -> TrainingLog:
+        return self
+
+    def __exit__(self, *exception) -> None:
+        if self._file is not None:
+            self._file.close()
+            self.bar.close()
+
+    def note(self, text: str) -> None:
+        """A sentence for people."""
+        if self.bar is not None and not self.bar.disable:
+            self.bar.write(text)
+
+    def step(self, line: dict[str, float]) -> None:
+        """Write a step's line and move the bar."""
+        if self._file is None:
+            return
+        self._write(line)
+        self.bar.set_postfix_str(
+            f"step {line['step']}, loss {line['loss']:.4f}, {line['frames_per_second']:.0f} frames/s, "
+            f"MFU {line['mfu']:.0%}",
+            refresh=False,
+        )
+        self.bar.update(100 * min(line["progress"], 1) - self.bar.n)
+
+    def scores(self, line: dict[str, float]) -> None:
+        """Write held-out scores."""
+        if self._file is not None:
+            self._write(line)
+            self._file.flush()
+            self.note(", ".join(f"{name} {value:g}" for name, value in line.items()))
+
+    def _write(self, line: dict[str, float]) -> None:
+        print(json.dumps(line), file=self._file, flush=line["step"] % 20 == 0)
+
+
+def _lines(path: Path) -> list[dict]:
+    """The log's lines; a last one that a crash cut off is left out."""
+    if not path.exists():
+        return []
+    lines = []
+    for text in path.read_text().splitlines():
+        try:
+            lines.append(json.loads(text))
+        except ValueError:
+            break
+    return lines

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from PIL import Image
+
+from plenodream.evaluation.report import DIFFERENCES, EvalReport, format_report, write_report
+from plenodream.evaluation.sheet import draw_sheet
+
+FIDELITY = ("sampled", "copy of source", "wrong camera", "stopped source", "coverage")
+AGREEMENT = ("retrieved history", "independent", "source twice", "wrong history", "unseen history", "coverage")
+
+
+def make(**changes) -> EvalReport:
+    generator = torch.Generator().manual_seed(0)
+
+    def rows(names, columns):
+        return {name: {c: tuple(torch.rand(6, generator=generator).tolist()) for c in columns} for name in names}
+
+    fidelity = rows(FIDELITY, ("co-visible", "moving"))
+    fidelity["sampled"]["moving"] = (21.0, None, 23.0, 22.0, None, 20.0)
+    fidelity["stopped source"]["moving"] = (20.0, 5.0, 21.0, None, None, 17.0)
+    settings = {"model": "nano", "fingerprint": "abc", "family": "mild", "split": "benchmark", "seed": 3, "scenes": 6}
+    settings |= {"frames": 3, "height": 16, "width": 20, "steps": 8, "guidance": 0.0}
+    return EvalReport(
+        **settings | {"values": {"fidelity": fidelity, "agreement": rows(AGREEMENT, ["hsync"])}} | changes
+    )
+
+
+def test_json_round_trip():
+    report = make()
+    text = report.to_json()
+    assert EvalReport.from_json(text) == report
+    assert EvalReport.from_json(text).to_json() == text
+    content = json.loads(text)
+    assert content["summary"]["fidelity"]["sampled"]["moving"]["mean"] == 21.5
+    assert content["summary"]["fidelity"]["sampled"]["moving"]["scenes"] == 4
+
+
+def test_intervals_hold_their_means_and_differences_are_paired():
+    report = make()
+    for table, rows in report.values.items():
+        for row, columns in rows.items():
+            for column in columns:
+                interval = report.interval(table, row, column)
+                assert interval.low <= interval.mean <= interval.high
+    # Scenes 0, 2 and 5 count in both rows: differences 1, 2 and 3.
+    difference = report.difference("fidelity", "moving", "sampled", "stopped source")
+    assert difference.mean == pytest.approx(2) and 1 <= difference.low < 2 < difference.high <= 3
+    # A difference that is the same in all scenes is certain, however much the scenes differ.
+    fidelity = report.values["fidelity"]
+    shifted = {"moving": tuple(None if x is None else x - 4 for x in fidelity["sampled"]["moving"])}
+    values = report.values | {"fidelity": fidelity | {"stopped source": fidelity["stopped source"] | shifted}}
+    assert make(values=values).difference("fidelity", "moving", "sampled", "stopped source") == (4, 4, 4)
+
+
+def test_nothing_to_compare_is_a_dash_and_null():
+    report = make()
+    report.values["agreement"]["independent"]["hsync"] = (None,) * 6
+    entry = json.loads(report.to_json())["summary"]["agreement"]["independent"]["hsync"]
+    assert entry == {"mean": None, "low": None, "high": None, "scenes": 0}
+    line = next(line for line in format_report(report).splitlines() if line.startswith("independent"))
+    assert line.split() == ["independent", "-"]
+
+
+def test_the_table_is_aligned_and_complete():
+    text = format_report(make())
+    lines = text.splitlines()
+    table = lines[lines.index("") + 2 :][: len(FIDELITY) + 2]
+    assert len({len(line) for line in table}) == 1
+    assert "21.50 ±" in text and "nano (abc) on 6 mild scenes" in text and "8 sampling steps" in text
+    assert [row for row in FIDELITY[:-1] if not any(line.startswith(row) for line in table)] == []
+    for _, column, row, minus in DIFFERENCES:
+        assert f"{column}: {row} - {minus}" in text
+    assert max(map(len, lines)) <= 130
+
+
+def test_files(tmp_path):
+    gallery = {"source": torch.zeros(2, 3, 16, 20, 3), "truth": torch.ones(2, 3, 16, 20, 3)}
+    report = make(gallery=gallery)
+    write_report(tmp_path / "new" / "folder", report)
+    folder = tmp_path / "new" / "folder"
+    assert EvalReport.from_json((folder / "report.json").read_text()) == report
+    assert (folder / "report.txt").read_text() == format_report(report)
+    with Image.open(folder / "sheet.png") as picture:
+        assert picture.size == draw_sheet(gallery).shape[1::-1]
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": 1}'])
+def test_what_is_no_report_is_refused(text):
+    with pytest.raises(ValueError, match="not an evaluation report"):
+        EvalReport.from_json(text)
+
+
+def test_a_report_of_another_version_is_refused():
+    text = make().to_json().replace('"format": 1', '"format": 0')
+    with pytest.raises(ValueError, match="format 0: expected 1"):
+        EvalReport.from_json(text)

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+
+from plenodream.models.cosmos import CosmosCameraTransformer
+from plenodream.recipes import RECIPES, get_recipe
+from plenodream.recipes.run import configure, train
+from plenodream.recipes.validation import SCORES, make_validation
+from plenodream.training.build import build_model, set_trainable
+from plenodream.training.trainer import RunOptions
+
+SMALL = [
+    "height=16", "width=16", "model.num_layers=1", "model.num_attention_heads=1", "sampling.steps=2", "steps=4",
+    *[f"curriculum.stages.{stage}.batch=1" for stage in range(4)],
+    *[f"curriculum.stages.{stage}.frames={frames}" for stage, frames in enumerate((1, 1, 2, 2))],
+]  # fmt: skip
+
+
+def parameters(name: str) -> int:
+    with torch.device("meta"):
+        return sum(p.numel() for p in CosmosCameraTransformer(**get_recipe(name).model).parameters())
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_recipes_are_named_after_themselves_and_are_json(name):
+    assert json.loads(get_recipe(name).to_json())["name"] == name
+
+
+def test_sizes():
+    assert parameters("nano") <= 3_000_000
+    assert 20_000_000 <= parameters("mini") <= 30_000_000
+    assert parameters("basic") > 1_900_000_000
+    nano = get_recipe("nano")
+    assert nano.height >= 48 and nano.frames >= 9
+    mini = get_recipe("mini")
+    assert mini.height >= 64 and mini.frames == 9
+
+
+def test_the_paper_s_recipe():
+    basic = get_recipe("basic")
+    spans = [(s.max_context, s.share * basic.steps) for s in basic.curriculum.stages]
+    assert spans == [(1, 10_000), (2, 4_000), (3, 1_000), (4, 1_000)]
+    assert [basic.curriculum.at(step / basic.steps)[1].max_context for step in (0, 9_999, 10_000, 14_000, 15_999)] == [
+        1, 1, 2, 3, 4,
+    ]  # fmt: skip
+    assert (basic.height, basic.width, basic.frames) == (432, 768, 93)
+    small = replace(basic, model=basic.model | {"num_layers": 1, "num_attention_heads": 1, "text_embed_dim": 16,
+                    "crossattn_proj_in_channels": 16, "encoder_hidden_states_channels": 16})  # fmt: skip
+    model = build_model(small)
+    set_trainable(model, basic.trainable)
+    trained = {name.split(".", 2)[2] for name, p in model.named_parameters() if p.requires_grad}
+    parts = ("cam_encoder", "norm_k", "norm_q", "to_k", "to_out.0", "to_q", "to_v")
+    assert trained == {f"attn1.{part}.weight" for part in parts}
+
+
+@pytest.mark.parametrize(("name", "words"), [("nanno", "did you mean nano"), ("xyz", "expected one of nano")])
+def test_unknown_recipes_get_a_suggestion(name, words):
+    with pytest.raises(ValueError, match=words):
+        get_recipe(name)
+
+
+def test_data_on_disk_is_asked_for_and_used():
+    with pytest.raises(ValueError, match="--data"):
+        configure("basic")
+    stages = configure("nano", data="somewhere").curriculum.stages
+    assert {stage.family for stage in stages} == {"disk"}
+    assert {stage.family for stage in configure("nano").curriculum.stages} == {"mild"}
+
+
+def test_a_run_from_name_to_model(tmp_path):
+    scores = train("nano", RunOptions(tmp_path / "run", quiet=True), SMALL)
+    assert set(scores) <= set(SCORES) and 0 < scores["seen"] < 40
+    assert sorted(path.name for path in (tmp_path / "run" / "sheets").iterdir()) == ["0000000.png", "0000004.png"]
+    assert (tmp_path / "run" / "model" / "model_index.json").exists()
+    with pytest.raises(ValueError, match="no weights there"):
+        train("nano", RunOptions(tmp_path / "other", init_from=tmp_path / "nothing", quiet=True), SMALL)
+
+
+def test_validation_is_the_same_for_the_same_weights(tmp_path):
+    config = configure("nano", SMALL)
+    validate = make_validation(config, scenes=2, views=2)
+    model = build_model(config).eval()
+    assert validate(model, tmp_path, 1) == validate(model, tmp_path, 2)
+    assert make_validation(get_recipe("basic")) is None

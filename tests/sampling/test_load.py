@@ -1,0 +1,131 @@
+"""Models found and loaded: what comes back is what was saved, and every kind of damage is one line."""
+
+import json
+import shutil
+
+import pytest
+import torch
+from diffusers import UniPCMultistepScheduler
+
+from plenodream.models.codec import WanCodec
+from plenodream.sampling.load import bundled_models, load_pipeline
+from plenodream.sampling.pipeline import PlenopticPipeline
+
+WEIGHTS = "diffusion_pytorch_model.safetensors"
+
+
+@pytest.fixture(scope="module")
+def saved(tiny_pipeline, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("saved") / "tiny"
+    tiny_pipeline(seed=3, guidance=0.5, overlap=2).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def copy(saved, tmp_path):
+    return shutil.copytree(saved, tmp_path / "copy")
+
+
+def edit(path, **changes):
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def test_a_saved_pipeline_comes_back_exactly(saved, tiny_pipeline):
+    loaded, original = load_pipeline(str(saved), "cpu"), tiny_pipeline(seed=3, guidance=0.5, overlap=2)
+    assert isinstance(loaded, PlenopticPipeline)
+    assert loaded.fingerprint() == original.fingerprint()
+    assert loaded.default_settings() == original.default_settings()
+    for name in ("height", "width", "frames", "overlap", "steps", "guidance", "context_views", "model_name"):
+        assert loaded.config[name] == original.config[name], name
+    assert loaded.scheduler.config.shift == 3.0
+    state = loaded.transformer.state_dict()
+    assert all(torch.equal(state[name], tensor) for name, tensor in original.transformer.state_dict().items())
+    assert loaded.device.type == "cpu"
+
+
+def test_loading_is_quiet(saved, capfd):
+    load_pipeline(str(saved), "cpu")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_pipeline_on_the_wan_codec_comes_back_too(tiny_denoiser, tmp_path, capfd):
+    codec = WanCodec(base_dim=4, z_dim=4, num_res_blocks=1, latents_mean=[0.5] * 4, latents_std=[2.0] * 4)
+    scheduler = UniPCMultistepScheduler(use_flow_sigmas=True, prediction_type="flow_prediction", flow_shift=5.0)
+    pipeline = PlenopticPipeline(tiny_denoiser(), codec, scheduler)
+    pipeline.save_pretrained(tmp_path)
+    loaded = load_pipeline(str(tmp_path), "cpu")
+    assert isinstance(loaded.codec, WanCodec)
+    assert isinstance(loaded.scheduler, UniPCMultistepScheduler)
+    assert loaded.fingerprint() == pipeline.fingerprint()
+    assert capfd.readouterr().err == ""
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+DAMAGE = {
+    "no index": (lambda f: (f / "model_index.json").unlink(), "no model_index.json"),
+    "index is no JSON": (lambda f: (f / "model_index.json").write_text("{"), "not valid JSON"),
+    "index is a list": (lambda f: (f / "model_index.json").write_text("[]"), "expected a PlenopticPipeline"),
+    "index of another pipeline": (
+        lambda f: edit(f / "model_index.json", _class_name="WanPipeline"),
+        "describes a WanPipeline; expected a PlenopticPipeline",
+    ),
+    "unknown network": (
+        lambda f: edit(f / "model_index.json", transformer=["plenodream", "Nope"]),
+        "transformer is .*Nope",
+    ),
+    "no codec": (lambda f: edit(f / "model_index.json", codec=[None, None]), "codec is .*None"),
+    "no weights": (lambda f: (f / "transformer" / WEIGHTS).unlink(), "transformer: no weights"),
+    "no codec weights": (lambda f: (f / "codec" / WEIGHTS).unlink(), "codec: no weights"),
+    "weights cut off": (lambda f: cut(f / "transformer" / WEIGHTS), "damaged or cut off"),
+    "codec weights empty": (lambda f: (f / "codec" / WEIGHTS).write_bytes(b""), "damaged or cut off"),
+    "no config": (lambda f: (f / "transformer" / "config.json").unlink(), "config.json: missing or damaged"),
+    "config is no JSON": (lambda f: (f / "codec" / "config.json").write_text("{"), "config.json: missing or damaged"),
+    "config of another type": (
+        lambda f: edit(f / "transformer" / "config.json", num_layers="x"),
+        "config.json: missing or damaged",
+    ),
+    "missing keys": (
+        lambda f: edit(f / "transformer" / "config.json", num_layers=3),
+        "21 tensors missing in the weights, e.g. transformer_blocks.2.attn1.cam_encoder.weight",
+    ),
+    "keys too many": (lambda f: edit(f / "transformer" / "config.json", num_layers=1), "21 tensors unknown"),
+    "other shapes": (lambda f: edit(f / "transformer" / "config.json", adaln_lora_dim=9), "size mismatch"),
+    "no scheduler": (lambda f: shutil.rmtree(f / "scheduler"), "scheduler_config.json"),
+}
+
+
+@pytest.mark.parametrize(("damage", "message"), DAMAGE.values(), ids=DAMAGE)
+def test_a_damaged_folder_is_refused_in_one_line(copy, damage, message):
+    damage(copy)
+    with pytest.raises(ValueError, match=message) as error:
+        load_pipeline(str(copy), "cpu")
+    assert type(error.value) is ValueError
+    assert "\n" not in str(error.value)
+    assert str(copy) in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["nona", "/not/there", "a/b/c", "./owner/name"])
+def test_an_unknown_name_is_refused_without_asking_a_hub(name, monkeypatch):
+    monkeypatch.setattr(PlenopticPipeline, "from_pretrained", lambda *_, **__: pytest.fail("asked"))
+    with pytest.raises(ValueError, match=f"no model '{name}': expected one of"):
+        load_pipeline(name, "cpu")
+
+
+def test_a_folder_that_is_no_model_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="not a model, it has no model_index"):
+        load_pipeline(str(tmp_path), "cpu")
+
+
+@pytest.mark.parametrize("device", ["tpu9", "cuda:x"])
+def test_an_unknown_device_is_refused(saved, device):
+    with pytest.raises(ValueError, match=f"device '{device}': not available here; expected cpu"):
+        load_pipeline(str(saved), device)
+
+
+def test_bundled_models_can_be_loaded_by_name():
+    for name, folder in bundled_models().items():
+        assert (folder / "model_index.json").is_file()
+        assert load_pipeline(name, "cpu").config.model_name == name

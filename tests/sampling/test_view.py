@@ -1,0 +1,89 @@
+"""One view from its context: what each guidance branch is shown, and frames that are known."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+from diffusers import FlowMatchEulerDiscreteScheduler
+
+from plenodream.models.denoiser import ViewTokens
+from plenodream.sampling.denoise import SamplingConfig
+from plenodream.sampling.view import sample_view
+
+SCHEDULER = FlowMatchEulerDiscreteScheduler(shift=3.0)
+NOISE = torch.randn(2, 4, 3, 2, 2, generator=torch.Generator().manual_seed(0))
+RAYS = torch.randn(2, 3, 2, 2, 24, generator=torch.Generator().manual_seed(1))
+
+
+class Recorder:
+    """A denoiser that remembers what it was asked; its velocity is a sum of what it was shown."""
+
+    def __init__(self):
+        self.calls = []
+
+    def velocity(self, noisy, t, rays, context, context_index, clean_frames, text):
+        self.calls.append(SimpleNamespace(rays=rays, context=context, clean_frames=clean_frames, text=text))
+        words = 0.0 if text is None else text.mean()
+        return torch.full_like(noisy, rays.mean().item() + float(words))
+
+
+def sample(model, guidance=0.0, **arguments):
+    return sample_view(model, SCHEDULER, SamplingConfig(2, guidance), NOISE, RAYS, "context", **arguments)
+
+
+def test_without_guidance_only_the_condition_is_run():
+    model = Recorder()
+    sample(model)
+    assert [torch.equal(call.rays[:, 0], RAYS) for call in model.calls] == [True, True]
+    assert {call.text for call in model.calls} == {None}
+
+
+def test_guidance_without_text_hides_the_camera_and_keeps_the_context():
+    model = Recorder()
+    result = sample(model, guidance=2.0)
+    conditional, unconditional = model.calls[0::2], model.calls[1::2]
+    assert all(torch.equal(call.rays[:, 0], RAYS) for call in conditional)
+    assert all(not call.rays.any() for call in unconditional)
+    assert {call.context for call in model.calls} == {"context"}
+    torch.testing.assert_close(result, NOISE - 3 * RAYS.mean())
+
+
+def test_guidance_with_text_hides_the_text_alone():
+    model, text = Recorder(), torch.ones(2, 5, 8)
+    sample(model, guidance=2.0, text=text)
+    assert all(torch.equal(call.rays[:, 0], RAYS) for call in model.calls)
+    assert [call.text is None for call in model.calls] == [False, True] * 2
+
+
+def test_known_frames_are_kept_and_named_to_the_network():
+    model, clean = Recorder(), torch.randn(NOISE.shape)
+    result = sample(model, clean=clean, clean_frames=2)
+    assert torch.equal(result[:, :, :2], clean[:, :, :2])
+    assert not torch.equal(result[:, :, 2], clean[:, :, 2])
+    assert all(call.clean_frames.tolist() == [[1, 1, 0]] * 2 for call in model.calls)
+
+
+def test_no_known_frames_are_no_mask():
+    model = Recorder()
+    sample(model, clean=torch.randn(NOISE.shape), clean_frames=0)
+    assert all(call.clean_frames is None for call in model.calls)
+
+
+@pytest.mark.parametrize("mode", ["independent", "joint"])
+@torch.no_grad()
+def test_a_real_network_is_repeatable_and_minds_camera_context_and_guidance(tiny_denoiser, mode):
+    model = tiny_denoiser(context_attention=mode)
+
+    def context(seed):
+        generator = torch.Generator().manual_seed(seed)
+        latents = torch.randn(1, 2, 4, 3, 2, 2, generator=generator)
+        views = ViewTokens(latents, torch.randn(1, 2, 3, 2, 2, 24, generator=generator))
+        return model.encode_context(views) if mode == "independent" else views
+
+    def result(seed=2, rays=RAYS, guidance=0.0):
+        return sample_view(model, SCHEDULER, SamplingConfig(2, guidance), NOISE[:1], rays[:1], context(seed))
+
+    first = result()
+    assert torch.equal(result(), first)
+    for other in (result(seed=3), result(rays=RAYS + 1), result(guidance=1.0)):
+        assert (other - first).norm() > 1e-3 * first.norm()

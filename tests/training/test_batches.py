@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from plenodream.data.synthetic import SPLITS
+from plenodream.training.batches import step_generator, synthetic_batch
+from plenodream.training.config import Stage
+
+CLIPS = Stage(share=1, frames=3, batch=2, views=3)
+
+
+def batch(stage=CLIPS, number=5, seed=0):
+    return synthetic_batch(stage, number, 16, 24, seed, "cpu")
+
+
+def test_a_batch_is_a_function_of_seed_and_number():
+    assert torch.equal(batch().signal, batch().signal)
+    assert not torch.equal(batch().signal, batch(number=6).signal)
+    assert not torch.equal(batch().signal, batch(seed=1).signal)
+
+
+def test_shapes_range_and_the_source_at_the_identity():
+    clips = batch()
+    assert clips.signal.shape == (2, 3, 3, 3, 16, 24) and clips.cameras.shape == (2, 3, 3)
+    assert clips.signal.min() >= -1 and clips.signal.max() <= 1 and clips.signal.min() < 0
+    torch.testing.assert_close(clips.cameras.camera_to_world[:, 0, 0], torch.eye(4).expand(2, 4, 4))
+
+
+def test_single_frames_are_the_same_moment_in_all_views():
+    """Where all cameras are at one place, the pictures of a scene with moving things agree."""
+    stage = Stage(share=1, frames=1, batch=64, views=3)
+    single = batch(stage)
+    assert single.signal.shape == (64, 3, 3, 1, 16, 24)
+    poses = single.cameras.camera_to_world[:, :, 0]
+    intrinsics = single.cameras.intrinsics[:, :, 0]
+    same = (poses[:, 0] - poses[:, 1]).abs().amax((1, 2)) + (intrinsics[:, 0] - intrinsics[:, 1]).abs().amax(1) < 1e-6
+    assert same.any()
+    torch.testing.assert_close(single.signal[same, 0], single.signal[same, 1])
+    moved = (poses[:, 0] - torch.eye(4)).abs().amax((1, 2)) > 1e-3
+    assert moved.any() and not moved.all()  # later moments of moving sources are among them
+
+
+def test_training_never_draws_a_held_out_seed():
+    seeds = [step_generator(s, n, p).initial_seed() for s in (0, 999) for n in (0, 10**6) for p in ("data", "noise")]
+    assert len(set(seeds)) == len(seeds)
+    assert all(SPLITS["train"][0] <= seed < SPLITS["train"][1] for seed in seeds)
+
+
+def test_stages_from_disk_are_not_rendered():
+    with pytest.raises(ValueError, match="--data"):
+        batch(Stage(share=1, family="disk"))

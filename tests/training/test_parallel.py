@@ -1,0 +1,192 @@
+"""Two gloo ranks under torchrun against one process."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+sys.path.insert(0, str(Path(__file__).parent))
+import parallel_worker as worker
+from tiny import tiny_config
+
+from plenodream.training.context_parallel import choose_axis
+from plenodream.training.distributed_checkpoint import export_weights, read_whole
+from plenodream.training.parallel import Parallel, setup_parallel
+from plenodream.training.trainer import RunOptions, Trainer
+
+
+def assert_equal(actual: dict, expected: dict, tolerance: float = 1e-5) -> None:
+    assert actual.keys() == expected.keys()
+    for name in expected:
+        torch.testing.assert_close(
+            actual[name], expected[name], atol=tolerance, rtol=tolerance, msg=lambda m, n=name: f"{n}: {m}"
+        )
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Checkpoints of one process, and everything that two ranks found."""
+    folder = tmp_path_factory.mktemp("parallel")
+    one = worker.Run(Parallel())
+    one.take(range(2))
+    one.save(folder / "one", 2)
+    (folder / "plain").mkdir()
+    state = {"model": one.model.state_dict(), "optimizer": one.optimizer.state_dict(), "average": one.average.weights}
+    torch.save(state | {"step": 2, "updates": 2}, folder / "plain" / "state.pt")
+    (folder / "plain" / "recipe.json").write_text(worker.RECIPE)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    done = subprocess.run(
+        [*command, worker.__file__, str(folder)],
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    return folder
+
+
+@pytest.fixture(scope="module")
+def found(folder: Path) -> dict:
+    return torch.load(folder / "results.pt")
+
+
+@pytest.fixture(scope="module")
+def single() -> dict:
+    """One process, never interrupted: its state after two steps, the losses of two more, the state after those."""
+    run = worker.Run(Parallel())
+    run.take(range(2))
+    return {"before": run.state(), "losses": run.take(range(2, 4)), "after": run.state()}
+
+
+@pytest.mark.parametrize("name", worker.SCENARIOS)
+def test_losses_and_gradients_equal_those_of_one_process(name: str, found: dict) -> None:
+    context_parallel, attention, size, options = worker.SCENARIOS[name]
+    model = worker.network(attention, **options)
+    parts = range(2 // context_parallel)
+    loss = sum(worker.loss_of(model, size, part) for part in parts) / len(parts)
+    loss.backward()
+    grads = {n: p.grad for n, p in model.named_parameters() if p.grad is not None}
+    assert found[name][0] == pytest.approx(loss.item(), rel=1e-5)
+    assert_equal({n: g for n, g in found[name][1].items() if n in grads}, grads)
+    assert all(g.abs().max() == 0 for n, g in found[name][1].items() if n not in grads)
+    assert any(g.abs().max() > 1e-3 for g in grads.values())
+
+
+def test_two_ranks_train_like_one(found: dict, single: dict) -> None:
+    saved, losses, after = found["two"]
+    assert_equal(saved, single["before"])
+    assert losses == pytest.approx(single["losses"], rel=1e-5)
+    assert_equal(after, single["after"])
+
+
+@pytest.mark.parametrize("source", ["one", "plain"])
+def test_two_ranks_resume_from_one(source: str, found: dict, single: dict) -> None:
+    progress, restored, losses, after = found[f"from-{source}"]
+    assert progress == {"step": 2, "updates": 2}
+    assert_equal(restored, single["before"], tolerance=0)
+    assert losses == pytest.approx(single["losses"], rel=1e-5)
+    assert_equal(after, single["after"])
+
+
+def test_one_resumes_from_two_ranks(folder: Path, found: dict) -> None:
+    saved, losses, after = found["two"]
+    run = worker.Run(Parallel())
+    assert run.load(folder / "two") == {"step": 2, "updates": 2}
+    assert_equal(run.state(), saved, tolerance=0)
+    assert run.take(range(2, 4)) == pytest.approx(losses, rel=1e-5)
+    assert_equal(run.state(), after)
+
+
+def test_conversion_to_plain_weights_is_exact(folder: Path, found: dict, tmp_path: Path) -> None:
+    saved = found["two"][0]
+    average = {name.removeprefix("average."): value for name, value in saved.items() if name.startswith("average.")}
+    export_weights(folder / "two", tmp_path / "weights.safetensors")
+    assert_equal(load_file(tmp_path / "weights.safetensors"), average, tolerance=0)
+    assert_equal(load_file(folder / "two" / "weights.safetensors"), average, tolerance=0)
+    model = {name.removeprefix("model."): value for name, value in saved.items() if name.startswith("model.")}
+    assert_equal(read_whole(folder / "two", "model"), model, tolerance=0)
+
+
+def test_a_full_disk_of_one_rank_fails_all_and_leaves_the_old_checkpoint(folder: Path, found: dict) -> None:
+    assert "two/shards: cannot be written (" in found["full disk"] or "two: cannot be written (" in found["full disk"]
+    assert "\n" not in found["full disk"] and len(found["full disk"]) < 400
+    assert torch.load(folder / "other.pt")["full disk"] == found["full disk"]
+    assert not list(folder.glob(".*"))
+    assert torch.load(folder / "two" / "progress.pt")["step"] == 2
+
+
+def test_ranks_draw_different_data_and_follow_the_main_clock(folder: Path, found: dict) -> None:
+    assert found["from_main"] == 7
+    assert found["data"] == [10, 2]
+    assert torch.load(folder / "other.pt")["data"] == [11, 2]
+
+
+def test_a_run_on_two_ranks_goes_on_in_one_process(folder: Path, found: dict, tmp_path: Path) -> None:
+    step, weights, average = found["trainer"]
+    config, lines = (
+        tiny_config(),
+        [json.loads(line) for line in (folder / "run" / "log.jsonl").read_text().splitlines()],
+    )
+    assert step == 2 and [line["step"] for line in lines if "loss" in line] == [1, 2]  # one rank writes
+    losses = []
+    for part in range(2):
+        alone = Trainer(config, RunOptions(out=tmp_path / str(part), stop_after=1, quiet=True))
+        alone.first_batch = part
+        alone.run()
+        log = (tmp_path / str(part) / "log.jsonl").read_text().splitlines()
+        losses.append(next(line["loss"] for line in map(json.loads, log) if "loss" in line))
+    assert losses[0] != losses[1]
+    assert next(line["loss"] for line in lines if "loss" in line) == pytest.approx(sum(losses) / 2, rel=1e-5)
+
+    resumed = Trainer(config, RunOptions(out=folder / "run", resume=True, stop_after=1, quiet=True), worker.validate)
+    assert resumed.step == 2
+    assert_equal(dict(resumed.model.state_dict()), dict(weights), tolerance=0)
+    assert_equal(resumed.average.weights, average, tolerance=0)
+    scored = [line["seen"] for line in lines if "seen" in line][-1]
+    assert scored == pytest.approx(worker.validate(resumed.averaged_model(), tmp_path, 2)["seen"], rel=1e-6)
+    resumed.run()
+    assert resumed.step == 3
+
+
+def test_context_parallel_peers_draw_the_same_data() -> None:
+    grid = [Parallel(rank=rank, world_size=8, context_parallel=4) for rank in range(8)]
+    assert [parallel.data_step(3) for parallel in grid] == [6] * 4 + [7] * 4
+    assert {parallel.data_step(step) for parallel in grid for step in range(50)} == set(range(100))
+
+
+def test_damaged_or_foreign_checkpoints_are_refused(folder: Path, tmp_path: Path) -> None:
+    run = worker.Run(Parallel())
+    with pytest.raises(ValueError, match="no checkpoint to resume"):
+        run.load(tmp_path / "none")
+    run.save(tmp_path / "own", 0)
+    before = run.state()
+    (tmp_path / "own" / "recipe.json").write_text('{"name": "other"}')
+    with pytest.raises(ValueError, match="another recipe"):
+        run.load(tmp_path / "own")
+    (tmp_path / "own" / "recipe.json").write_text(worker.RECIPE)
+    for shard in (tmp_path / "own" / "shards").glob("*.distcp"):
+        shard.unlink()
+    with pytest.raises(ValueError, match="damaged checkpoint"):
+        run.load(tmp_path / "own")
+    assert_equal(run.state(), before, tolerance=0)
+
+
+def test_the_published_setting_is_shared_by_frames() -> None:
+    assert choose_axis((24, 27, 48), 8) == 0
+    assert choose_axis((24, 27, 48), 9) == 1
+    assert choose_axis((9, 27, 48), 8) == 2
+    with pytest.raises(ValueError, match="multiple of context_parallel=5"):
+        choose_axis((24, 27, 48), 5)
+
+
+def test_more_sharing_ranks_than_processes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    assert setup_parallel() == Parallel()
+    with pytest.raises(ValueError, match="torchrun --nproc-per-node 8"):
+        setup_parallel(context_parallel=8)

@@ -1,0 +1,287 @@
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from tiny import tiny_config
+
+import plenodream.training.trainer as module
+from plenodream.sampling.load import load_pipeline
+from plenodream.training.build import build_model, set_trainable
+from plenodream.training.checkpoint import load_weights
+from plenodream.training.config import Curriculum, Stage
+from plenodream.training.optimizer import OptimizerConfig
+from plenodream.training.throughput import count_operations
+from plenodream.training.trainer import RunOptions, Trainer
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    """Measuring the device and counting operations takes longer than training this network."""
+    monkeypatch.setattr(module, "matmul_rate", lambda device, dtype: 1e12)
+    monkeypatch.setattr(module, "count_operations", lambda: nullcontext(SimpleNamespace(get_total_flops=lambda: 1000)))
+
+
+def make(out, config=None, validate=None, batches=None, **options):
+    return Trainer(config or tiny_config(), RunOptions(out, quiet=True, **options), validate, batches)
+
+
+def lines(out, key="loss"):
+    return [line for line in map(json.loads, (out / "log.jsonl").read_text().splitlines()) if key in line]
+
+
+def test_an_interrupted_run_goes_on_exactly(tmp_path, monkeypatch):
+    """Interrupted twice, in the middle of a stage and between checkpoints: same losses and weights, bit for bit."""
+    monkeypatch.setattr(module, "count_operations", count_operations)
+    make(tmp_path / "a").run()
+    make(tmp_path / "b", stop_after=3).run()
+    make(tmp_path / "b", resume=True, stop_after=2).run()
+    make(tmp_path / "b", resume=True).run()
+    keys = ("step", "loss", "rate", "gradient_norm", "k", "stage")
+    whole, parts = ([tuple(line[key] for key in keys) for line in lines(tmp_path / x)] for x in "ab")
+    assert parts == whole and [step for step, *_ in whole] == list(range(1, 9))
+    one, other = (torch.load(tmp_path / x / "checkpoint" / "state.pt", weights_only=True) for x in "ab")
+    assert all(torch.equal(one["model"][name], other["model"][name]) for name in one["model"])
+    assert all(torch.equal(one["average"][name], other["average"][name]) for name in one["average"])
+
+
+def test_lines_after_the_checkpoint_are_dropped_on_resume(tmp_path):
+    make(tmp_path, stop_after=3).run()
+    with open(tmp_path / "log.jsonl", "a") as log:
+        log.write('{"step": 4, "loss": 99.0}\n{"step": 5, "lo')
+    make(tmp_path, resume=True).run()
+    assert [line["step"] for line in lines(tmp_path)] == list(range(1, 9))
+    assert all(line["loss"] < 99 for line in lines(tmp_path))
+
+
+def test_the_log_says_what_a_run_does(tmp_path):
+    make(tmp_path).run()
+    logged = lines(tmp_path)
+    assert [line["stage"] for line in logged] == [0] * 4 + [1] * 4
+    assert {line["k"] for line in logged[:4]} == {1} and {line["k"] for line in logged[4:]} <= {1, 2}
+    for line in logged:
+        assert line["frames_per_second"] > 0 and 0 < line["mfu"] < 1 and 0 < line["data_share"] < 1
+        assert line["gradient_norm"] > 0
+
+
+def test_resuming_needs_the_same_recipe_and_a_new_run_a_new_folder(tmp_path):
+    make(tmp_path, stop_after=1).run()
+    with pytest.raises(ValueError, match="holds a run already"):
+        make(tmp_path)
+    changed = replace(tiny_config(), optimizer=OptimizerConfig(learning_rate=0.5))
+    with pytest.raises(ValueError, match=r"optimizer.learning_rate is 0.001 there, 0.5 now"):
+        make(tmp_path, changed, resume=True)
+    with pytest.raises(ValueError, match="no checkpoint"):
+        make(tmp_path / "nothing", resume=True)
+
+
+def test_only_the_named_weights_change(tmp_path):
+    config = tiny_config(trainable="attention", objective=replace(tiny_config().objective, camera_dropout=0.0))
+    before = {name: value.clone() for name, value in build_model(config).state_dict().items()}
+    trainer = make(tmp_path, config)
+    trainer.run()
+    changed = {name for name, value in trainer.model.state_dict().items() if not torch.equal(value, before[name])}
+    assert changed and all(".attn1." in name for name in changed)
+    assert any("cam_encoder" in name for name in changed) and any("to_q" in name for name in changed)
+    assert set(load_file(tmp_path / "checkpoint" / "weights.safetensors")) == {
+        name for name in before if ".attn1." in name
+    }
+
+
+def test_all_weights_change_otherwise(tmp_path):
+    before = {name: value.clone() for name, value in build_model(tiny_config()).state_dict().items()}
+    trainer = make(tmp_path)
+    trainer.run()
+    same = {name for name, value in trainer.model.state_dict().items() if torch.equal(value, before[name])}
+    # Over one null text token the softmax is 1: queries and keys of the text have no part in the output.
+    assert all(".attn2." in name for name in same)
+    model = build_model(tiny_config())
+    set_trainable(model, "attention")
+    set_trainable(model, "all")
+    assert all(parameter.requires_grad for parameter in model.parameters())
+
+
+def test_a_bad_batch_is_left_out(tmp_path):
+    """A batch of NaN changes nothing, and the steps after it go on."""
+
+    class Sometimes:
+        def __init__(self, inner):
+            self.inner = inner
+
+        def __call__(self, stage, number):
+            batch = self.inner(stage, number)
+            return replace(batch, signal=batch.signal * math.nan) if number == 2 else batch
+
+    trainer = make(tmp_path)
+    trainer.batches = Sometimes(trainer.batches)
+    trainer.run()
+    logged = lines(tmp_path)
+    assert math.isnan(logged[2]["loss"]) and [line["left_out"] for line in logged] == [0, 0] + [1] * 6
+    assert all(torch.isfinite(value).all() for value in trainer.model.state_dict().values())
+    assert math.isfinite(logged[-1]["loss"])
+
+
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("DefaultCPUAllocator: not enough memory")]
+)
+def test_out_of_memory_says_what_to_lower(tmp_path, monkeypatch, error):
+    def fail(*args):
+        raise error
+
+    monkeypatch.setattr(module, "training_loss", fail)
+    with pytest.raises(
+        ValueError, match=r"stage 0 \(2 scenes of 3 views of 1 frames\): lower curriculum.stages.0.batch"
+    ):
+        make(tmp_path).run()
+
+
+def test_a_full_disk_ends_the_run_and_keeps_the_old_checkpoint(tmp_path, monkeypatch):
+    make(tmp_path, stop_after=4).run()
+
+    def fail(*args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("plenodream.training.checkpoint.torch.save", fail)
+    with pytest.raises(ValueError, match="free some space, then --resume"):
+        make(tmp_path, resume=True).run()
+    monkeypatch.undo()
+    make(tmp_path, resume=True).run()
+    assert [line["step"] for line in lines(tmp_path)] == list(range(1, 9))
+
+
+def test_a_budget_in_minutes_is_kept_and_decays_to_zero(tmp_path, monkeypatch):
+    """With a clock that takes 3 s a step, 0.5 minutes are 10 steps, half of them in each stage."""
+    clock = iter(range(0, 10_000, 3))
+    monkeypatch.setattr(module.time, "monotonic", lambda: float(next(clock)))
+    config = tiny_config(optimizer=OptimizerConfig(decay_share=0.5), validate_every=100)
+    make(tmp_path, config, minutes=0.5, stop_after=6).run()
+    make(tmp_path, config, resume=True).run()
+    logged = lines(tmp_path)
+    assert [line["seconds"] for line in logged] == [3.0 * n for n in range(1, 11)]
+    assert [line["stage"] for line in logged] == [0] * 5 + [1] * 5
+    assert logged[0]["rate"] == pytest.approx(1e-3 / 200) and logged[2]["rate"] == pytest.approx(1e-3)
+    assert logged[-1]["rate"] == pytest.approx(1e-3 * 0.1 / 0.5)
+
+
+def test_the_best_weights_are_kept_as_a_model_that_renders(tmp_path):
+    scores = iter([1.0, 5.0, 3.0])
+    seen = []
+
+    def validate(model, out, step):
+        seen.append({name: value.clone() for name, value in model.state_dict().items()})
+        return {"seen": next(scores)}
+
+    last = make(tmp_path, validate=validate, shard_mb=0.05).run()
+    assert last == {"seen": 3.0} and len(seen) == 3
+    assert [line["seen"] for line in lines(tmp_path, "seen")] == [1.0, 5.0, 3.0]
+    notes = json.loads((tmp_path / "model" / "training.json").read_text())
+    assert notes["steps"] == notes["batches"] == 4 and notes["scores"] == {"seen": 5.0}
+    shards = list((tmp_path / "model" / "transformer").glob("*.safetensors"))
+    assert len(shards) > 2 and max(path.stat().st_size for path in shards) < 80_000
+    pipeline = load_pipeline(str(tmp_path / "model"), "cpu")
+    assert (pipeline.config.height, pipeline.config.frames, pipeline.config.context_views) == (16, 3, 2)
+    for name, value in pipeline.transformer.state_dict().items():
+        torch.testing.assert_close(value.float(), seen[1][name].bfloat16().float(), rtol=0, atol=0)
+
+
+def test_an_instalment_takes_the_weights_and_new_data(tmp_path):
+    make(tmp_path / "a").run()
+    numbers = []
+    trainer = make(tmp_path / "b", init_from=tmp_path / "a" / "model")
+    weights = load_weights(tmp_path / "a" / "model")
+    assert all(torch.equal(trainer.model.state_dict()[name], value.float()) for name, value in weights.items())
+    inner = trainer.batches
+    trainer.batches = lambda stage, number: numbers.append(number) or inner(stage, number)
+    trainer.run()
+    assert numbers == list(range(8, 16)) and trainer.optimizer.state  # 0 to 7 were the first instalment's
+    assert json.loads((tmp_path / "b" / "model" / "training.json").read_text())["batches"] == 16
+
+
+def test_weights_of_another_network_are_refused(tmp_path):
+    make(tmp_path / "a").run()
+    model = tiny_config().model
+    for changes, words in (({"num_layers": 3}, "missing"), ({"attention_head_dim": 32}, "size mismatch")):
+        with pytest.raises(ValueError, match=f"another network.*{words}") as error:
+            make(tmp_path / "b", tiny_config(model=model | changes), init_from=tmp_path / "a" / "model")
+        assert "\n" not in str(error.value)
+
+
+def test_a_backbone_without_cameras_is_accepted_for_fine_tuning(tmp_path):
+    from safetensors.torch import save_file
+
+    weights = {name: v for name, v in build_model(tiny_config()).state_dict().items() if "cam_encoder" not in name}
+    save_file(weights, tmp_path / "base.safetensors")
+    trainer = make(tmp_path / "run", tiny_config(trainable="attention"), init_from=tmp_path / "base.safetensors")
+    assert not trainer.model.transformer_blocks[0].attn1.cam_encoder.weight.any()  # zero: the backbone as it was
+    with pytest.raises(ValueError, match="2 missing"):
+        make(tmp_path / "other", init_from=tmp_path / "base.safetensors")
+
+
+def test_gradient_checkpointing_changes_no_number(tmp_path):
+    losses = []
+    for name, setting in (("a", False), ("b", True)):
+        make(tmp_path / name, tiny_config(gradient_checkpointing=setting)).run()
+        losses.append([(line["loss"], line["gradient_norm"]) for line in lines(tmp_path / name)])
+    torch.testing.assert_close(torch.tensor(losses[0]), torch.tensor(losses[1]))
+
+
+def test_bf16_autocast_keeps_weights_in_fp32_and_losses_near(tmp_path):
+    losses = []
+    for name in ("fp32", "bf16"):
+        trainer = make(tmp_path / name, tiny_config(precision=name))
+        trainer.run()
+        assert all(parameter.dtype == torch.float32 for parameter in trainer.model.parameters())
+        losses.append([line["loss"] for line in lines(tmp_path / name)])
+    assert losses[0] != losses[1]
+    torch.testing.assert_close(torch.tensor(losses[0]), torch.tensor(losses[1]), rtol=0.05, atol=0)
+
+
+def test_joint_networks_train_with_their_layout_filled(tmp_path):
+    layout = ("context", "context", "target")
+    model = tiny_config().model | {"context_attention": "joint", "layout": layout, "prediction": "velocity"}
+    stage = Stage(share=1, frames=2, batch=1, views=4, max_context=2, any_context=True, targets=1)
+    trainer = make(tmp_path, tiny_config(model=model, curriculum=Curriculum((stage,)), steps=4))
+    trainer.run()
+    assert {line["k"] for line in lines(tmp_path)} == {1, 2}
+
+
+def test_training_learns(tmp_path):
+    """40 steps on one and the same batch: the loss falls well below where it was."""
+    stage = Stage(share=1, frames=1, batch=4, views=3)
+    config = tiny_config(
+        curriculum=Curriculum((stage,)), steps=40, validate_every=100, optimizer=OptimizerConfig(warmup_steps=5)
+    )
+    trainer = make(tmp_path, config)
+    inner = trainer.batches
+    trainer.batches = lambda stage, number: inner(stage, 0)
+    trainer.run()
+    losses = [line["loss"] for line in lines(tmp_path)]
+    assert sum(losses[-5:]) < 0.5 * sum(losses[:5])
+
+
+def test_two_processes_train_together_and_one_goes_on(tmp_path):
+    """Under torchrun, sharded; validated and interrupted; the same run is finished by a single process."""
+    worker = Path(__file__).with_name("trainer_worker.py")
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", str(worker), str(tmp_path)]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert result.returncode == 0, result.stderr[-3000:]
+    make(tmp_path, validate=lambda model, out, step: {"seen": float(step)}, resume=True).run()
+    assert [line["step"] for line in lines(tmp_path)] == list(range(1, 9))
+    assert [line["step"] for line in lines(tmp_path, "seen")] == [0, 4, 5, 8]
+    assert all(math.isfinite(line["loss"]) and line["left_out"] == 0 for line in lines(tmp_path))
+
+
+def test_options_that_contradict_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="more than 0"):
+        RunOptions(tmp_path, minutes=0)
+    with pytest.raises(ValueError, match="leave --init-from out"):
+        RunOptions(tmp_path, resume=True, init_from=tmp_path)
