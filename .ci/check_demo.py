@@ -1,4 +1,4 @@
-"""The demo's outputs are what it says: playable videos of the stated size and length, better than copying the source."""
+"""The demo's outputs: playable videos of the stated size and length, better than copying the source."""
 
 import json
 import sys

@@ -20,7 +20,7 @@ video, notes = open_source(
 )
 scene = pipe(video, ["arc-left", "arc-right:angle=40", "zoom-out"], out)
 
-# Later, in another process perhaps: the scene remembers its video, and the new view is conditioned on all that is there.
+# Later, in another process perhaps: the scene knows its video, and the new view is conditioned on all that is there.
 scene = pipe.open_or_create(out, video=None)
 pipe.declare(scene, ["tilt-up"])
 pipe.render(scene)

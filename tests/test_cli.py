@@ -140,7 +140,7 @@ def test_basic12_with_two_context_views_merges(monkeypatch, tmp_path, model, cli
 
 
 def test_killed_and_continued_gives_the_same_bytes(tmp_path, model, clip):
-    command = [sys.executable, "-m", "plenodream.cli", "render", clip, "--model", model, "--trajectory", "basic12"]
+    command = [sys.executable, "-m", "plenodream", "render", clip, "--model", model, "--trajectory", "basic12"]
     command = [*map(str, command), "--k", "2", "--quiet", "--device", "cpu"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     whole, broken = tmp_path / "whole", tmp_path / "broken"

@@ -30,14 +30,13 @@ def nano() -> TrainConfig:
         width=48,
         curriculum=Curriculum(
             stages=(
-                Stage(share=0.45, frames=1, batch=8),
-                Stage(share=0.15, frames=1, batch=8, max_context=3, any_context=True),
-                Stage(share=0.20, frames=9, batch=2, max_context=1),
-                Stage(share=0.20, frames=9, batch=2, max_context=3, any_context=True),
+                Stage(share=0.40, frames=1, batch=8),
+                Stage(share=0.30, frames=1, batch=8, max_context=3, any_context=True),
+                Stage(share=0.30, frames=9, batch=2, max_context=3, any_context=True),
             )
         ),
-        objective=ObjectiveConfig(shift=4.0, x0_floor=0.4, overlap_probability=0.2, overlap_frames=3),
-        optimizer=OptimizerConfig(),
+        objective=ObjectiveConfig(shift=4.0, x0_floor=0.4, overlap_probability=0.2, overlap_frames=6),
+        optimizer=OptimizerConfig(decay_share=0.4),
         steps=16000,
-        validate_every=500,
+        validate_every=800,
     )

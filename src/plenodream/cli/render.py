@@ -1,11 +1,8 @@
-"""The command line: parse, call, print. Errors of the user are one line and exit code 2."""
+"""`plenodream render`: a video and trajectories in, a scene out."""
 
 from __future__ import annotations
 
-import errno
 import json
-import sys
-from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,6 +12,7 @@ import tyro
 if TYPE_CHECKING:
     from plenodream.sampling.autoregressive import RenderSettings
     from plenodream.sampling.pipeline import PlenopticPipeline
+    from plenodream.types import Cameras, View
 
 Many = tyro.conf.UseAppendAction
 
@@ -63,32 +61,6 @@ class Render:
     """Print one JSON object on stdout and nothing else."""
 
 
-@dataclass(frozen=True)
-class Demo:
-    """Render the bundled clip along four trajectories and compare with the truth."""
-
-    out: Path = Path("demo")
-    """Scene folder."""
-    model: str = "nano"
-    """Bundled model or model folder."""
-    device: str | None = None
-    """cpu, cuda (default: the GPU where there is one)."""
-    json: bool = False
-    """Print one JSON object on stdout and nothing else."""
-
-
-@dataclass(frozen=True)
-class Trajectories:
-    """List the trajectory presets with their parameters."""
-
-    plot: Path | None = None
-    """Draw the presets' paths into this .png, .svg or .pdf file."""
-    trajectory: Many[tuple[str, ...]] = ()
-    """What to draw (default: all presets)."""
-    json: bool = False
-    """Print one JSON object on stdout and nothing else."""
-
-
 def render(args: Render) -> int:
     """`plenodream render`."""
     from rich.console import Console
@@ -111,7 +83,7 @@ def render(args: Render) -> int:
     for note in notes:
         console.print(note, highlight=False)
     settings = _settings(pipeline, args, None if video is None else args.out)
-    _check_targets(pipeline, args, video)
+    _check_targets(args, video)
     scene = pipeline.open_or_create(args.out, video, settings, args.seed)
     pipeline.declare(scene, args.trajectory)
     source = scene.cameras("source")
@@ -145,75 +117,6 @@ def render(args: Render) -> int:
     return 0
 
 
-def demo(args: Demo) -> int:
-    """`plenodream demo`."""
-    from rich.console import Console
-    from rich.table import Table
-
-    from plenodream.data.bundled_clip import TRAJECTORIES, clip_folder
-    from plenodream.evaluation.demo import score_demo
-    from plenodream.memory.scene import Scene
-    from plenodream.viewer.scene_page import Truth, write_scene_page
-
-    clip = clip_folder()
-    asked = Render(
-        clip / "source.mp4", args.out, TRAJECTORIES, cameras=clip / "cameras.json", model=args.model, device=args.device
-    )
-    with redirect_stdout(sys.stderr):
-        render(replace(asked, quiet=args.json))
-    scene = Scene.open(args.out)
-    scores = score_demo(scene)
-    truths = {name: Truth(score.video, score.psnr, score.psnr_copy) for name, score in scores.items()}
-    note = "PSNR on pixels that the source saw, against the true view; copy: the source's own frames as the answer"
-    page = write_scene_page(scene, (note,), truths)
-    if args.json:
-        views = {name: {"psnr": s.psnr, "psnr_copy": s.psnr_copy, "seen": s.seen} for name, s in scores.items()}
-        print(json.dumps({"scene": str(args.out), "page": str(page), "views": views}))
-        return 0
-    table = Table(
-        "view", "PSNR", "copying the source", "gain", "pixels the source saw", title=note, title_justify="left"
-    )
-    for name, s in scores.items():
-        gain = f"{s.psnr - s.psnr_copy:+.1f} dB"
-        table.add_row(name, f"{s.psnr:.1f} dB", f"{s.psnr_copy:.1f} dB", gain, f"{100 * s.seen:.0f} %")
-    console = Console()
-    console.print(table)
-    console.print(f"Open {page.resolve()} in a browser.", highlight=False, soft_wrap=True)
-    return 0
-
-
-def trajectories(args: Trajectories) -> int:
-    """`plenodream trajectories`."""
-    import torch
-    from rich.console import Console
-    from rich.table import Table
-
-    from plenodream.geometry.cameras import intrinsics_from_fov
-    from plenodream.geometry.trajectories import PRESETS, describe_presets, parse_trajectories, trajectory_cameras
-    from plenodream.types import Cameras
-    from plenodream.viewer.paths import draw_paths
-
-    rows = describe_presets()
-    if args.plot is not None or args.trajectory:
-        chosen = parse_trajectories(args.trajectory or list(PRESETS))
-        intrinsics = intrinsics_from_fov(60.0, 48, 48).repeat(25, 1)
-        still = Cameras(torch.eye(4).repeat(25, 1, 1), intrinsics, 48, 48)
-        paths = {"source": still} | {t.name: trajectory_cameras(t, still) for t in chosen}
-        if args.plot is None:
-            raise ValueError("--trajectory chooses what --plot draws: expected --plot FILE.png too")
-        draw_paths(paths, args.plot)
-        print(f"wrote {args.plot}", file=sys.stderr)
-    if args.json:
-        print(json.dumps(rows))
-        return 0
-    table = Table("trajectory", "what it does", "parameters (default)")
-    for row in rows:
-        shown = [f"{p['name']}={p['default']}{' ' + p['unit'] if p['unit'] else ''}" for p in row["parameters"]]
-        table.add_row(row["name"], row["description"], ", ".join(shown))
-    Console().print(table)
-    return 0
-
-
 def _settings(pipeline: PlenopticPipeline, args: Render, new: Path | None) -> RenderSettings | None:
     """Settings of a new scene, or those asked for of an old one; None where nothing is asked."""
     from plenodream.memory.manifest import FILE, read_manifest
@@ -231,7 +134,7 @@ def _settings(pipeline: PlenopticPipeline, args: Render, new: Path | None) -> Re
     return RenderSettings(retrieval, candidates, sampling)
 
 
-def _check_targets(pipeline: PlenopticPipeline, args: Render, video) -> None:
+def _check_targets(args: Render, video: View | None) -> None:
     """Read every target before a scene is made, so that a wrong one leaves nothing behind."""
     from plenodream.geometry.trajectories import parse_trajectories
 
@@ -241,36 +144,7 @@ def _check_targets(pipeline: PlenopticPipeline, args: Render, video) -> None:
             _load_target(path, video.cameras)
 
 
-def _load_target(path: Path, source):
+def _load_target(path: Path, source: Cameras) -> Cameras:
     from plenodream.geometry.formats import load_cameras
 
     return load_cameras(path, source.height, source.width, len(source), source.intrinsics[0])
-
-
-def main() -> None:
-    """Entry point."""
-    from diffusers.utils import logging
-
-    logging.disable_progress_bar()
-    commands = {Render: render, Demo: demo, Trajectories: trajectories}
-    names = {command.__name__.lower(): command for command in commands}
-    args = tyro.extras.subcommand_cli_from_dict(
-        names, prog="plenodream", description="Re-render a video along camera trajectories."
-    )
-    try:
-        code = commands[type(args)](args)
-    except (ValueError, OSError) as error:
-        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-            error = OSError(
-                f"disk full ({error.filename or 'while writing'}): free some space and run again to continue"
-            )
-        print(f"plenodream: {' '.join(str(error).split())}", file=sys.stderr)
-        code = 2
-    except KeyboardInterrupt:
-        print("plenodream: stopped; run the same command again to continue", file=sys.stderr)
-        code = 130
-    sys.exit(code)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,68 @@
+"""`plenodream demo`: the bundled clip along four trajectories, compared with the truth."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+
+from plenodream.cli.render import Render, render
+
+
+@dataclass(frozen=True)
+class Demo:
+    """Render the bundled clip along four trajectories and compare with the truth."""
+
+    out: Path = Path("demo")
+    """Scene folder."""
+    model: str = "nano"
+    """Bundled model or model folder."""
+    device: str | None = None
+    """cpu, cuda (default: the GPU where there is one)."""
+    json: bool = False
+    """Print one JSON object on stdout and nothing else."""
+
+
+def demo(args: Demo) -> int:
+    """`plenodream demo`."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from plenodream.data.bundled_clip import TRAJECTORIES, clip_folder
+    from plenodream.evaluation.demo import score_demo
+    from plenodream.memory.scene import Scene
+    from plenodream.viewer.scene_page import Truth, write_scene_page
+
+    clip = clip_folder()
+    asked = Render(
+        clip / "source.mp4",
+        args.out,
+        TRAJECTORIES,
+        cameras=clip / "cameras.json",
+        model=args.model,
+        device=args.device,
+        quiet=args.json,
+    )
+    with redirect_stdout(sys.stderr):
+        render(asked)
+    scene = Scene.open(args.out)
+    scores = score_demo(scene)
+    truths = {name: Truth(score.video, score.psnr, score.psnr_copy) for name, score in scores.items()}
+    note = "PSNR on pixels that the source saw, against the true view; copy: the source's own frames as the answer"
+    page = write_scene_page(scene, (note,), truths)
+    if args.json:
+        views = {name: {"psnr": s.psnr, "psnr_copy": s.psnr_copy, "seen": s.seen} for name, s in scores.items()}
+        print(json.dumps({"scene": str(args.out), "page": str(page), "views": views}))
+        return 0
+    table = Table(
+        "view", "PSNR", "copying the source", "gain", "pixels the source saw", title=note, title_justify="left"
+    )
+    for name, s in scores.items():
+        gain = f"{s.psnr - s.psnr_copy:+.1f} dB"
+        table.add_row(name, f"{s.psnr:.1f} dB", f"{s.psnr_copy:.1f} dB", gain, f"{100 * s.seen:.0f} %")
+    console = Console()
+    console.print(table)
+    console.print(f"Open {page.resolve()} in a browser.", highlight=False, soft_wrap=True)
+    return 0

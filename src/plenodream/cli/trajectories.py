@@ -1,0 +1,56 @@
+"""`plenodream trajectories`: the presets, listed and drawn."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+Many = tyro.conf.UseAppendAction
+
+
+@dataclass(frozen=True)
+class Trajectories:
+    """List the trajectory presets with their parameters."""
+
+    plot: Path | None = None
+    """Draw the presets' paths into this .png, .svg or .pdf file."""
+    trajectory: Many[tuple[str, ...]] = ()
+    """What to draw (default: all presets)."""
+    json: bool = False
+    """Print one JSON object on stdout and nothing else."""
+
+
+def trajectories(args: Trajectories) -> int:
+    """`plenodream trajectories`."""
+    import torch
+    from rich.console import Console
+    from rich.table import Table
+
+    from plenodream.geometry.cameras import intrinsics_from_fov
+    from plenodream.geometry.trajectories import PRESETS, describe_presets, parse_trajectories, trajectory_cameras
+    from plenodream.types import Cameras
+    from plenodream.viewer.paths import draw_paths
+
+    rows = describe_presets()
+    if args.plot is not None or args.trajectory:
+        chosen = parse_trajectories(args.trajectory or list(PRESETS))
+        intrinsics = intrinsics_from_fov(60.0, 48, 48).repeat(25, 1)
+        still = Cameras(torch.eye(4).repeat(25, 1, 1), intrinsics, 48, 48)
+        paths = {"source": still} | {t.name: trajectory_cameras(t, still) for t in chosen}
+        if args.plot is None:
+            raise ValueError("--trajectory chooses what --plot draws: expected --plot FILE.png too")
+        draw_paths(paths, args.plot)
+        print(f"wrote {args.plot}", file=sys.stderr)
+    if args.json:
+        print(json.dumps(rows))
+        return 0
+    table = Table("trajectory", "what it does", "parameters (default)")
+    for row in rows:
+        shown = [f"{p['name']}={p['default']}{' ' + p['unit'] if p['unit'] else ''}" for p in row["parameters"]]
+        table.add_row(row["name"], row["description"], ", ".join(shown))
+    Console().print(table)
+    return 0
