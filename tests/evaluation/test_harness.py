@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import pytest
 
+from plenodream.data.family import MILD
 from plenodream.evaluation import harness
 from plenodream.evaluation.agreement import CONDITIONS, UNSEEN
 from plenodream.evaluation.fidelity import psnr
-from plenodream.evaluation.harness import FAMILIES, TARGETS, VIEWS, evaluate
+from plenodream.evaluation.harness import TARGETS, VIEWS, evaluate
 from plenodream.evaluation.reconstruction import held_out
 from plenodream.evaluation.report import COVERAGE, EvalReport
 from plenodream.models.camera_encoder import camera_tokens
@@ -31,7 +32,7 @@ def report(tiny_pipeline) -> EvalReport:
 def oracle_report(tiny_pipeline) -> EvalReport:
     """Of a network that knows what every camera of the four scenes sees, and takes no context."""
     pipeline = tiny_pipeline()
-    data = held_out(FAMILIES["mild"], 4, 1 + VIEWS, 3, 16, 16, "benchmark")
+    data = held_out(MILD, 4, 1 + VIEWS, 3, 16, 16, "benchmark")
     rays = camera_tokens(data.cameras, data.anchor[:, None], 8).flatten(0, 1)
     truth = pipeline.codec.encode(data.rgb.flatten(0, 1).movedim(-1, 1) * 2 - 1)
 
@@ -54,7 +55,7 @@ def test_an_oracle_reaches_the_ceiling_everywhere(oracle_report):
 
 
 def test_floors_are_those_of_the_fidelity_functions(report):
-    data = held_out(FAMILIES["mild"], 2, 1 + VIEWS, 3, 16, 16, "benchmark")
+    data = held_out(MILD, 2, 1 + VIEWS, 3, 16, 16, "benchmark")
     truth, seen = (values[:, 1 : 1 + TARGETS].flatten(1, 2) for values in (data.rgb, data.seen))
     copied = data.rgb[:, :1].expand(-1, TARGETS, *data.rgb.shape[2:]).flatten(1, 2)
     for column, mask in (("all", None), ("co-visible", seen), ("hidden", ~seen)):

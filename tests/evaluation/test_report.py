@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from plenodream.evaluation.report import DIFFERENCES, EvalReport, format_report, write_report
-from plenodream.evaluation.sheet import draw_sheet
+from plenodream.media.sheet import draw_sheet
 
 FIDELITY = ("sampled", "copy of source", "wrong camera", "stopped source", "coverage")
 AGREEMENT = ("retrieved history", "independent", "source twice", "wrong history", "unseen history", "coverage")

@@ -159,6 +159,16 @@ def test_the_fingerprint_is_that_of_weights_and_configs(tiny_pipeline):
     assert len({pipeline.fingerprint() for pipeline in [first, *others]}) == 5
 
 
+def test_a_scene_goes_on_with_the_same_model_in_another_precision(tiny_pipeline, tiny_video, settings, tmp_path):
+    """float32 on a CPU, bf16 on a GPU: the same scene."""
+    half = tiny_pipeline().to(torch.bfloat16)
+    assert half.fingerprint() == tiny_pipeline().fingerprint()
+    tiny_pipeline()(tiny_video(), NAMES, tmp_path, settings())
+    scene = half(tiny_video(), ("arc-right",), tmp_path)
+    assert scene.complete("arc-left") and scene.complete("arc-right")
+    assert scene.record("arc-left", 0)["model"] == scene.record("arc-right", 0)["model"]
+
+
 def test_default_settings_suit_the_model(tiny_pipeline):
     settings = tiny_pipeline(k=3, guidance=0.5).default_settings()
     assert (settings.retrieval.k, settings.candidates) == (3, 4)

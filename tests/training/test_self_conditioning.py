@@ -23,7 +23,8 @@ from plenodream.training import contexts as module
 from plenodream.training import trainer
 from plenodream.training.batches import step_generator, synthetic_batch
 from plenodream.training.config import Curriculum, Stage
-from plenodream.training.contexts import SceneSet, draw_clean_context, generate_contexts, generate_views, weights_hash
+from plenodream.models.weights import weights_hash
+from plenodream.training.contexts import SceneSet, draw_clean_context, generate_contexts, generate_views
 from plenodream.training.objective import ObjectiveConfig, training_loss
 from plenodream.training.self_conditioning import SelfConditioning, second_stage
 from plenodream.training.trainer import RunOptions, Trainer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -21,6 +22,7 @@ from plenodream.media.video import read_video, write_preview
 from plenodream.types import Cameras
 
 TRAJECTORIES = ("arc-left", "arc-right:angle=40", "zoom-out", "tilt-up")
+WORLD = 3
 SIZE, FRAMES, FPS, FOV = 288, 9, 6.0, 60.0
 # Depths that differ by less than this share are one surface: the test that decides what the source saw.
 DEPTH_TOLERANCE = 0.01
@@ -58,31 +60,31 @@ def true_view(name: str, height: int, width: int) -> TrueView | None:
     return TrueView(video, frames, fit_frames(white, height, width)[0][..., 0] >= 250)
 
 
-def make_clip(folder: Path, world: int, start: float = 0.0, stop: float = 1.0) -> None:
+def make_clip(folder: Path, world: int, trajectories: Sequence[str] = TRAJECTORIES, supersample: int = 3) -> None:
     """Render the clip anew from a benchmark world, which no training run can draw.
 
     Args:
         folder: Where to write.
         world: Number of the world.
-        start: Time of the first frame, 0 to 1.
-        stop: Time of the last frame.
+        trajectories: Those to render the truth of.
+        supersample: Rays per pixel along both axes.
     """
     generator = world_generator("benchmark", world)
     worlds = sample_worlds(MILD, 1, generator)
     intrinsics = intrinsics_from_fov(FOV, SIZE, SIZE)
     source = Cameras(torch.eye(4).repeat(FRAMES, 1, 1), intrinsics.repeat(FRAMES, 1), SIZE, SIZE)
-    times = torch.linspace(start, stop, FRAMES)
+    times = torch.linspace(0, 1, FRAMES)
     (folder / "truth").mkdir(parents=True, exist_ok=True)
 
     def shoot(cameras: Cameras) -> tuple[Tensor, Tensor]:
-        seen = render(worlds, cameras[None, None], times, supersample=3)
+        seen = render(worlds, cameras[None, None], times, supersample)
         return (seen.rgb[0, 0] * 255).round().byte(), seen.depth[0, 0]
 
     frames, source_depth = shoot(source)
     write_preview(folder / "source.mp4", frames, FPS)
     save_cameras(folder / "cameras.json", source, FPS)
     masks = {}
-    for trajectory in parse_trajectories(TRAJECTORIES):
+    for trajectory in parse_trajectories(trajectories):
         cameras = trajectory_cameras(trajectory, source)
         frames, depth = shoot(cameras)
         write_preview(folder / "truth" / f"{trajectory.name}.mp4", frames, FPS)

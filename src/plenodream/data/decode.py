@@ -11,7 +11,7 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-from plenodream.media.decode import _upright_rgb
+from plenodream.media.decode import upright_rgb
 
 
 class UnreadableVideo(ValueError):
@@ -82,7 +82,7 @@ def read_window(path: Path, start: int, stop: int) -> Iterator[UInt8[Tensor, "he
                 for frame in container.decode(stream):
                     if done < len(wanted) and frame.pts == wanted[done]:
                         done += 1
-                        yield torch.from_numpy(_upright_rgb(frame, stream))
+                        yield torch.from_numpy(upright_rgb(frame, stream))
                     if done == len(wanted) or (done == 0 and frame.pts is not None and frame.pts > wanted[0]):
                         break
                 if done:

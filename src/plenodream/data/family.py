@@ -116,3 +116,15 @@ FULL = SceneFamily(
     subject=(3.2, 5.2),
     source_static=0.4,
 )
+FAMILIES = {"mild": MILD, "full": FULL}
+
+
+def scene_family(name: str) -> SceneFamily:
+    """The family of a name.
+
+    Raises:
+        ValueError: Unknown name.
+    """
+    if name not in FAMILIES:
+        raise ValueError(f"unknown family {name!r}: expected one of {', '.join(FAMILIES)}")
+    return FAMILIES[name]

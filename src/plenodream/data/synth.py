@@ -18,15 +18,15 @@ import torch
 from torch import Tensor
 
 from plenodream.data.episode import write_episode
+from plenodream.data.family import scene_family
 from plenodream.data.multicamvideo import SENSOR_WIDTH
 from plenodream.data.paths import sample_cameras
 from plenodream.data.render import render
-from plenodream.data.synthetic import FULL, MILD, Worlds, sample_worlds, world_generator
+from plenodream.data.synthetic import Worlds, sample_worlds, world_generator
 from plenodream.media.files import TEMPORARY, write_file
 from plenodream.media.timestamps import exact_rate
 from plenodream.types import Cameras, View
 
-_FAMILIES = {"mild": MILD, "full": FULL}
 _MANIFEST = "synth.json"
 _SEEDS = 1_000_003  # scenes of one seed
 
@@ -73,8 +73,7 @@ def synthesize(
         ValueError: Options that make no data set, or others than those of the data set there, or a disk that is full
             or read-only (the finished scenes stay).
     """
-    if family not in _FAMILIES:
-        raise ValueError(f"unknown family {family!r}: expected one of {', '.join(_FAMILIES)}")
+    variety = scene_family(family)
     for name, value, least in (
         ("scenes", scenes, 1), ("views", views, 2), ("frames", frames, 1), ("height", height, 8), ("width", width, 8),
         ("seed", seed, 0), ("first", first, 0),
@@ -95,8 +94,8 @@ def synthesize(
         _check_options(folder, options)
         for number in range(first, first + scenes):
             generator = world_generator(split, seed * _SEEDS + number)
-            worlds = sample_worlds(_FAMILIES[family], 1, generator, device)
-            cameras = sample_cameras(_FAMILIES[family], 1, views, frames, height, width, generator, device)
+            worlds = sample_worlds(variety, 1, generator, device)
+            cameras = sample_cameras(variety, 1, views, frames, height, width, generator, device)
             focal = round(cameras.intrinsics[0, 0, 0, 0].item() / width * SENSOR_WIDTH)
             path = folder / split / f"f{focal}_pinhole" / f"scene{number:05d}"
             if not path.exists():

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from plenodream.data.family import FULL, MILD
+from plenodream.data.family import scene_family
 from plenodream.evaluation.agreement import CONDITIONS, choose_pairs, pair_coverage, sample_pairs, score_pairs
 from plenodream.evaluation.exact_sync import MINIMUM_COVERAGE, warp
 from plenodream.evaluation.fidelity import copy_source, mean_colour, sharpness_ratio, variance_ratio
@@ -19,7 +19,6 @@ from plenodream.evaluation.sampler import ViewSampler, noise_seeds
 from plenodream.sampling.denoise import SamplingConfig
 from plenodream.sampling.pipeline import PlenopticPipeline
 
-FAMILIES = {"mild": MILD, "full": FULL}
 # Target views drawn per scene; the first of them are reconstructed, and of all the best pair is compared.
 VIEWS, TARGETS = 5, 2
 # Scenes in memory and in one batch; even, since neighbours lend each other a wrong camera and a wrong history.
@@ -60,8 +59,7 @@ def evaluate(
     Raises:
         ValueError: Unknown family or split, or a number of scenes that is odd or below 2.
     """
-    if family not in FAMILIES:
-        raise ValueError(f"unknown family {family!r}: expected one of {', '.join(FAMILIES)}")
+    variety = scene_family(family)
     if scenes < 2 or scenes % 2:
         raise ValueError(
             f"{scenes} scenes: expected an even number of at least 2, since neighbours lend each other a wrong camera; "
@@ -84,7 +82,7 @@ def evaluate(
     for first in groups:
         count = min(GROUP, scenes - first)
         data = held_out(
-            FAMILIES[family],
+            variety,
             count,
             1 + VIEWS,
             config.frames,

@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from plenodream.evaluation.sheet import save_sheet
 from plenodream.evaluation.statistics import Interval, bootstrap_interval
+from plenodream.media.sheet import save_sheet
 
 FORMAT = 1
 # The row of a table that holds the share of pixels compared.

@@ -76,7 +76,7 @@ def _decode(path: Path, container, stream, max_frames: int | None, size, decoded
                     f"{path}: frame {len(decoded.frames)} is {frame.width}x{frame.height} after frames of "
                     f"{first.width}x{first.height}; expected one size: re-encode it"
                 )
-            image = _upright_rgb(frame, stream)
+            image = upright_rgb(frame, stream)
             if size is not None:
                 decoded.size = image.shape[:2]
                 image = fit_frames(torch.from_numpy(image)[None], *size)[0][0].numpy()
@@ -104,7 +104,7 @@ def _ends_early(decoded: Decoded, stream) -> bool:
 
 
 def _describe(frame, stream) -> list[str]:
-    """What `_upright_rgb` changes."""
+    """What `upright_rgb` changes."""
     notes = []
     if _display_matrix(frame) is not None:
         notes.append("turned upright by its display matrix (rotated or mirrored phone video)")
@@ -136,8 +136,8 @@ def _display_matrix(frame) -> tuple[int, int, int, int] | None:
     return None
 
 
-def _upright_rgb(frame, stream) -> np.ndarray:
-    """One frame as it is meant to be seen, (H, W, 3)."""
+def upright_rgb(frame, stream) -> np.ndarray:
+    """One decoded frame of a stream as it is meant to be seen: RGB, upright, square pixels; (H, W, 3) uint8."""
     width = max(1, round(frame.width * _pixel_aspect(stream)))
     # Players take video without a stated matrix as BT.709 above standard definition.
     untagged = frame.colorspace == _UNSPECIFIED and not frame.format.is_rgb and frame.height > 576

@@ -7,13 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from plenodream.models.codec import WanCodec
+from plenodream.models.weights import weights_hash
 from plenodream.recipes import get_recipe
 from plenodream.recipes.validation import make_validation
 from plenodream.sampling.load import bundled_models
 from plenodream.training.batches import BatchSource
 from plenodream.training.checkpoint import load_weights
 from plenodream.training.config import TrainConfig
-from plenodream.training.contexts import weights_hash
 from plenodream.training.disk_batches import episode_batches
 from plenodream.training.overrides import apply_overrides
 from plenodream.training.parallel import Parallel, close_parallel, setup_parallel

@@ -7,17 +7,18 @@ from pathlib import Path
 
 import torch
 
+from plenodream.data.family import FAMILIES
 from plenodream.evaluation.reconstruction import held_out, score_reconstruction
+from plenodream.media.sheet import save_sheet
 from plenodream.models.codec import SpaceToDepthCodec
 from plenodream.models.cosmos import CosmosCameraTransformer
-from plenodream.training.batches import FAMILIES
 from plenodream.training.config import TrainConfig
 from plenodream.training.export import make_scheduler
-from plenodream.training.sheet import save_sheet
 from plenodream.training.trainer import Validate
 
 SCORES = ("seen", "hidden", "moving", "wrong_camera", "copied")
 _SAME = 50.0  # dB
+_SHOWN = 2  # targets on the sheet
 
 
 def make_validation(
@@ -48,7 +49,10 @@ def make_validation(
         result = score_reconstruction(model, codec, scheduler, config.sampling, data)
         sheets = out / "sheets"
         sheets.mkdir(parents=True, exist_ok=True)
-        save_sheet(sheets / f"{step:07d}.png", data.rgb, result.videos)
+        shown = {"source": data.rgb[:, 0]}
+        for target in range(min(_SHOWN, result.videos.shape[1])):
+            shown[f"true {target + 1}"], shown[f"made {target + 1}"] = data.rgb[:, target + 1], result.videos[:, target]
+        save_sheet(sheets / f"{step:07d}.png", shown)
         differs = result.copied < _SAME
         means = {name: getattr(result, name)[differs].nanmean().item() for name in SCORES}
         return {name: round(mean, 3) for name, mean in means.items() if math.isfinite(mean)}

@@ -21,6 +21,7 @@ from plenodream.memory.retrieval import RetrievalConfig
 from plenodream.memory.scene import Scene
 from plenodream.models.codec import SpaceToDepthCodec, WanCodec
 from plenodream.models.cosmos import CosmosCameraTransformer
+from plenodream.models.weights import weights_hash
 from plenodream.sampling.autoregressive import AutoregressiveRenderer, Models, Progress, RenderSettings
 from plenodream.sampling.denoise import SamplingConfig
 from plenodream.types import Cameras, View
@@ -82,13 +83,14 @@ class PlenopticPipeline(DiffusionPipeline):
         )
 
     def fingerprint(self) -> str:
-        """Hash of the weights and the configs: which model a scene was rendered by."""
+        """Hash of the weights and the configs: which model a scene was rendered by.
+
+        The same on every device: weights count as bf16, which is what a GPU renders with.
+        """
         digest = hashlib.sha256()
         for part in (self.transformer, self.codec):
             digest.update(json.dumps(_public(part.config), sort_keys=True, default=str).encode())
-            for name, tensor in sorted(part.state_dict().items()):
-                digest.update(name.encode())
-                digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
+            digest.update(weights_hash(part.state_dict()).encode())
         digest.update(json.dumps(_public(self.scheduler.config), sort_keys=True, default=str).encode())
         return digest.hexdigest()[:16]
 

@@ -9,13 +9,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from plenodream.data.family import FAMILIES
 from plenodream.data.paths import sample_cameras
 from plenodream.data.render import render
-from plenodream.data.synthetic import FULL, MILD, sample_worlds, world_generator
+from plenodream.data.synthetic import sample_worlds, world_generator
 from plenodream.training.config import Stage
 from plenodream.types import Cameras
 
-FAMILIES = {"mild": MILD, "full": FULL}
 # Single frames are taken from paths of this many.
 _PATH_FRAMES = 9
 

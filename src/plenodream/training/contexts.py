@@ -11,10 +11,9 @@ and training goes on with these as contexts (`self_conditioning.py`).
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -29,6 +28,7 @@ from plenodream.media.files import TEMPORARY, write_file
 from plenodream.models.camera_encoder import camera_tokens
 from plenodream.models.codec import SpaceToDepthCodec, WanCodec, to_frames
 from plenodream.models.denoiser import DenoiserMixin, ViewTokens
+from plenodream.models.weights import weights_hash
 from plenodream.sampling.denoise import SamplingConfig
 from plenodream.sampling.view import sample_view
 from plenodream.training.batches import Batch, step_generator, synthetic_batch
@@ -204,15 +204,6 @@ def generate_contexts(
             "generation goes on from there"
         ) from error
     return fresh
-
-
-def weights_hash(weights: Mapping[str, Tensor]) -> str:
-    """Hash of a network's weights (its `state_dict`) as bf16: one for fp32 weights and their bf16 copy."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(weights.items()):
-        digest.update(name.encode())
-        digest.update(tensor.detach().to("cpu", torch.bfloat16).contiguous().view(torch.int16).numpy().data)
-    return digest.hexdigest()[:16]
 
 
 def _scene_folder(folder: Path, number: int) -> Path:

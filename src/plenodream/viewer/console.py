@@ -67,7 +67,7 @@ def rows_of_views(scene: Scene) -> list[dict]:
                 "name": name,
                 "kind": scene.entry(name).kind,
                 "complete": scene.complete(name),
-                "preview": str(scene.preview_path(name)),
+                "preview": str(preview) if (preview := scene.preview_path(name)).is_file() else None,
                 "chunks": [{**scene.record(name, c), **scene.timing(name, c)} for c in chunks],
             }
         )

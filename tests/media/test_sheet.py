@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
-from plenodream.evaluation.sheet import draw_sheet
+from plenodream.media.sheet import draw_sheet, save_sheet
 
 
 def test_every_frame_is_where_it_belongs():
@@ -23,6 +25,13 @@ def test_every_frame_is_where_it_belongs():
                 assert (place == colour).all()
     assert sheet.shape == (16 + 3 * (2 * 120 + 4), 4 + 2 * (168 + 4), 3)
     assert (sheet[:16] > 200).any()
+
+
+def test_the_file_is_the_picture(tmp_path):
+    videos = {"only": torch.rand(1, 2, 8, 8, 3, generator=torch.Generator().manual_seed(0))}
+    save_sheet(tmp_path / "sheet.png", videos)
+    assert (np.asarray(Image.open(tmp_path / "sheet.png")) == draw_sheet(videos).numpy()).all()
+    assert [path.name for path in tmp_path.iterdir()] == ["sheet.png"]
 
 
 def test_videos_of_different_shapes():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import torch
 from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw
 from torch import Tensor
+
+from plenodream.media.files import write_file
 
 # Side (pixels) that small frames are enlarged to at least, by whole numbers, and the gap around them.
 _SIDE, _GAP, _HEAD = 112, 4, 16
@@ -44,5 +47,7 @@ def draw_sheet(videos: Mapping[str, Float[Tensor, "scenes frames height width 3"
 
 
 def save_sheet(path: Path, videos: Mapping[str, Float[Tensor, "scenes frames height width 3"]]) -> None:
-    """`draw_sheet` as a PNG."""
-    Image.fromarray(draw_sheet(videos).numpy()).save(path)
+    """`draw_sheet` as a PNG, written whole or not at all."""
+    buffer = io.BytesIO()
+    Image.fromarray(draw_sheet(videos).numpy()).save(buffer, format="PNG")
+    write_file(path, buffer.getvalue())

@@ -1,0 +1,59 @@
+"""What ships in the package: a small model that loads, and a clip that is what it says."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+
+from plenodream.data.bundled_clip import TRAJECTORIES, WORLD, clip_folder, make_clip, true_view
+from plenodream.geometry.formats import load_cameras
+from plenodream.geometry.trajectories import parse_trajectories
+from plenodream.media.video import read_video
+from plenodream.sampling.load import bundled_models, load_pipeline
+
+
+def test_nano_is_small_and_loads():
+    folder = bundled_models()["nano"]
+    assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) <= 8e6
+    pipeline = load_pipeline("nano", "cpu")
+    assert sum(parameter.numel() for parameter in pipeline.transformer.parameters()) <= 3e6
+    assert pipeline.config.height >= 48 and pipeline.config.width >= 48 and pipeline.config.frames >= 9
+    assert pipeline.transformer.dtype == torch.float32
+
+
+def test_nano_is_the_recipe():
+    from plenodream.recipes.nano import nano
+    from plenodream.training.build import build_model
+
+    stored = load_pipeline("nano", "cpu").transformer
+    made = build_model(nano())
+    assert {name: p.shape for name, p in made.named_parameters()} == {
+        name: p.shape for name, p in stored.named_parameters()
+    }
+    assert json.loads((bundled_models()["nano"] / "transformer" / "config.json").read_text())["prediction"] == "x0"
+
+
+def test_clip_is_rendered_from_its_world(tmp_path: Path):
+    make_clip(tmp_path, WORLD, trajectories=("arc-left",), supersample=1)
+    for name in ("source.mp4", "truth/arc-left.mp4"):
+        fresh, stored = (read_video(folder / name).frames.float() for folder in (tmp_path, clip_folder()))
+        assert fresh.shape == stored.shape
+        assert (fresh - stored).abs().mean() < 3
+    assert load_cameras(clip_folder() / "cameras.json", 288, 288, frames=9).camera_to_world.equal(
+        torch.eye(4).repeat(9, 1, 1)
+    )
+
+
+def test_truth_of_every_trajectory():
+    source = read_video(clip_folder() / "source.mp4", size=(48, 48)).frames
+    for trajectory in parse_trajectories(TRAJECTORIES):
+        truth = true_view(trajectory.name, 48, 48)
+        assert truth is not None and truth.frames.shape == (9, 48, 48, 3)
+        # The first camera is the source's own: it sees all, and shows the same; later the camera has moved on.
+        assert truth.seen[0].float().mean() > 0.9
+        assert 0.2 < truth.seen[-1].float().mean() < 0.9
+        assert (truth.frames[0].float() - source[0].float()).abs().mean() < 2
+        assert (truth.frames[-1].float() - source[-1].float()).abs().mean() > 5
+    assert true_view("orbit", 48, 48) is None
