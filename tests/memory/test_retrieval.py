@@ -271,11 +271,16 @@ def test_float32_cameras_score_alike():
     ("arguments", "message"),
     [
         ({"strategy": "fovpaper"}, "did you mean 'fov-paper'"),
-        ({"strategy": "?"}, "Known are fov, "),
+        ({"strategy": "FOV"}, "did you mean 'fov'"),
+        ({"strategy": "?"}, "expected one of fov, "),
         ({"k": 0}, "k=0"),
         ({"planes": 0}, "8 x 6 x 0"),
         ({"near": 3.0, "far": 2.0}, "near < far"),
-        ({"near": -1.0}, "near < far"),
+        ({"near": -1.0}, "near=-1 m: expected finite numbers, 0 <= near < far"),
+        ({"near": float("nan")}, "near=nan"),
+        ({"near": float("inf")}, "near=inf"),
+        ({"far": float("inf")}, "far=inf"),
+        ({"far": 0.0}, "far=0 m"),
         ({"subject_distance": 0.0}, "subject distance 0"),
     ],
 )
@@ -292,5 +297,9 @@ def test_bad_arguments_get_one_clear_line():
         retrieve(cameras[0], cameras[:0], RetrievalConfig())
     with pytest.raises(ValueError, match="2-frame candidates for a target of 3"):
         retrieve(cameras[0], cameras[:, :2], RetrievalConfig())
-    with pytest.raises(ValueError, match="give far too"):
-        retrieve(cameras[0], cameras, RetrievalConfig(near=1000.0))
+
+
+def test_a_start_beyond_the_derived_end_moves_the_end():
+    cameras = random_views(11, 3)
+    scores = retrieve(cameras[0], cameras, RetrievalConfig(near=1000.0)).scores
+    assert scores == retrieve(cameras[0], cameras, RetrievalConfig(near=1000.0, far=2000.0)).scores

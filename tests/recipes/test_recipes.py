@@ -15,8 +15,11 @@ from plenodream.training.trainer import RunOptions
 
 SMALL = [
     "height=16", "width=16", "model.num_layers=1", "model.num_attention_heads=1", "sampling.steps=2", "steps=4",
-    *[f"curriculum.stages.{stage}.batch=1" for stage in range(4)],
-    *[f"curriculum.stages.{stage}.frames={frames}" for stage, frames in enumerate((1, 1, 2, 2))],
+    *[
+        f"curriculum.stages.{number}.{change}"
+        for number, stage in enumerate(get_recipe("nano").curriculum.stages)
+        for change in ("batch=1", f"frames={min(stage.frames, 2)}")
+    ],
 ]  # fmt: skip
 
 

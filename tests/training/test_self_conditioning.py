@@ -14,6 +14,7 @@ from plenodream.data.synth import synthesize
 from plenodream.models.camera_encoder import camera_tokens
 from plenodream.models.codec import to_frames
 from plenodream.models.denoiser import ViewTokens
+from plenodream.models.weights import weights_hash
 from plenodream.recipes import run as run_module
 from plenodream.recipes.nano import nano
 from plenodream.sampling.denoise import SamplingConfig
@@ -23,7 +24,6 @@ from plenodream.training import contexts as module
 from plenodream.training import trainer
 from plenodream.training.batches import step_generator, synthetic_batch
 from plenodream.training.config import Curriculum, Stage
-from plenodream.models.weights import weights_hash
 from plenodream.training.contexts import SceneSet, draw_clean_context, generate_contexts, generate_views
 from plenodream.training.objective import ObjectiveConfig, training_loss
 from plenodream.training.self_conditioning import SelfConditioning, second_stage

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import os
 import sys
+import warnings
 
 import tyro
 
@@ -21,23 +23,54 @@ _COMMANDS = {
     Contexts: contexts,
     Eval: evaluate,
 }
+_OUT_OF_MEMORY = ("out of memory", "not enough memory", "can't allocate memory")
 
 
 def main() -> None:
     """Entry point."""
-    args = tyro.extras.subcommand_cli_from_dict(
-        {command.__name__.lower(): command for command in _COMMANDS},
-        prog="plenodream",
-        description="Re-render a video along any number of camera trajectories, so that all results agree.",
-    )
     try:
-        code = _COMMANDS[type(args)](args)
+        args = tyro.extras.subcommand_cli_from_dict(
+            {command.__name__.lower(): command for command in _COMMANDS},
+            prog="plenodream",
+            description="Re-render a video along any number of camera trajectories, so that all results agree.",
+        )
+        with warnings.catch_warnings():
+            _choose_warnings(quiet=getattr(args, "quiet", False) or getattr(args, "json", False))
+            code = _COMMANDS[type(args)](args)
+        sys.stdout.flush()
+    except BrokenPipeError:  # as in `plenodream trajectories | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        code = 0
     except (ValueError, OSError) as error:
-        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-            error = f"disk full ({error.filename or 'while writing'}): free some space and run again to continue"
-        print(f"plenodream: {' '.join(str(error).split())}", file=sys.stderr)
+        _say(_reason(error) if isinstance(error, OSError) else str(error))
+        code = 2
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and not any(words in str(error).lower() for words in _OUT_OF_MEMORY):
+            raise
+        _say("out of memory: expected more of it, a smaller model, or fewer views at once (--k, --candidates)")
         code = 2
     except KeyboardInterrupt:
-        print("plenodream: stopped; run the same command again to continue", file=sys.stderr)
+        _say("stopped; run the same command again to continue")
         code = 130
     sys.exit(code)
+
+
+def _say(message: str) -> None:
+    print(f"plenodream: {' '.join(message.split())}", file=sys.stderr)
+
+
+def _reason(error: OSError) -> str:
+    """An error of the operating system as a sentence."""
+    if error.errno == errno.ENOSPC:
+        return f"disk full ({error.filename or 'while writing'}): free some space and run again to continue"
+    if error.filename is None or error.strerror is None:
+        return str(error)
+    return f"{str(error.filename)[:200]}: {error.strerror.lower()}; check the path and its permissions"
+
+
+def _choose_warnings(quiet: bool) -> None:
+    """Our own warnings become one line each, those of libraries nothing."""
+    warnings.simplefilter("ignore")
+    if not quiet:
+        warnings.filterwarnings("default", category=UserWarning, module=r"plenodream\.")
+    warnings.showwarning = lambda message, *_: _say(str(message))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -121,11 +122,11 @@ class Eval:
 
 def synth(args: Synth) -> int:
     """`plenodream synth`."""
-    from tqdm import tqdm
-
     from plenodream.data.synth import synthesize
+    from plenodream.sampling.load import choose_device
 
-    with tqdm(total=args.scenes, unit="scene", disable=args.quiet) as bar:
+    device = choose_device(args.device)
+    with _bar("scene", args.scenes, args.quiet) as progress:
         written = synthesize(
             args.out,
             args.family,
@@ -136,8 +137,8 @@ def synth(args: Synth) -> int:
             args.width,
             args.seed,
             args.first,
-            device=args.device,
-            progress=_advance(bar),
+            device=device,
+            progress=progress,
         )
     if not args.quiet:
         print(f"{len(written)} scenes in {args.out}")
@@ -148,7 +149,7 @@ def train(args: Train) -> int:
     """`plenodream train`."""
     from plenodream.recipes.run import configure
     from plenodream.recipes.run import train as run
-    from plenodream.sampling.load import default_device
+    from plenodream.sampling.load import choose_device
     from plenodream.training.trainer import RunOptions
 
     if args.dry_run:
@@ -162,7 +163,7 @@ def train(args: Train) -> int:
         minutes=args.minutes,
         resume=args.resume,
         init_from=args.init_from,
-        device=args.device or default_device(),
+        device=choose_device(args.device),
         context_parallel=args.context_parallel,
         shard_mb=args.shard_mb,
         quiet=args.quiet,
@@ -175,8 +176,6 @@ def train(args: Train) -> int:
 
 def contexts(args: Contexts) -> int:
     """`plenodream contexts`."""
-    from tqdm import tqdm
-
     from plenodream.sampling.denoise import SamplingConfig
     from plenodream.sampling.load import load_pipeline
     from plenodream.training.contexts import SceneSet, generate_contexts
@@ -187,43 +186,47 @@ def contexts(args: Contexts) -> int:
     scenes = SceneSet(args.scenes, args.views, config.frames, config.height, config.width, family, data, args.seed)
     sampling = SamplingConfig(config.steps, config.guidance)
     parts = (pipeline.transformer, pipeline.codec, pipeline.scheduler, sampling)
-    with tqdm(total=args.scenes, unit="scene") as bar:
-        made = generate_contexts(
-            *parts, scenes, args.out, k=config.context_views, seed=args.seed, progress=_advance(bar)
-        )
+    with _bar("scene", args.scenes) as progress:
+        made = generate_contexts(*parts, scenes, args.out, k=config.context_views, seed=args.seed, progress=progress)
     print(f"{made} scenes generated; next: plenodream train RECIPE --init-from {args.model} --contexts {args.out}")
     return 0
 
 
 def evaluate(args: Eval) -> int:
     """`plenodream eval`."""
-    from tqdm import tqdm
-
     from plenodream.evaluation.harness import evaluate as run
     from plenodream.evaluation.report import format_report, write_report
     from plenodream.sampling.denoise import SamplingConfig
     from plenodream.sampling.load import load_pipeline
 
     pipeline = load_pipeline(args.model, args.device)
-    sampling = SamplingConfig(args.steps or pipeline.config.steps, pipeline.config.guidance)
-    with tqdm(unit="step", disable=args.json) as bar:
-
-        def progress(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
+    steps = pipeline.config.steps if args.steps is None else args.steps
+    sampling = SamplingConfig(steps, pipeline.config.guidance)
+    if args.out is not None:
+        args.out.mkdir(parents=True, exist_ok=True)  # now, not after all the work
+    with _bar("step", quiet=args.json) as progress:
         report = run(pipeline, args.family, args.scenes, seed=args.seed, sampling=sampling, progress=progress)
     if args.out is not None:
-        args.out.mkdir(parents=True, exist_ok=True)
         write_report(args.out, report)
     print(report.to_json() if args.json else format_report(report))
     return 0
 
 
-def _advance(bar) -> Callable[[int], None]:
-    """Moves a bar to a count."""
+@contextmanager
+def _bar(unit: str, total: int | None = None, quiet: bool = False) -> Iterator:
+    """A callback that moves a bar to a count, and to a total where it is told one; no bar before its first call."""
+    from tqdm import tqdm
 
-    def to(done: int) -> None:
-        bar.update(done - bar.n)
+    bars: list[tqdm] = []
 
-    return to
+    def progress(done: int, of: int | None = None) -> None:
+        if not bars:
+            bars.append(tqdm(unit=unit, disable=quiet))
+        bars[0].total = of or total
+        bars[0].update(done - bars[0].n)
+
+    try:
+        yield progress
+    finally:
+        for bar in bars:
+            bar.close()

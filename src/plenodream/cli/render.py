@@ -12,9 +12,10 @@ import tyro
 if TYPE_CHECKING:
     from plenodream.sampling.autoregressive import RenderSettings
     from plenodream.sampling.pipeline import PlenopticPipeline
-    from plenodream.types import Cameras, View
+    from plenodream.types import Cameras
 
 Many = tyro.conf.UseAppendAction
+_NOTHING = "nothing to render: expected --trajectory or --trajectory-file (see `plenodream trajectories`)"
 
 
 @dataclass(frozen=True)
@@ -74,50 +75,48 @@ def render(args: Render) -> int:
     console = Console(stderr=True, quiet=args.quiet or args.json)
     pipeline = load_pipeline(args.model, args.device)
     size = pipeline.config.height, pipeline.config.width
+    _check_names(args)
     video, notes = None, ()
     if args.clip is not None:
         fov = DEFAULT_FOV if args.source_fov is None else args.source_fov
         video, notes = open_source(args.clip, *size, args.cameras, fov)
     elif args.cameras is not None or args.source_fov is not None:
         raise ValueError("--cameras and --source-fov describe a source video: expected the video too")
-    for note in notes:
-        console.print(note, highlight=False)
-    settings = _settings(pipeline, args, None if video is None else args.out)
-    _check_targets(args, video)
+    settings = _settings(pipeline, args)
+    if video is not None:
+        _load_targets(args, video.cameras)  # a wrong one leaves no scene behind
     scene = pipeline.open_or_create(args.out, video, settings, args.seed)
-    pipeline.declare(scene, args.trajectory)
-    source = scene.cameras("source")
-    for path in args.trajectory_file:
-        pipeline.declare(scene, {path.stem: _load_target(path, source)})
-    if not scene.names("view"):
-        raise ValueError(
-            "nothing to render: expected --trajectory or --trajectory-file (see `plenodream trajectories`)"
-        )
+    targets = _load_targets(args, scene.cameras("source"))
     pipeline.invalidate(scene, args.force)
+    pipeline.declare(scene, args.trajectory)
+    pipeline.declare(scene, targets)
+    if not scene.names("view"):
+        raise ValueError(_NOTHING)
     before = pending(scene)
-    if before and len(scene.manifest.chunks) > 1:
-        manifest = scene.manifest
-        console.print(
+    shown, manifest = list(notes), scene.manifest
+    if before and len(manifest.chunks) > 1:
+        shown.append(
             f"{manifest.frames} frames in {len(manifest.chunks)} windows of {pipeline.config.frames}, "
-            f"overlapping by {pipeline.config.overlap} or more",
-            highlight=False,
+            f"overlapping by {pipeline.config.overlap} or more"
         )
-    elif before and scene.manifest.frames < pipeline.config.frames:
-        console.print(f"{scene.manifest.frames} frames padded to {pipeline.config.frames} by repeating the last one")
+    elif before and manifest.frames < pipeline.config.frames:
+        shown.append(f"{manifest.frames} frames padded to {pipeline.config.frames} by repeating the last one")
+    for note in shown:
+        console.print(note, highlight=False, markup=False, soft_wrap=True)
     with progress_bar(console, len(before), args.quiet or args.json) as report:
         pipeline.render(scene, report)
     page = write_scene_page(scene, tuple(notes))
     if args.json:
         print(json.dumps({"scene": str(args.out), "page": str(page), "views": rows_of_views(scene)}))
     elif not args.quiet:
+        views = len({name for name, _ in before})
+        done = f"{views} view{'s' * (views != 1)} rendered" if views else "nothing to do"
         console.print(table_of_views(scene))
-        console.print(
-            f"{len(before)} rendered; page: {page}" if before else f"nothing to do; page: {page}", highlight=False
-        )
+        console.print(f"{done}; page: {page}", highlight=False, markup=False, soft_wrap=True)
     return 0
 
 
-def _settings(pipeline: PlenopticPipeline, args: Render, new: Path | None) -> RenderSettings | None:
+def _settings(pipeline: PlenopticPipeline, args: Render) -> RenderSettings | None:
     """Settings of a new scene, or those asked for of an old one; None where nothing is asked."""
     from plenodream.memory.manifest import FILE, read_manifest
     from plenodream.sampling.autoregressive import RenderSettings
@@ -134,17 +133,32 @@ def _settings(pipeline: PlenopticPipeline, args: Render, new: Path | None) -> Re
     return RenderSettings(retrieval, candidates, sampling)
 
 
-def _check_targets(args: Render, video: View | None) -> None:
-    """Read every target before a scene is made, so that a wrong one leaves nothing behind."""
+def _check_names(args: Render) -> None:
+    """Refuse targets without a usable name of their own, before anything is read."""
     from plenodream.geometry.trajectories import parse_trajectories
+    from plenodream.memory.manifest import FILE, Entry
 
-    parse_trajectories(args.trajectory)
-    if video is not None:
-        for path in args.trajectory_file:
-            _load_target(path, video.cameras)
+    names = [trajectory.name for trajectory in parse_trajectories(args.trajectory)]
+    for path in args.trajectory_file:
+        try:
+            Entry(path.stem, "view")
+        except ValueError as error:
+            raise ValueError(f"{path}: its name becomes the view's name; {error}: rename the file") from None
+        if path.stem in (*names, "source"):
+            raise ValueError(
+                f"{path}: another view is called {path.stem!r} too; expected its own name: rename the file"
+            )
+        names.append(path.stem)
+    if not (args.out / FILE).exists():
+        if args.clip is not None and not names:
+            raise ValueError(_NOTHING)
+        if args.force:
+            raise ValueError(f"--force {args.force[0]}: {args.out} is no scene yet; expected a view that is there")
 
 
-def _load_target(path: Path, source: Cameras) -> Cameras:
+def _load_targets(args: Render, source: Cameras) -> dict[str, Cameras]:
+    """The cameras of all target files, by view."""
     from plenodream.geometry.formats import load_cameras
 
-    return load_cameras(path, source.height, source.width, len(source), source.intrinsics[0])
+    size = source.height, source.width, len(source)
+    return {path.stem: load_cameras(path, *size, source.intrinsics[0]) for path in args.trajectory_file}

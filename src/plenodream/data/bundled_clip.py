@@ -22,7 +22,7 @@ from plenodream.media.video import read_video, write_preview
 from plenodream.types import Cameras
 
 TRAJECTORIES = ("arc-left", "arc-right:angle=40", "zoom-out", "tilt-up")
-WORLD = 3
+WORLD = 7
 SIZE, FRAMES, FPS, FOV = 288, 9, 6.0, 60.0
 # Depths that differ by less than this share are one surface: the test that decides what the source saw.
 DEPTH_TOLERANCE = 0.01

@@ -109,7 +109,7 @@ def synthesize(
     except OSError as error:
         raise ValueError(
             f"{folder}: cannot write ({error.strerror or error}), {len(paths)} of {scenes} scenes are there; make room "
-            "and give the same command again: it goes on from there"
+            "or check the path, and give the same command again: it goes on from there"
         ) from error
     return paths
 
@@ -131,8 +131,8 @@ def _check_options(folder: Path, options: dict) -> None:
     path = folder / _MANIFEST
     if path.exists():
         try:
-            found = json.loads(path.read_text())
-        except ValueError:
+            found = dict(json.loads(path.read_text()))
+        except (TypeError, ValueError):
             raise ValueError(f"{path}: not readable; expected the options of this data set: remove the file") from None
         if changed := [name for name in options if found.get(name) != options[name]]:
             name = changed[0]

@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from plenodream.models.attention import ContextCache
-from plenodream.models.camera_encoder import camera_tokens
+from plenodream.models.camera_encoder import rays_for
 from plenodream.models.codec import SpaceToDepthCodec, WanCodec
 from plenodream.models.denoiser import CONTEXT, DenoiserMixin, ViewTokens
 from plenodream.sampling.denoise import SamplingConfig
@@ -121,8 +121,7 @@ class ViewSampler:
         return (self.codec.decode(latents).float().movedim(1, -1) + 1).clamp(0, 2) / 2
 
     def _rays(self, cameras: Cameras, anchor: Tensor) -> Tensor:
-        patch = self.model.config.patch_size[1] * self.codec.spatial_factor
-        return camera_tokens(cameras, anchor, patch, self.codec.temporal_factor)
+        return rays_for(self.model, self.codec, cameras, anchor)
 
 
 def noise_seeds(seed: int, purpose: str, first: int, scenes: int) -> list[int]:

@@ -85,7 +85,9 @@ def load_cameras(
             f"{path}: {len(cameras)} cameras for {frames} frames; expected one camera per frame: "
             "resample the file or cut the clip to match"
         )
-    return resize_cameras(cameras, height, width).to(dtype)
+    fitted = resize_cameras(cameras, height, width).to(dtype)
+    check_cameras(fitted, str(path))  # numbers too large for the dtype
+    return fitted
 
 
 def _read_text(path: str | Path) -> str:

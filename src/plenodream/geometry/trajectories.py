@@ -184,7 +184,7 @@ def _check_value(preset: str, key: str, value: float | str, parameter: Parameter
 def _suggest(word: str, known: Iterable[str]) -> str:
     """The nearest known word, or all of them."""
     names = list(known)
-    nearest = get_close_matches(word, names, n=1)
+    nearest = get_close_matches(word.lower(), names, n=1)
     return f"did you mean {nearest[0]!r}?" if nearest else f"expected one of {', '.join(names)}"
 
 

@@ -62,8 +62,8 @@ def read_video(path: str | Path, max_frames: int | None = None, size: tuple[int,
         raise ValueError(f"at most {max_frames} frames of {path}: expected at least 2")
     if not path.exists():
         raise ValueError(f"{path}: no such file; expected a video")
-    if path.is_dir():
-        raise ValueError(f"{path}: is a folder; expected a video file")
+    if not path.is_file():
+        raise ValueError(f"{path}: is {'a folder' if path.is_dir() else 'no regular file'}; expected a video file")
     decoded = decode(path, max_frames, size)
     notes = decoded.notes
     if len(decoded.frames) < 2:
@@ -72,10 +72,11 @@ def read_video(path: str | Path, max_frames: int | None = None, size: tuple[int,
     times = [float("nan") if time is None else time for time in decoded.times]
     seconds = torch.tensor(times, dtype=torch.float64)
     if not bool((seconds.diff() > 0).all()):
-        declared = decoded.declared or Fraction(24)
+        declared = _checked_rate(path, decoded.declared or Fraction(24))
         notes.append(f"no usable timestamps: taken as {float(declared):g} frames/s")
         return Clip(frames, float(declared), tuple(notes), source_size=decoded.size)
     rate, index = constant_rate(seconds, decoded.last_duration, decoded.declared)
+    _checked_rate(path, rate)
     if bool((index == torch.arange(len(index))).all()):
         return Clip(frames, float(rate), tuple(notes), source_size=decoded.size)
     notes.append(
@@ -118,7 +119,8 @@ def read_lossless(path: str | Path) -> Clip:
         frames = torch.from_numpy(np.stack(images))
         rate = Fraction(tags["FRAME_RATE"])
     except (av.error.FFmpegError, IndexError, KeyError, ValueError) as error:
-        raise ValueError(f"{path}: damaged, or not a lossless video of ours ({error})") from None
+        reason = f"no {error} tag" if isinstance(error, KeyError) else getattr(error, "strerror", error)
+        raise ValueError(f"{path}: damaged, or not a lossless video of ours ({reason})") from None
     if tags.get("PIXELS_SHA256") != _pixels_hash(frames):
         raise ValueError(f"{path}: damaged or cut off (its pixels differ from the checksum stored with them)")
     return Clip(frames, float(rate))
@@ -156,6 +158,15 @@ def write_preview(path: str | Path, frames: UInt8[Tensor, "frames height width 3
     images = (image(frame) for frame in frames.cpu())
     muxer = {"moov_size": str(index_size)}
     write_file(path, _encode(images, (len(rows), len(columns)), rate, "mp4", "libx264", "yuv420p", options, muxer, {}))
+
+
+def _checked_rate(path: Path, rate: Fraction) -> Fraction:
+    """A rate that the scene's videos can be written at."""
+    try:
+        exact_rate(rate)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}; re-encode it") from None
+    return rate
 
 
 def _pixels_hash(frames: Tensor) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 from plenodream.media.chunks import Chunk
 from plenodream.media.files import write_file
+from plenodream.media.timestamps import exact_rate
 
 FILE = "scene.json"
 SCHEMA_VERSION = 1
@@ -68,6 +69,21 @@ class Manifest:
     seed: int
     settings: dict[str, Any] = field(default_factory=dict)
     entries: tuple[Entry, ...] = ()
+
+    def __post_init__(self) -> None:
+        if min(self.height, self.width, self.frames) < 1:
+            raise ValueError(f"{self.frames} frames of {self.width}x{self.height}: expected at least 1 each way")
+        exact_rate(self.fps)
+        ends = [0, *(chunk.stop for chunk in self.chunks)]
+        starts = [*(chunk.start for chunk in self.chunks), self.frames]
+        joined = all(start <= end for start, end in zip(starts, ends, strict=True)) and all(
+            0 <= chunk.start < chunk.stop and 0 <= chunk.clean < len(chunk) for chunk in self.chunks
+        )
+        if not joined:
+            raise ValueError(f"chunks that do not cover {self.frames} frames: expected windows from first to last")
+        names = [entry.name for entry in self.entries]
+        if len(set(names)) < len(names):
+            raise ValueError("two views of one name: expected every name once")
 
 
 def dump_json(content: Any) -> bytes:

@@ -47,10 +47,10 @@ class RetrievalConfig:
 
     def __post_init__(self) -> None:
         if self.strategy not in STRATEGIES:
-            close = difflib.get_close_matches(self.strategy, STRATEGIES, n=1, cutoff=0.0)
+            close = difflib.get_close_matches(self.strategy.lower(), STRATEGIES, n=1)
+            meant = f"did you mean {close[0]!r}? " if close else ""
             raise ValueError(
-                f"unknown retrieval strategy {self.strategy!r}: did you mean {close[0]!r}? "
-                f"Known are {', '.join(STRATEGIES)}"
+                f"unknown retrieval strategy {self.strategy!r}: {meant}expected one of {', '.join(STRATEGIES)}"
             )
         if self.k < 1:
             raise ValueError(f"retrieval of k={self.k} views: expected at least 1")
@@ -60,8 +60,10 @@ class RetrievalConfig:
             )
         if not self.subject_distance > 0:
             raise ValueError(f"subject distance {self.subject_distance:g} m: expected more than 0")
-        if (self.near is not None and self.near < 0) or (self.far is not None and self.far <= (self.near or 0.0)):
-            raise ValueError(f"frustum from near={self.near} to far={self.far} m: expected 0 <= near < far")
+        near, far = self.near or 0.0, math.inf if self.far is None else self.far
+        if not 0 <= near < far or math.inf in (self.near, self.far):
+            given = " to ".join(f"{n}={v:g} m" for n, v in (("near", self.near), ("far", self.far)) if v is not None)
+            raise ValueError(f"frustum from {given}: expected finite numbers, 0 <= near < far")
 
 
 @dataclass(frozen=True)
@@ -138,8 +140,7 @@ def _depth_range(target: Cameras, candidates: Cameras, config: RetrievalConfig) 
         near, far = near * config.far / far, config.far
     if config.near is not None:
         near = config.near
-    if near >= far:
-        raise ValueError(f"frustum from near={near:g} m to a derived far={far:g} m is empty: give far too")
+        far = far if config.far is not None else max(far, 2 * near)  # a derived end is never before a given start
     return near, far
 
 

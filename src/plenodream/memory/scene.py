@@ -255,7 +255,7 @@ class Scene:
         if tuple(clip.frames.shape) != expected:
             raise ValueError(
                 f"{self.folder}: view {name}, chunk {chunk} holds frames of shape {tuple(clip.frames.shape)}; "
-                f"expected {expected}: render it again with --force {name}"
+                f"expected {expected}: {self._way_out(name)}"
             )
         return View(clip.frames, cameras, self.manifest.fps)
 
@@ -306,6 +306,13 @@ class Scene:
         try:
             return load(folder)
         except ValueError as error:
+            reason = str(error).replace(f"{folder}/", "", 1)
             raise ValueError(
-                f"{self.folder}: view {name}, chunk {chunk} is damaged ({error}); render it again with --force {name}"
+                f"{self.folder}: view {name}, chunk {chunk} is damaged ({reason}); {self._way_out(name)}"
             ) from None
+
+    def _way_out(self, name: str) -> str:
+        """What to do about a damaged view."""
+        if self.entry(name).kind == "view":
+            return f"render it again with --force {name}"
+        return f"restore {self._view_folder(name)} from a backup, or render again into another folder"

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from diffusers.models.attention_dispatch import dispatch_attention_fn
-from diffusers.models.attention_processor import Attention
 from diffusers.models.embeddings import apply_rotary_emb
 from diffusers.models.transformers.transformer_cosmos import CosmosAttnProcessor2_0, CosmosRotaryPosEmbed
 from jaxtyping import Float, Int
 from torch import Tensor
+
+# What it takes and returns here is not what it is annotated with.
+_rotate: Any = apply_rotary_emb
 
 
 @dataclass(frozen=True)
@@ -51,9 +53,11 @@ class Exchange(Protocol):
 
     def to_heads(self, *tensors: Float[Tensor, "batch heads part width"]) -> tuple[Tensor, ...]:
         """From all heads of this device's tokens to all tokens of this device's heads."""
+        ...
 
     def to_tokens(self, attended: Float[Tensor, "batch tokens some width"]) -> Float[Tensor, "batch part heads width"]:
         """The way back."""
+        ...
 
 
 class AttentionCall:
@@ -107,7 +111,7 @@ class CameraAttnProcessor:
 
     def __call__(
         self,
-        attn: Attention,
+        attn: Any,
         hidden_states: Float[Tensor, "batch tokens width"],
         encoder_hidden_states: Tensor | None = None,
         attention_mask: Tensor | None = None,
@@ -122,7 +126,7 @@ class CameraAttnProcessor:
             for project in (attn.to_q, attn.to_k, attn.to_v)
         )
         query, key = (
-            apply_rotary_emb(norm(x), call.rotary, use_real=True, use_real_unbind_dim=-2)
+            _rotate(norm(x), call.rotary, use_real=True, use_real_unbind_dim=-2)
             for norm, x in ((attn.norm_q, query), (attn.norm_k, key))
         )
         if call.exchange is not None:
@@ -142,7 +146,9 @@ class CameraAttnProcessor:
 class TextAttnProcessor(CosmosAttnProcessor2_0):
     """Stock cross-attention; over a single text token the softmax is 1, so the query is not needed. Exact."""
 
-    def __call__(self, attn, hidden_states, encoder_hidden_states=None, attention_mask=None, image_rotary_emb=None):
+    def __call__(
+        self, attn: Any, hidden_states, encoder_hidden_states=None, attention_mask=None, image_rotary_emb=None
+    ):
         """As the stock processor."""
         if encoder_hidden_states is None or encoder_hidden_states.shape[1] > 1 or attention_mask is not None:
             return super().__call__(attn, hidden_states, encoder_hidden_states, attention_mask, image_rotary_emb)

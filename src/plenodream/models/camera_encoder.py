@@ -9,6 +9,8 @@ from torch import Tensor
 
 from plenodream.geometry.cameras import relative_poses
 from plenodream.geometry.plucker import plucker_tokens
+from plenodream.models.codec import SpaceToDepthCodec, WanCodec
+from plenodream.models.denoiser import DenoiserMixin
 from plenodream.types import Cameras
 
 
@@ -38,3 +40,13 @@ def camera_tokens(
     latent = latent_cameras(cameras, temporal_factor)
     poses = relative_poses(latent.camera_to_world, anchor.unsqueeze(-3))
     return plucker_tokens(replace(latent, camera_to_world=poses), patch)
+
+
+def rays_for(
+    model: DenoiserMixin,
+    codec: SpaceToDepthCodec | WanCodec,
+    cameras: Cameras,
+    anchor: Float[Tensor, "*#batch 4 4"],
+) -> Float[Tensor, "*batch frames rows columns numbers"]:
+    """`camera_tokens` of the size and rate that a denoiser with its codec takes."""
+    return camera_tokens(cameras, anchor, model.config.patch_size[1] * codec.spatial_factor, codec.temporal_factor)

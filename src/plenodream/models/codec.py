@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
-from diffusers import AutoencoderKLWan, ConfigMixin, ModelMixin
-from diffusers.configuration_utils import register_to_config
+from diffusers.configuration_utils import ConfigMixin, register_to_config
+from diffusers.models.autoencoders.autoencoder_kl_wan import AutoencoderKLWan
+from diffusers.models.modeling_utils import ModelMixin
 from einops import rearrange
 from jaxtyping import Float, UInt8
 from torch import Tensor
@@ -30,6 +33,7 @@ class SpaceToDepthCodec(ModelMixin, ConfigMixin):
 
     __module__ = "plenodream"  # see CosmosCameraTransformer
     temporal_factor = 1
+    config: Any
 
     @register_to_config
     def __init__(self, patch: int = 8) -> None:
@@ -73,6 +77,7 @@ class WanCodec(AutoencoderKLWan):
 
     __module__ = "plenodream"  # see CosmosCameraTransformer
     temporal_factor, spatial_factor = 4, 8
+    config: Any
 
     @property
     def channels(self) -> int:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
-from diffusers import CosmosTransformer3DModel
 from diffusers.configuration_utils import register_to_config
+from diffusers.models.transformers.transformer_cosmos import CosmosTransformer3DModel
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -20,7 +22,7 @@ class CosmosCameraTransformer(DenoiserMixin, CosmosTransformer3DModel):
             (always zero, appended here).
         out_channels: Latent channels.
         text_embed_dim: Width of the text tokens that the blocks see.
-        context_attention: `independent` or `joint` (design of the memory, stored with the weights).
+        context_attention: `independent` or `joint` (`DenoiserMixin` says what they are); stored with the weights.
         layout: Slots of a joint sequence, `context`, `target` or `context*`.
         context_timestep: Timestep in [0, 1] of context frames in joint mode; None: they share the target's.
         prediction: What the network's output is: `velocity` or `x0`.
@@ -88,7 +90,8 @@ class CosmosCameraTransformer(DenoiserMixin, CosmosTransformer3DModel):
         )
         self.rope = CallRope(attention_head_dim, max_size, patch_size, rope_scale=rope_scale)
         width = num_attention_heads * attention_head_dim
-        for index, block in enumerate(self.transformer_blocks):
+        blocks: Any = self.transformer_blocks
+        for index, block in enumerate(blocks):
             block.attn1.cam_encoder = nn.Linear(camera_numbers, width, bias=False)
             nn.init.zeros_(block.attn1.cam_encoder.weight)
             block.attn1.set_processor(CameraAttnProcessor(index))

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import torch
 from diffusers.models.transformers.transformer_cosmos import CosmosTransformer3DModel
-from torch import Tensor
+from torch import Tensor, nn
 
 from plenodream.models.cosmos import CosmosCameraTransformer
 
@@ -76,4 +76,5 @@ def from_base(base: CosmosTransformer3DModel, **ours) -> CosmosCameraTransformer
     model = CosmosCameraTransformer(**(config | ours))
     keys = model.load_state_dict(base.state_dict(), strict=False, assign=True)
     assert not keys.unexpected_keys and all(".cam_encoder." in key for key in keys.missing_keys), keys
-    return model.to(base.device, base.dtype)
+    nn.Module.to(model, base.device, base.dtype)
+    return model

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from plenodream.recipes.network import pixel_network
 from plenodream.training.config import Curriculum, OptimizerConfig, Stage, TrainConfig
 from plenodream.training.objective import ObjectiveConfig
 
@@ -15,20 +16,7 @@ def mini() -> TrainConfig:
     patch = 8
     return TrainConfig(
         name="mini",
-        model={
-            "in_channels": 3 * patch**2 + 1,
-            "out_channels": 3 * patch**2,
-            "num_attention_heads": 6,
-            "attention_head_dim": 64,
-            "num_layers": 12,
-            "text_embed_dim": 8,
-            "adaln_lora_dim": 32,
-            "patch_size": (1, 1, 1),
-            "max_size": (128, 64, 64),
-            "context_attention": "independent",
-            "prediction": "x0",
-            "camera_numbers": 6 * patch**2,
-        },
+        model=pixel_network(patch, heads=6, head_width=64, layers=12, lora=32),
         patch=patch,
         height=64,
         width=64,

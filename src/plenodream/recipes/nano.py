@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from plenodream.recipes.network import pixel_network
 from plenodream.training.config import Curriculum, OptimizerConfig, Stage, TrainConfig
 from plenodream.training.objective import ObjectiveConfig
 
@@ -11,20 +12,7 @@ def nano() -> TrainConfig:
     patch = 8
     return TrainConfig(
         name="nano",
-        model={
-            "in_channels": 3 * patch**2 + 1,
-            "out_channels": 3 * patch**2,
-            "num_attention_heads": 5,
-            "attention_head_dim": 32,
-            "num_layers": 6,
-            "text_embed_dim": 8,
-            "adaln_lora_dim": 16,
-            "patch_size": (1, 1, 1),
-            "max_size": (128, 64, 64),
-            "context_attention": "independent",
-            "prediction": "x0",
-            "camera_numbers": 6 * patch**2,
-        },
+        model=pixel_network(patch, heads=5, head_width=32, layers=6, lora=16),
         patch=patch,
         height=48,
         width=48,

@@ -20,7 +20,7 @@ from plenodream.memory.merge import MergeStep, condense
 from plenodream.memory.retrieval import RetrievalConfig, retrieve
 from plenodream.memory.scene import Scene
 from plenodream.models.attention import ContextCache
-from plenodream.models.camera_encoder import camera_tokens
+from plenodream.models.camera_encoder import rays_for
 from plenodream.models.codec import SpaceToDepthCodec, WanCodec, to_frames, to_signal
 from plenodream.models.denoiser import ANY_CONTEXT, CONTEXT, DenoiserMixin, ViewTokens
 from plenodream.sampling.denoise import SamplingConfig
@@ -216,6 +216,11 @@ class AutoregressiveRenderer:
             clean_frames=clean_frames,
             on_step=lambda step: self.report(Progress(name, chunk, step, sampling.steps + 1)),
         )
+        if not bool(latents.isfinite().all()):
+            raise ValueError(
+                f"view {name}: the model gave NaN or infinite numbers; expected finite ones: check its weights, "
+                "the cameras (far off?) and the guidance"
+            )
         frames = to_frames(models.codec.decode(latents))[0].cpu()
         if known is not None:
             frames[: len(known)] = known
@@ -246,10 +251,7 @@ class AutoregressiveRenderer:
     def _rays(self, name: str, chunk: int) -> Tensor:
         """Camera tokens of a view's chunk, anchored at the source's first camera of the chunk."""
         anchor = self.scene.cameras(self.scene.names("source")[0], chunk).camera_to_world[0]
-        codec, patch = self.models.codec, self.models.denoiser.config.patch_size[1]
-        rays = camera_tokens(
-            self.scene.cameras(name, chunk), anchor, patch * codec.spatial_factor, codec.temporal_factor
-        )
+        rays = rays_for(self.models.denoiser, self.models.codec, self.scene.cameras(name, chunk), anchor)
         return rays[None].to(self.models.device)
 
     def _known_frames(self, name: str, chunk: int) -> Tensor | None:

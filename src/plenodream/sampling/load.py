@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.resources import files
+from logging import CRITICAL
 from pathlib import Path
 
 import torch
@@ -28,6 +32,23 @@ def default_device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
+def choose_device(device: str | None = None) -> str:
+    """The device asked for, the default one if None.
+
+    Raises:
+        ValueError: No such device here.
+    """
+    device = default_device() if device is None else device
+    try:
+        kind, number = torch.device(device).type, torch.device(device).index or 0
+        usable = (kind == "cpu" and number == 0) or (kind == "cuda" and number < torch.cuda.device_count())
+    except RuntimeError:
+        usable = False
+    if not usable:
+        raise ValueError(f"device {device!r}: not available here; expected cpu" + _cuda_hint())
+    return device
+
+
 def load_pipeline(model: str, device: str | None = None) -> PlenopticPipeline:
     """A pipeline ready to render.
 
@@ -39,38 +60,47 @@ def load_pipeline(model: str, device: str | None = None) -> PlenopticPipeline:
     Raises:
         ValueError: No such model, a folder that is none, missing or unfit weights, an unknown device.
     """
-    device = device or default_device()
-    try:
-        usable = torch.device(device).type == "cpu" or torch.cuda.is_available()
-    except RuntimeError:
-        usable = False
-    if not usable:
-        raise ValueError(f"device {device!r}: not available here; expected cpu" + _cuda_hint())
+    device = choose_device(device)
     known = bundled_models()
     folder = known.get(model, Path(model))
     if folder.is_dir():
-        _check_folder(folder)
+        with _silent_diffusers():
+            _check_folder(folder)
     elif model.count("/") != 1 or model.startswith((".", "/")):
         raise ValueError(
             f"no model {model!r}: expected one of {', '.join(known) or 'none bundled'}, "
             "a model's folder, or owner/name on the hub"
         )
     dtype = torch.bfloat16 if torch.device(device).type == "cuda" else torch.float32
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
+    place = str(folder) if folder.is_dir() else model
     try:
-        pipeline = PlenopticPipeline.from_pretrained(
-            str(folder) if folder.is_dir() else model, dtype=dtype, low_cpu_mem_usage=False
-        )
+        with _silent_diffusers():
+            pipeline = PlenopticPipeline.from_pretrained(place, dtype=dtype, low_cpu_mem_usage=False)
     except (OSError, KeyError, TypeError, RuntimeError, ValueError) as error:
-        raise ValueError(
-            f"model {model}: cannot be loaded ({_line(error)}); expected a folder written by save_pretrained"
-        ) from None
-    finally:
-        if shown:
-            logging.enable_progress_bar()
+        expected = "a folder written by save_pretrained"
+        if not folder.is_dir():
+            expected += f", or a hub id that is there and can be reached; bundled models: {', '.join(known) or 'none'}"
+        raise ValueError(f"model {model}: cannot be loaded ({_line(error)}); expected {expected}") from None
+    _check_pipeline(pipeline, model)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline.to(device)
+
+
+def _check_pipeline(pipeline: PlenopticPipeline, model: str) -> None:
+    """Refuse numbers and parts that no video can be made with."""
+    config = pipeline.config
+    for name in ("height", "width", "frames", "overlap", "steps", "context_views"):
+        value, least = config[name], int(name != "overlap")
+        if not isinstance(value, int) or value < least:
+            raise ValueError(f"model {model}: {name} is {value!r}; expected a whole number, at least {least}")
+    side = pipeline.codec.spatial_factor * pipeline.transformer.config.patch_size[1]
+    if config.height % side or config.width % side or config.overlap >= config.frames:
+        raise ValueError(
+            f"model {model}: {config.frames} frames of {config.width}x{config.height}, overlap {config.overlap}; "
+            f"expected multiples of {side} pixels and less overlap than frames"
+        )
+    if "sigmas" not in inspect.signature(pipeline.scheduler.set_timesteps).parameters:
+        raise ValueError(f"model {model}: scheduler {type(pipeline.scheduler).__name__}; expected a flow scheduler")
 
 
 def _check_folder(folder: Path) -> None:
@@ -116,6 +146,20 @@ def _check_weights(folder: Path, network: type) -> None:
     for what, names in (("missing in the weights", expected - stored), ("unknown to the network", stored - expected)):
         if names:
             raise ValueError(f"{folder}: {len(names)} tensors {what}, e.g. {min(names)}; copy the model again")
+
+
+@contextmanager
+def _silent_diffusers() -> Iterator[None]:
+    """No bars and no log lines: what they say of a failure is in the error."""
+    shown, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
+    logging.disable_progress_bar()
+    logging.set_verbosity(CRITICAL)
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if shown:
+            logging.enable_progress_bar()
 
 
 def _line(error: Exception) -> str:

@@ -39,8 +39,8 @@ def whole_folder(folder: Path) -> Iterator[Path]:
         if isinstance(error, torch.OutOfMemoryError):
             raise
         reason = " ".join(str(_root(error)).split())[:160]
-        kept = "; the one before is still there, whole" if folder.exists() else ""
-        raise ValueError(f"{folder}: cannot be written ({reason}){kept}; free some space, then --resume") from error
+        kept = ", then --resume: the one before is still there, whole" if folder.exists() else ", then start again"
+        raise ValueError(f"{folder}: cannot be written ({reason}); free some space{kept}") from error
 
 
 def save_checkpoint(folder: Path, state: dict[str, Any], average: dict[str, Tensor], recipe: str) -> None:

@@ -13,6 +13,7 @@ from plenodream.training.objective import ObjectiveConfig
 CODECS = ("space-to-depth", "wan")
 PRECISIONS = ("auto", "fp32", "bf16")
 TRAINABLE = ("all", "attention")
+FAMILIES = ("mild", "full", "disk")
 
 
 def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
@@ -50,6 +51,7 @@ class Stage:
     self_conditioning: float = 0.0
 
     def __post_init__(self) -> None:
+        _one_of("family", self.family, FAMILIES)
         if self.frames < 1 or self.batch < 1:
             raise ValueError(f"stage of {self.batch} scenes of {self.frames} frames: expected at least 1 of each")
         if not 1 <= self.min_context <= self.max_context < self.views:
@@ -145,6 +147,14 @@ class OptimizerConfig:
     ema_decay: float = 0.998
     spike_factor: float = 4.0
 
+    def __post_init__(self) -> None:
+        for name in ("warmup_share", "decay_share", "ema_decay"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"optimizer.{name} is {getattr(self, name)}: expected 0 to 1")
+        for name in ("learning_rate", "clip", "spike_factor"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"optimizer.{name} is {getattr(self, name)}: expected more than 0")
+
 
 @dataclass(frozen=True)
 class TrainConfig:
@@ -192,6 +202,11 @@ class TrainConfig:
         _one_of("codec", self.codec, CODECS)
         _one_of("trainable", self.trainable, TRAINABLE)
         _one_of("precision", self.precision, PRECISIONS)
+        if self.patch < 1:
+            raise ValueError(f"patch is {self.patch}: expected at least 1 pixel")
+        side = self.patch if self.codec == "space-to-depth" else 8
+        if min(self.height, self.width) < 1 or self.height % side or self.width % side:
+            raise ValueError(f"videos of {self.width}x{self.height}: expected multiples of the codec's {side} pixels")
         if self.steps < 1 or self.validate_every < 1:
             raise ValueError(f"{self.steps} steps, validated every {self.validate_every}: expected at least 1 of each")
         if not 0 <= self.seed < 1000:

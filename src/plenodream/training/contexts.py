@@ -25,7 +25,7 @@ from torch import Tensor
 from plenodream.data.episode import write_episode
 from plenodream.geometry.cameras import relative_poses
 from plenodream.media.files import TEMPORARY, write_file
-from plenodream.models.camera_encoder import camera_tokens
+from plenodream.models.camera_encoder import rays_for
 from plenodream.models.codec import SpaceToDepthCodec, WanCodec, to_frames
 from plenodream.models.denoiser import DenoiserMixin, ViewTokens
 from plenodream.models.weights import weights_hash
@@ -124,8 +124,7 @@ def generate_views(
         generator: Of the noise (CPU): one draw for all views.
     """
     anchor = torch.eye(4).to(scene.cameras.camera_to_world) if scene.anchor is None else scene.anchor[:, None]
-    patch = model.config.patch_size[1] * codec.spatial_factor
-    rays = camera_tokens(scene.cameras, anchor, patch, codec.temporal_factor)[0]
+    rays = rays_for(model, codec, scene.cameras, anchor)[0]
     latents = codec.encode(scene.signal[0])
     noise = torch.randn(latents[1:].shape, generator=generator).to(latents)
     independent = model.config.context_attention == "independent"

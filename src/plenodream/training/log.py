@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 from tqdm import tqdm
@@ -45,7 +46,7 @@ class TrainingLog:
     def note(self, text: str) -> None:
         """A sentence for people."""
         if self.bar is not None and not self.bar.disable:
-            self.bar.write(text)
+            self.bar.write(text, file=sys.stderr)
 
     def step(self, line: dict[str, float]) -> None:
         """Write a step's line and move the bar."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import json
+import math
 import types
 import typing
 from collections.abc import Sequence
@@ -81,7 +82,10 @@ def _convert(value: Any, hint: Any, text: str, path: str) -> Any:
             if option is bool:
                 return {"true": True, "false": False, "1": True, "0": False}[text.lower()]
             if option in (int, float, str):
-                return option(text)
+                number = option(text)
+                if number in (math.inf, -math.inf) or number != number:
+                    continue
+                return number
             if option is tuple or typing.get_origin(option) is tuple:
                 return _tuple(value, text)
         except (KeyError, ValueError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -14,7 +15,7 @@ import torch
 from torch import nn
 
 from plenodream.data.render import render
-from plenodream.models.camera_encoder import camera_tokens
+from plenodream.models.camera_encoder import rays_for
 from plenodream.models.codec import SpaceToDepthCodec, WanCodec
 from plenodream.models.cosmos import CosmosCameraTransformer
 from plenodream.training.batches import Batch, BatchSource, step_generator, synthetic_batch
@@ -61,8 +62,10 @@ class RunOptions:
     quiet: bool = False
 
     def __post_init__(self) -> None:
-        if self.minutes is not None and self.minutes <= 0:
-            raise ValueError(f"{self.minutes:g} minutes: expected more than 0")
+        if self.minutes is not None and not 0 < self.minutes < math.inf:
+            raise ValueError(f"{self.minutes:g} minutes: expected a finite number, more than 0")
+        if self.shard_mb is not None and not self.shard_mb > 0:
+            raise ValueError(f"shards of {self.shard_mb:g} MB: expected more than 0")
         if self.resume and self.init_from is not None:
             raise ValueError("--resume goes on with the run's own weights: leave --init-from out")
 
@@ -271,8 +274,7 @@ class Trainer:
             latents = self._encode(batch.signal)
             given = None if batch.context_signal is None else self._encode(batch.context_signal)
             anchor = torch.eye(4, device=self.device) if batch.anchor is None else batch.anchor[:, None]
-            patch = self.model.config.patch_size[1] * self.codec.spatial_factor
-            rays = camera_tokens(batch.cameras, anchor, patch, self.codec.temporal_factor).float()
+            rays = rays_for(self.model, self.codec, batch.cameras, anchor).float()
         autocast = torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.dtype == torch.bfloat16)
         with autocast:
             return training_loss(self.model, latents, rays, context, targets, config.objective, generator, given)

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.table import Column, Table
+from rich.text import Text
 
 from plenodream.memory.scene import Scene
 from plenodream.sampling.autoregressive import Progress as Step
@@ -16,6 +17,7 @@ from plenodream.sampling.autoregressive import Progress as Step
 @contextmanager
 def progress_bar(console: Console, views: int, quiet: bool) -> Iterator:
     """A callback for `render(report=...)` that moves a bar of `views` view chunks and one of the steps."""
+    hidden = quiet or not console.is_terminal  # a file or a pipe would show nothing but the last state
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -23,7 +25,7 @@ def progress_bar(console: Console, views: int, quiet: bool) -> Iterator:
         TimeElapsedColumn(),
         TextColumn("left"),
     )
-    with Progress(*columns, TimeRemainingColumn(), console=console, disable=quiet, transient=True) as bar:
+    with Progress(*columns, TimeRemainingColumn(), console=console, disable=hidden, transient=True) as bar:
         all_views = bar.add_task("views", total=views)
         steps = bar.add_task("steps", total=1)
         planned = views
@@ -40,18 +42,19 @@ def progress_bar(console: Console, views: int, quiet: bool) -> Iterator:
 
 def table_of_views(scene: Scene) -> Table:
     """Every view of a scene: context chosen (with scores), seconds, peak memory."""
-    table = Table("view", "context (score)", "seconds", "peak memory", title=str(scene.folder), title_justify="left")
+    columns = ("view", "context (score)", Column("seconds", justify="right"), Column("peak memory", justify="right"))
+    table = Table(*columns, title=Text(str(scene.folder)), title_justify="left")
     for name in scene.names():
         kind = scene.entry(name).kind
         done = [chunk for chunk in range(len(scene.manifest.chunks)) if scene.has(name, chunk)]
         if kind == "source" or not done:
-            table.add_row(name, kind if kind == "source" else "not rendered yet", "", "")
+            table.add_row(name, "given" if kind == "source" else "not rendered yet", "", "")
             continue
         record = scene.record(name, done[0])
         scores = record.get("scores", {})
-        context = ", ".join(f"{n} {scores[n]:.2f}" if n in scores else n for n in record["context"])
+        context = ", ".join(f"{n} {scores[n]:.2f}" if n in scores else n for n in record.get("context", ()))
         timings = [scene.timing(name, chunk) for chunk in done]
-        seconds, peak = sum(t["seconds"] for t in timings), max(t["peak_bytes"] for t in timings)
+        seconds, peak = sum(t.get("seconds", 0) for t in timings), max(t.get("peak_bytes", 0) for t in timings)
         label = name if kind == "view" else f"{name} (merged)"
         table.add_row(label, context, f"{seconds:.1f}", f"{peak / 2**20:.0f} MiB")
     return table

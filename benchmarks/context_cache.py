@@ -1,0 +1,57 @@
+"""What computing a context's keys and values once saves: a denoising step with and without the cache, as a ratio.
+
+python benchmarks/context_cache.py [--contexts 4] [--model nano]
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import time
+
+import torch
+
+from plenodream.models.attention import ContextCache
+from plenodream.models.denoiser import ViewTokens
+from plenodream.sampling.load import load_pipeline
+
+
+def seconds(work, rounds: int = 10) -> float:
+    """Median seconds of a call, after two to warm up."""
+    times = []
+    for _ in range(rounds + 2):
+        began = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - began)
+    return sorted(times[2:])[rounds // 2]
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--contexts", type=int, default=4)
+    parser.add_argument("--model", default="nano")
+    args = parser.parse_args()
+    pipe = load_pipeline(args.model, "cpu")
+    model, config = pipe.transformer.eval(), pipe.config
+    rows, columns = config.height // pipe.codec.spatial_factor, config.width // pipe.codec.spatial_factor
+    latents = torch.randn(1, args.contexts, pipe.codec.channels, config.frames, rows, columns)
+    rays = torch.randn(1, args.contexts, config.frames, rows, columns, model.config.camera_numbers)
+    views, t = ViewTokens(latents, rays), torch.full((1,), 0.5)
+
+    with torch.no_grad():
+
+        def step(cache: ContextCache) -> None:
+            model.velocity(latents[:, :1], t, rays[:, :1], cache)
+
+        cache = model.encode_context(views)
+        cached = seconds(lambda: step(cache))
+        recomputed = seconds(lambda: step(model.encode_context(views)))
+    print(f"{platform.processor() or platform.machine()}, torch {torch.__version__}, {torch.get_num_threads()} threads")
+    print(f"{args.contexts} context views of {config.frames * rows * columns} tokens, {args.model}")
+    print(f"a step with cached context {1e3 * cached:.0f} ms, recomputing it {1e3 * recomputed:.0f} ms", end=": ")
+    print(f"{recomputed / cached:.1f} times faster")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,66 @@
+"""A scene's folder as a page, as a table and as rows; merged views that only some chunks needed are no obstacle."""
+
+import io
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from plenodream.memory.scene import Scene
+from plenodream.viewer.console import rows_of_views, table_of_views
+from plenodream.viewer.scene_page import Truth, page_view, write_scene_page
+
+
+@pytest.fixture
+def scene(partial_scene, tmp_path):
+    return Scene.open(shutil.copytree(partial_scene.folder, tmp_path / "scene"))
+
+
+def partial(scene):
+    return [name for name in scene.names() if not scene.complete(name)]
+
+
+def test_the_page_shows_all_whole_views_and_leaves_partial_ones_out(scene):
+    text = write_scene_page(scene, ("a note",)).read_text()
+    assert partial(scene)
+    for name in scene.names():
+        assert (f"<h3>{name}" in text) == scene.complete(name), name
+    assert "a note" in text and scene.manifest.model_hash in text
+
+
+def test_a_views_context_may_be_a_merged_view_that_has_no_card(scene):
+    """The first chunk's context is shown, also where it is a view that the page does not have."""
+    views = {name: page_view(scene, name) for name in scene.names("view")}
+    named = {name for view in views.values() for name, _ in view.context}
+    assert named & set(partial(scene))
+    for name, view in views.items():
+        record = scene.record(name, 0)
+        assert view.context == tuple((n, record["scores"][n]) for n in record["context"])
+        seconds = [scene.timing(name, chunk)["seconds"] for chunk in range(len(scene.manifest.chunks))]
+        assert view.seconds == pytest.approx(sum(seconds))
+
+
+def test_truth_goes_to_the_view_it_is_of(scene):
+    truth = Truth(scene.preview_path("source"), 20.0, 18.5)
+    text = write_scene_page(scene, truths={"zoom-out": truth}).read_text()
+    assert text.count("20.0 dB") == 1 and text.count("+1.5") == 2  # card and table
+
+
+def test_rows_hold_the_chunks_there_are_and_previews_that_exist(scene):
+    rows = {row["name"]: row for row in json.loads(json.dumps(rows_of_views(scene)))}
+    assert list(rows) == scene.names()
+    for name, row in rows.items():
+        assert row["complete"] == scene.complete(name)
+        assert row["complete"] == (row["preview"] is not None and Path(row["preview"]).is_file())
+        assert len(row["chunks"]) == sum(scene.has(name, chunk) for chunk in range(len(scene.manifest.chunks)))
+
+
+def test_the_table_has_a_line_for_every_view(scene):
+    console = Console(file=io.StringIO(), width=200)
+    console.print(table_of_views(scene))
+    lines = console.file.getvalue().splitlines()
+    for name in scene.names():
+        label = f"{name} (merged)" if scene.entry(name).kind == "helper" else name
+        assert sum(f" {label} " in line for line in lines if line.startswith("│")) >= 1, label
