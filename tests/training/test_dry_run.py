@@ -144,7 +144,7 @@ def test_what_cannot_be_shared_out_is_refused() -> None:
         plan(cosmos(), 12, 8)
     with pytest.raises(ValueError, match="16 attention heads"):
         plan(cosmos(), 32, 32)
-    with pytest.raises(ValueError, match="433x768x93"):
+    with pytest.raises(ValueError, match="433"):
         plan(replace(cosmos(), height=433))
     layout = ("context", "target", "context")
     assert plan(replace(cosmos(), model=COSMOS | {"layout": layout}), context=1).sequence_tokens == 3 * 31_104
