@@ -245,6 +245,8 @@ def test_pixels_are_made_square(tmp_path):
 def test_files_that_are_no_video(tmp_path):
     assert "no such file" in message(tmp_path / "none.mp4")
     assert "is a folder" in message(tmp_path)
+    os.mkfifo(tmp_path / "pipe.mp4")
+    assert "is no regular file" in message(tmp_path / "pipe.mp4")
     for name, content in (("junk.mp4", b"hello" * 100), ("empty.mp4", b""), ("notes.txt", b"hello world\n" * 100)):
         (tmp_path / name).write_bytes(content)
         assert "video" in message(tmp_path / name)
@@ -254,6 +256,16 @@ def test_files_that_are_no_video(tmp_path):
         sound.sample_rate = 8000
         container.mux(stream.encode(sound))
     assert "no video stream" in message(tmp_path / "sound.wav")
+
+
+def test_a_rate_too_slow_to_be_written_is_refused(tmp_path):
+    with av.open(str(tmp_path / "slow.mkv"), "w") as container:
+        stream = container.add_stream("ffv1", rate=Fraction(1, 5000))
+        stream.height, stream.width, stream.pix_fmt = 16, 16, "bgr0"
+        for image in noise(3, 16, 16, 3).numpy():
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode(None))
+    assert "frame rate 1/5000" in message(tmp_path / "slow.mkv")
 
 
 def test_zero_or_one_frame(tmp_path):

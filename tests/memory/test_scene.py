@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import random
 import shutil
@@ -248,6 +249,11 @@ def test_one_line_for_what_is_no_scene(tmp_path, scene):
     assert "upgrade" in with_manifest(good.replace('"schema_version": 1', '"schema_version": 2'))
     assert "damaged" in with_manifest(good.replace('"schema_version": 1', '"schema_version": null'))
     assert "damaged" in with_manifest(good.replace('"name": "a"', '"name": "../a"'))
+    changes = {"chunks": [[], [[0, -3, 0]], [[0, 2, 0]], [[3, 9, 0]], [[0, 9, 9]]], "fps": [0, -1], "height": [0]}
+    changes |= {"frames": [0, 10**6], "entries": [json.loads(good)["entries"] * 2]}
+    for key, values in changes.items():
+        for value in values:
+            assert "damaged" in with_manifest(json.dumps({**json.loads(good), key: value})), (key, value)
     (scene.folder / "scene.json").write_text(good)
     (scene.folder / "views" / "a" / "cameras.json").rename(tmp_path / "cameras.json")
     assert "view a has no cameras.json" in message(Scene.open, scene.folder)
@@ -278,6 +284,14 @@ def test_damaged_chunks_name_the_view_and_the_way_out(scene):
         text = message(call, "a", 1)
         assert "view a, chunk 1 is damaged" in text and "--force a" in text
     assert "chunk 1 is damaged" in message(scene.frames, "a")
+    for name, kind, trajectory, way_out in (
+        ("given", "source", None, "restore"),
+        ("merged", "helper", {"merge_of": ["given", "a"]}, "--force a"),
+    ):
+        scene.declare(name, kind, path_cameras(), trajectory)
+        scene.write(name, 0, video(1)[:WINDOW], {}, {})
+        (scene.folder / "views" / name / "chunk-000" / "video.mkv").write_bytes(b"")
+        assert way_out in message(scene.read, name, 0)
     shutil.rmtree(folder)
     assert "not rendered yet" in message(scene.read, "a", 1) and not scene.complete("a")
     assert torch.equal(scene.read("a", 0).frames, video(1)[:WINDOW])

@@ -142,3 +142,9 @@ def test_every_step_is_reported_once():
 def test_no_steps_are_refused(steps):
     with pytest.raises(ValueError, match=f"{steps} sampling steps: expected at least 1"):
         SamplingConfig(steps)
+
+
+@pytest.mark.parametrize("guidance", [-1.0, float("nan"), float("inf")])
+def test_guidance_is_finite_and_not_negative(guidance):
+    with pytest.raises(ValueError, match=f"guidance {guidance:g}: expected a finite number"):
+        SamplingConfig(guidance=guidance)

@@ -93,6 +93,11 @@ DAMAGE = {
     ),
     "keys too many": (lambda f: edit(f / "transformer" / "config.json", num_layers=1), "21 tensors unknown"),
     "other shapes": (lambda f: edit(f / "transformer" / "config.json", adaln_lora_dim=9), "size mismatch"),
+    "half a pixel": (lambda f: edit(f / "model_index.json", height=16.5), "height is 16.5"),
+    "no frames": (lambda f: edit(f / "model_index.json", frames=0), "frames is 0"),
+    "odd size": (lambda f: edit(f / "model_index.json", width=17), "expected multiples of 8 pixels"),
+    "all overlap": (lambda f: edit(f / "model_index.json", overlap=3), "less overlap than frames"),
+    "no flow": (lambda f: edit(f / "model_index.json", scheduler=["diffusers", "DDIMScheduler"]), "flow scheduler"),
     "no scheduler": (lambda f: shutil.rmtree(f / "scheduler"), "scheduler_config.json"),
 }
 
@@ -119,7 +124,7 @@ def test_a_folder_that_is_no_model_is_refused(tmp_path):
         load_pipeline(str(tmp_path), "cpu")
 
 
-@pytest.mark.parametrize("device", ["tpu9", "cuda:x"])
+@pytest.mark.parametrize("device", ["tpu9", "cuda:x", "cpu:7", "meta", "", "cuda:99"])
 def test_an_unknown_device_is_refused(saved, device):
     with pytest.raises(ValueError, match=f"device '{device}': not available here; expected cpu"):
         load_pipeline(str(saved), device)

@@ -38,7 +38,9 @@ def test_a_full_disk_leaves_the_old_checkpoint_whole(tmp_path, monkeypatch, name
     save(folder, 1)
     owner, _, attribute = name.rpartition(".")
     monkeypatch.setattr(getattr(checkpoint, owner) if owner else checkpoint, attribute, full_disk(error))
-    with pytest.raises(ValueError, match=r"cannot be written .* still there, whole; free some space") as raised:
+    with pytest.raises(
+        ValueError, match=r"cannot be written .* then --resume: the one before is still there, whole"
+    ) as raised:
         save(folder, 2)
     assert "\n" not in str(raised.value)
     monkeypatch.undo()

@@ -46,6 +46,8 @@ def test_fields_that_only_fit_together_are_changed_together():
         ("model.layers=1", "did you mean num_layers"),
         ("steps=many", "expected int"),
         ("steps=1.5", "expected int"),
+        ("optimizer.clip=nan", "expected float"),
+        ("optimizer.clip=-inf", "expected float"),
         ("compile=perhaps", "true or false"),
         ("curriculum.max_context=x", "int or none"),
         ("steps", "name.of.field=value"),

@@ -5,7 +5,7 @@ import json
 import pytest
 from tiny import tiny_config
 
-from plenodream.training.config import Curriculum, Stage
+from plenodream.training.config import Curriculum, OptimizerConfig, Stage
 
 STAGES = (
     Stage(share=0.25, frames=1),
@@ -52,6 +52,12 @@ def test_targets_are_the_last_views_and_never_the_source():
         (lambda: tiny_config(trainable="some"), "all, attention"),
         (lambda: tiny_config(seed=1000), "0 to 999"),
         (lambda: tiny_config(steps=0), "at least 1"),
+        (lambda: tiny_config(patch=0), "at least 1 pixel"),
+        (lambda: tiny_config(height=0), "expected multiples"),
+        (lambda: tiny_config(width=17), "17x16: expected multiples of the codec's 8"),
+        (lambda: Stage(share=1, family="wild"), "mild, full, disk"),
+        (lambda: OptimizerConfig(learning_rate=0.0), "more than 0"),
+        (lambda: OptimizerConfig(ema_decay=2.0), "0 to 1"),
     ],
 )
 def test_impossible_configs_are_refused_in_one_line(make, words):

@@ -281,7 +281,10 @@ def test_two_processes_train_together_and_one_goes_on(tmp_path):
 
 
 def test_options_that_contradict_are_refused(tmp_path):
-    with pytest.raises(ValueError, match="more than 0"):
-        RunOptions(tmp_path, minutes=0)
+    for minutes in (0, math.nan, math.inf):
+        with pytest.raises(ValueError, match="more than 0"):
+            RunOptions(tmp_path, minutes=minutes)
+    with pytest.raises(ValueError, match="shards of 0 MB"):
+        RunOptions(tmp_path, shard_mb=0)
     with pytest.raises(ValueError, match="leave --init-from out"):
         RunOptions(tmp_path, resume=True, init_from=tmp_path)

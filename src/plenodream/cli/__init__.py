@@ -50,7 +50,7 @@ def main() -> None:
         _say("out of memory: expected more of it, a smaller model, or fewer views at once (--k, --candidates)")
         code = 2
     except KeyboardInterrupt:
-        _say("stopped; run the same command again to continue")
+        _say("stopped; run the same command again to continue (a training run with --resume)")
         code = 130
     sys.exit(code)
 

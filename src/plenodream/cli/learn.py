@@ -214,19 +214,13 @@ def evaluate(args: Eval) -> int:
 
 @contextmanager
 def _bar(unit: str, total: int | None = None, quiet: bool = False) -> Iterator:
-    """A callback that moves a bar to a count, and to a total where it is told one; no bar before its first call."""
+    """A callback that moves a bar to a count, and to a total where it is told one."""
     from tqdm import tqdm
 
-    bars: list[tqdm] = []
+    with tqdm(total=total, unit=unit, disable=quiet, delay=1) as bar:  # what is refused at once shows no bar
 
-    def progress(done: int, of: int | None = None) -> None:
-        if not bars:
-            bars.append(tqdm(unit=unit, disable=quiet))
-        bars[0].total = of or total
-        bars[0].update(done - bars[0].n)
+        def progress(done: int, of: int | None = None) -> None:
+            bar.total = of or total
+            bar.update(done - bar.n)
 
-    try:
         yield progress
-    finally:
-        for bar in bars:
-            bar.close()

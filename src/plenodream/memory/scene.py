@@ -312,7 +312,9 @@ class Scene:
             ) from None
 
     def _way_out(self, name: str) -> str:
-        """What to do about a damaged view."""
-        if self.entry(name).kind == "view":
-            return f"render it again with --force {name}"
+        """What to do about a damaged view; a merged one is rendered again with any of its inputs."""
+        inputs = (self.entry(name).trajectory or {}).get("merge_of", ())
+        views = [view for view in (name, *inputs) if view in self.names("view")]
+        if views:
+            return f"render it again with --force {views[0]}"
         return f"restore {self._view_folder(name)} from a backup, or render again into another folder"

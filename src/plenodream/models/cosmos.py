@@ -66,6 +66,12 @@ class CosmosCameraTransformer(DenoiserMixin, CosmosTransformer3DModel):
     ) -> None:
         if concat_padding_mask:
             raise ValueError("concat_padding_mask=True: expected False; give the padding channel through in_channels")
+        if context_attention not in ("independent", "joint"):
+            raise ValueError(f"context_attention is {context_attention!r}: expected independent or joint")
+        if prediction not in ("velocity", "x0"):
+            raise ValueError(f"prediction is {prediction!r}: expected velocity or x0")
+        if num_layers < 1:
+            raise ValueError(f"num_layers is {num_layers}: expected at least 1")
         super().__init__(
             in_channels=in_channels,
             out_channels=out_channels,

@@ -23,7 +23,7 @@ def nano() -> TrainConfig:
                 Stage(share=0.30, frames=9, batch=2, max_context=3, any_context=True),
             )
         ),
-        objective=ObjectiveConfig(shift=4.0, x0_floor=0.4, overlap_probability=0.2, overlap_frames=6),
+        objective=ObjectiveConfig(shift=4.0, x0_floor=0.4, overlap_probability=0.2, overlap_frames=3),
         optimizer=OptimizerConfig(decay_share=0.4),
         steps=16000,
         validate_every=800,

@@ -14,10 +14,18 @@ def build_model(config: TrainConfig) -> CosmosCameraTransformer:
     """The denoiser of a recipe with fresh weights, the same for the same seed.
 
     The camera projections start small, not at zero as on a pretrained backbone: here nothing is to be preserved.
+
+    Raises:
+        ValueError: Sizes that make no network.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        model = CosmosCameraTransformer(**config.model)
+        try:
+            model = CosmosCameraTransformer(**config.model)
+        except (ArithmeticError, IndexError, RuntimeError, TypeError) as error:
+            raise ValueError(
+                f"recipe {config.name}: no network can be built of its model ({error}); expected other sizes in model"
+            ) from error
         if config.trainable == "all":
             for block in model.transformer_blocks:
                 nn.init.normal_(block.attn1.cam_encoder.weight, std=0.02)

@@ -35,6 +35,9 @@ class ObjectiveConfig:
     context_dropout: float = 0.0
 
     def __post_init__(self) -> None:
+        for name in ("shift", "x0_floor"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"objective.{name} is {getattr(self, name)}: expected more than 0")
         for name in ("overlap_probability", "camera_dropout", "context_dropout"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"objective.{name} is {getattr(self, name)}: expected a probability, 0 to 1")

@@ -42,7 +42,7 @@ def progress_bar(console: Console, views: int, quiet: bool) -> Iterator:
 
 
 def table_of_views(scene: Scene) -> Table:
-    """Every view of a scene, merged ones last: context chosen (with scores), seconds, peak memory."""
+    """Every view of a scene: context chosen (with scores), seconds, peak memory."""
     # As narrow as can be, and nothing cut off: 80 columns hold the names of merged views.
     table = Table(
         Column("view", overflow="fold"),
