@@ -28,11 +28,11 @@ class Demo:
 def demo(args: Demo) -> int:
     """`plenodream demo`."""
     from rich.console import Console
-    from rich.table import Table
 
     from plenodream.data.bundled_clip import TRAJECTORIES, clip_folder
     from plenodream.evaluation.demo import score_demo
     from plenodream.memory.scene import Scene
+    from plenodream.viewer.console import plain_table
     from plenodream.viewer.scene_page import Truth, write_scene_page
 
     clip = clip_folder()
@@ -56,9 +56,8 @@ def demo(args: Demo) -> int:
         views = {name: {"psnr": s.psnr, "psnr_copy": s.psnr_copy, "seen": s.seen} for name, s in scores.items()}
         print(json.dumps({"scene": str(args.out), "page": str(page), "views": views}))
         return 0
-    table = Table(
-        "view", "PSNR", "copying the source", "gain", "pixels the source saw", title=note, title_justify="left"
-    )
+    columns = ("view", "PSNR", "copy", "gain", "seen")
+    table = plain_table(*columns, right=columns[1:], title=f"{note}; seen: share of those pixels")
     for name, s in scores.items():
         gain = f"{s.psnr - s.psnr_copy:+.1f} dB"
         table.add_row(name, f"{s.psnr:.1f} dB", f"{s.psnr_copy:.1f} dB", gain, f"{100 * s.seen:.0f} %")

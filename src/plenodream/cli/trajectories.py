@@ -28,11 +28,12 @@ def trajectories(args: Trajectories) -> int:
     """`plenodream trajectories`."""
     import torch
     from rich.console import Console
-    from rich.table import Table
 
     from plenodream.geometry.cameras import intrinsics_from_fov
+    from plenodream.geometry.presets import COMMON
     from plenodream.geometry.trajectories import PRESETS, describe_presets, parse_trajectories, trajectory_cameras
     from plenodream.types import Cameras
+    from plenodream.viewer.console import plain_table
     from plenodream.viewer.paths import draw_paths
 
     rows = describe_presets()
@@ -48,9 +49,19 @@ def trajectories(args: Trajectories) -> int:
     if args.json:
         print(json.dumps(rows))
         return 0
-    table = Table("trajectory", "what it does", "parameters (default)")
+    table = plain_table("trajectory", "what it does", "parameters (default)")
     for row in rows:
-        shown = [f"{p['name']}={p['default']}{' ' + p['unit'] if p['unit'] else ''}" for p in row["parameters"]]
-        table.add_row(row["name"], row["description"], ", ".join(shown))
-    Console().print(table)
+        own = [p for p in row["parameters"] if p["name"] not in COMMON]
+        table.add_row(row["name"], row["description"], "\n".join(map(_parameter, own)))
+    common = ", ".join(_parameter(p) for p in rows[0]["parameters"] if p["name"] in COMMON)
+    console = Console()
+    console.print(table)
+    console.print(f"\nAll take {common}. Write them as arc-right:angle=40,ease=smooth.", highlight=False)
     return 0
+
+
+def _parameter(parameter: dict) -> str:
+    default = parameter["default"]
+    shown = default if isinstance(default, str) else f"{default:g} {parameter['unit']}"
+    others = [choice for choice in parameter["choices"] if choice != default]
+    return f"{parameter['name']}={shown}" + (f" (or {', '.join(others)})" if others else "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from plenodream.recipes.network import pixel_network
+from plenodream.sampling.denoise import SamplingConfig
 from plenodream.training.config import Curriculum, OptimizerConfig, Stage, TrainConfig
 from plenodream.training.objective import ObjectiveConfig
 
@@ -25,6 +26,7 @@ def nano() -> TrainConfig:
         ),
         objective=ObjectiveConfig(shift=4.0, x0_floor=0.4, overlap_probability=0.2, overlap_frames=3),
         optimizer=OptimizerConfig(decay_share=0.4),
+        sampling=SamplingConfig(steps=4),
         steps=16000,
         validate_every=800,
     )

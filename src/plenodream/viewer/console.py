@@ -41,21 +41,18 @@ def progress_bar(console: Console, views: int, quiet: bool) -> Iterator:
         yield report
 
 
+def plain_table(*columns: str, right: tuple[str, ...] = (), title: str | None = None) -> Table:
+    """A table as narrow as can be that cuts nothing off: 80 columns hold the names of merged views."""
+    made = (Column(n, justify="right", no_wrap=True) if n in right else Column(n, overflow="fold") for n in columns)
+    text = None if title is None else Text(title, overflow="fold")
+    shape = {"show_edge": False, "pad_edge": False, "padding": (0, 1, 0, 0)}
+    return Table(*made, title=text, title_justify="left", box=SIMPLE_HEAD, **shape)
+
+
 def table_of_views(scene: Scene) -> Table:
     """Every view of a scene: context chosen (with scores), seconds, peak memory."""
-    # As narrow as can be, and nothing cut off: 80 columns hold the names of merged views.
-    table = Table(
-        Column("view", overflow="fold"),
-        Column("context (score)", overflow="fold"),
-        Column("seconds", justify="right", no_wrap=True),
-        Column("peak\nmemory", justify="right", no_wrap=True),
-        title=Text(str(scene.folder), overflow="fold"),
-        title_justify="left",
-        box=SIMPLE_HEAD,
-        show_edge=False,
-        pad_edge=False,
-        padding=(0, 1, 0, 0),
-    )
+    numbers = ("seconds", "peak\nmemory")
+    table = plain_table("view", "context (score)", *numbers, right=numbers, title=str(scene.folder))
     for name in scene.names():
         kind = scene.entry(name).kind
         done = [chunk for chunk in range(len(scene.manifest.chunks)) if scene.has(name, chunk)]
