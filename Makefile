@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 
 # Rendered along 4 trajectories, compared with the truth, shown on a page.
 demo: $(VENV)/.installed
+	rm -rf demo
 	$(BIN)/plenodream demo --out demo
 
 test: $(VENV)/.dev
