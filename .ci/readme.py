@@ -1,6 +1,6 @@
 """Run every command and snippet of the README in a folder that holds a clip.mp4; the training run must help.
 
-`git` and `make` lines are left out: .ci/run itself is a fresh checkout that runs make.
+`make` lines are left out: .ci/run itself runs them.
 """
 
 import json
@@ -19,7 +19,7 @@ with tempfile.TemporaryDirectory() as name:
     for language, text in blocks:
         lines = [text] if language == "python" else text.splitlines()
         for line in lines:
-            if (language == "bash" and line.startswith(("git ", "make "))) or not line.strip():
+            if (language == "bash" and line.startswith("make ")) or not line.strip():
                 continue
             print("README:", line.strip().splitlines()[0], flush=True)
             if language == "python":
