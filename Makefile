@@ -10,7 +10,7 @@ demo: $(VENV)/.installed
 	$(BIN)/plenodream demo --out demo
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n auto
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .
