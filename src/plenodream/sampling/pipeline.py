@@ -229,10 +229,10 @@ class PlenopticPipeline(DiffusionPipeline):
 
     def _check_same(self, scene: Scene, video: View | None, settings: RenderSettings | None, seed: int | None) -> None:
         manifest = scene.manifest
-        if manifest.model_hash != self.fingerprint():
+        if manifest.model_hash != (found := self.fingerprint()):
             raise ValueError(
                 f"{scene.folder}: scene of model {manifest.model_name} ({manifest.model_hash}), this is "
-                f"{self.config.model_name} ({self.fingerprint()}); use the same model or another folder"
+                f"{self.config.model_name} ({found}); use the same model or another folder"
             )
         if settings is not None and settings.to_json() != manifest.settings:
             changed = [key for key, value in _flat(settings.to_json()) if (key, value) not in _flat(manifest.settings)]
