@@ -12,12 +12,12 @@ from tiny import tiny_config
 from torch.distributed.tensor import DTensor
 
 from plenodream.models.cosmos import CosmosCameraTransformer
-from plenodream.training.config import OptimizerConfig
+from plenodream.training.config import OptimizerConfig, RunOptions
 from plenodream.training.distributed_checkpoint import load_sharded, save_sharded
 from plenodream.training.objective import ObjectiveConfig, training_loss
 from plenodream.training.optimizer import Average, make_optimizer
 from plenodream.training.parallel import Parallel, close_parallel, setup_parallel
-from plenodream.training.trainer import RunOptions, Trainer
+from plenodream.training.trainer import Trainer
 
 RECIPE = '{"name": "test"}'
 OVERLAP = ObjectiveConfig(overlap_probability=1.0, overlap_frames=1)
@@ -84,7 +84,7 @@ class Run:
     def __init__(self, parallel: Parallel) -> None:
         self.parallel = parallel
         self.model = parallel.prepare(network())
-        config = OptimizerConfig(learning_rate=1e-2)
+        config = OptimizerConfig(learning_rate=1e-2, muon=0.2)
         self.optimizer, self.average = make_optimizer(self.model, config), Average(self.model, config.ema_decay)
 
     def take(self, steps: range) -> list[float]:

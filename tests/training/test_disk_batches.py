@@ -11,9 +11,9 @@ from plenodream.data.discover import find_episodes
 from plenodream.data.synth import synthesize
 from plenodream.models.codec import to_signal
 from plenodream.training import trainer
-from plenodream.training.config import Curriculum, Stage
+from plenodream.training.config import Curriculum, RunOptions, Stage
 from plenodream.training.disk_batches import episode_batches
-from plenodream.training.trainer import RunOptions, Trainer
+from plenodream.training.trainer import Trainer
 
 PAIRS = Stage(0.5, "disk", frames=1, batch=2, views=2)
 CLIPS = Stage(0.5, "disk", frames=3, batch=1, views=3, max_context=2, any_context=True)

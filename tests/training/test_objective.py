@@ -125,11 +125,10 @@ def test_a_context_that_must_hold_the_target_is_refused():
 
 def test_the_source_is_repeated_until_a_fixed_layout_is_full():
     context = torch.tensor([[[2, 1]]])
-    layout = ("context", "context", "target", "context", "context")
-    assert fill_context(context, layout).tolist() == [[[2, 1, 0, 0]]]
-    assert fill_context(context, ("target", "context*")) is context
+    assert fill_context(context, 4).tolist() == [[[2, 1, 0, 0]]]
+    assert fill_context(context, None) is context
     with pytest.raises(ValueError, match=r"lower curriculum.max_context by 1"):
-        fill_context(context, ("context", "target"))
+        fill_context(context, 1)
 
 
 def test_overlap_ratio_and_lengths():

@@ -14,10 +14,11 @@ sys.path.insert(0, str(Path(__file__).parent))
 import parallel_worker as worker
 from tiny import tiny_config
 
+from plenodream.training.config import RunOptions
 from plenodream.training.context_parallel import choose_axis
 from plenodream.training.distributed_checkpoint import export_weights, read_whole
 from plenodream.training.parallel import Parallel, setup_parallel
-from plenodream.training.trainer import RunOptions, Trainer
+from plenodream.training.trainer import Trainer
 
 
 def assert_equal(actual: dict, expected: dict, tolerance: float = 1e-5) -> None:

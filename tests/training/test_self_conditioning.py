@@ -23,11 +23,11 @@ from plenodream.sampling.view import sample_view
 from plenodream.training import contexts as module
 from plenodream.training import trainer
 from plenodream.training.batches import step_generator, synthetic_batch
-from plenodream.training.config import Curriculum, Stage
+from plenodream.training.config import Curriculum, RunOptions, Stage
 from plenodream.training.contexts import SceneSet, draw_clean_context, generate_contexts, generate_views
 from plenodream.training.objective import ObjectiveConfig, training_loss
 from plenodream.training.self_conditioning import SelfConditioning, second_stage
-from plenodream.training.trainer import RunOptions, Trainer
+from plenodream.training.trainer import Trainer
 
 SCENES = SceneSet(count=4, views=3, frames=2, height=16, width=16)
 STAGE = Stage(1.0, frames=2, batch=2, views=3, max_context=2, any_context=True, self_conditioning=0.5)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import math
 import subprocess
 import sys
@@ -18,10 +19,10 @@ import plenodream.training.trainer as module
 from plenodream.sampling.load import load_pipeline
 from plenodream.training.build import build_model, set_trainable
 from plenodream.training.checkpoint import load_weights
-from plenodream.training.config import Curriculum, Stage
+from plenodream.training.config import Curriculum, RunOptions, Stage
 from plenodream.training.optimizer import OptimizerConfig
 from plenodream.training.throughput import count_operations
-from plenodream.training.trainer import RunOptions, Trainer
+from plenodream.training.trainer import Trainer
 
 
 @pytest.fixture(autouse=True)
@@ -52,6 +53,39 @@ def test_an_interrupted_run_goes_on_exactly(tmp_path, monkeypatch):
     one, other = (torch.load(tmp_path / x / "checkpoint" / "state.pt", weights_only=True) for x in "ab")
     assert all(torch.equal(one["model"][name], other["model"][name]) for name in one["model"])
     assert all(torch.equal(one["average"][name], other["average"][name]) for name in one["average"])
+
+
+def test_ctrl_c_ends_after_the_step_and_loses_nothing(tmp_path):
+    make(tmp_path / "a").run()
+    handler = signal.getsignal(signal.SIGINT)
+    stopped = make(tmp_path / "b")
+    batches = stopped.batches
+
+    def press(stage, number):
+        if number == 2:
+            signal.raise_signal(signal.SIGINT)
+        return batches(stage, number)
+
+    stopped.batches = press
+    with pytest.raises(KeyboardInterrupt):
+        stopped.run()
+    assert stopped.step == 3 and signal.getsignal(signal.SIGINT) is handler
+    make(tmp_path / "b", resume=True).run()
+    whole, parts = ([(line["step"], line["loss"]) for line in lines(tmp_path / x)] for x in "ab")
+    assert parts == whole
+
+
+def test_a_second_ctrl_c_does_not_wait(tmp_path):
+    stopped = make(tmp_path)
+
+    def press(stage, number):
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        raise AssertionError("went on")
+
+    stopped.batches = press
+    with pytest.raises(KeyboardInterrupt):
+        stopped.run()
 
 
 def test_lines_after_the_checkpoint_are_dropped_on_resume(tmp_path):

@@ -8,8 +8,9 @@ from pathlib import Path
 import torch
 from tiny import tiny_config
 
+from plenodream.training.config import RunOptions
 from plenodream.training.parallel import close_parallel, setup_parallel
-from plenodream.training.trainer import RunOptions, Trainer
+from plenodream.training.trainer import Trainer
 
 if __name__ == "__main__":
     torch.set_num_threads(1)

@@ -14,7 +14,7 @@ from torch import Tensor
 from plenodream.models.attention import ContextCache
 from plenodream.models.camera_encoder import rays_for
 from plenodream.models.codec import SpaceToDepthCodec, WanCodec
-from plenodream.models.denoiser import CONTEXT, DenoiserMixin, ViewTokens
+from plenodream.models.denoiser import DenoiserMixin, ViewTokens
 from plenodream.sampling.denoise import SamplingConfig
 from plenodream.sampling.view import sample_view
 from plenodream.types import Cameras
@@ -101,8 +101,8 @@ class ViewSampler:
         context: ContextCache | ViewTokens = bank.views
         entries: Tensor | None = index
         if isinstance(context, ViewTokens):
-            slots = tuple(self.model.config.layout).count(CONTEXT)
-            index = torch.cat([index, index[:, :1].expand(-1, max(0, slots - index.shape[1]))], dim=1)
+            missing = max(0, (self.model.context_slots or 0) - index.shape[1])
+            index = torch.cat([index, index[:, :1].expand(-1, missing)], dim=1)
             context = ViewTokens(context.latents[index, 0], context.camera_tokens[index, 0])
             entries = None
         rays = self._rays(cameras, anchor)

@@ -80,6 +80,12 @@ class DenoiserMixin:
 
     config: Any
 
+    @property
+    def context_slots(self) -> int | None:
+        """Context views that its sequence always holds (fewer are filled up with the source); None: any number."""
+        layout, joint = tuple(self.config.layout), self.config.context_attention == "joint"
+        return layout.count(CONTEXT) if joint and ANY_CONTEXT not in layout else None
+
     def run(
         self,
         latents: Float[Tensor, "batch channels frames height width"],

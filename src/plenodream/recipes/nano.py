@@ -25,8 +25,8 @@ def nano() -> TrainConfig:
             )
         ),
         objective=ObjectiveConfig(shift=4.0, x0_floor=0.4, overlap_probability=0.2, overlap_frames=3),
-        optimizer=OptimizerConfig(decay_share=0.4),
+        optimizer=OptimizerConfig(muon=0.4, decay_share=0.4),
         sampling=SamplingConfig(steps=4),
-        steps=7000,
+        steps=5600,
         validate_every=800,
     )

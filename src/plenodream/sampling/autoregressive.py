@@ -22,7 +22,7 @@ from plenodream.memory.scene import Scene
 from plenodream.models.attention import ContextCache
 from plenodream.models.camera_encoder import rays_for
 from plenodream.models.codec import SpaceToDepthCodec, WanCodec, to_frames, to_signal
-from plenodream.models.denoiser import ANY_CONTEXT, CONTEXT, DenoiserMixin, ViewTokens
+from plenodream.models.denoiser import DenoiserMixin, ViewTokens
 from plenodream.sampling.denoise import SamplingConfig
 from plenodream.sampling.view import sample_view
 from plenodream.types import Cameras
@@ -117,7 +117,7 @@ class AutoregressiveRenderer:
     def __init__(
         self, scene: Scene, models: Models, settings: RenderSettings, report: Callable[[Progress], None] | None = None
     ) -> None:
-        slots, k = _context_slots(models.denoiser), settings.retrieval.k
+        slots, k = models.denoiser.context_slots, settings.retrieval.k
         if slots is not None and k > slots:
             raise ValueError(f"context of k={k} views: this model's sequence has {slots} slots; choose k up to {slots}")
         self.scene, self.models, self.settings = scene, models, settings
@@ -232,7 +232,7 @@ class AutoregressiveRenderer:
 
     def _fill(self, context: list[str]) -> list[str]:
         """Repeat the source where a joint layout has more context slots than there are views."""
-        slots = _context_slots(self.models.denoiser) or 0
+        slots = self.models.denoiser.context_slots or 0
         return context + self.scene.names("source")[:1] * (slots - len(context))
 
     def _encode(self, name: str, chunk: int) -> ContextCache | ViewTokens:
@@ -268,12 +268,6 @@ class AutoregressiveRenderer:
         text = f"{self.scene.manifest.seed}/{name}/{chunk}/{purpose}"
         seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
         return torch.Generator().manual_seed(seed)
-
-
-def _context_slots(denoiser: DenoiserMixin) -> int | None:
-    """Context views that a joint sequence holds; None where it holds any number."""
-    layout, joint = tuple(denoiser.config.layout), denoiser.config.context_attention == "joint"
-    return layout.count(CONTEXT) if joint and ANY_CONTEXT not in layout else None
 
 
 def _with_k(config: RetrievalConfig, k: int) -> RetrievalConfig:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from plenodream.sampling.denoise import SamplingConfig
@@ -125,10 +127,12 @@ class Curriculum:
 
 @dataclass(frozen=True)
 class OptimizerConfig:
-    """AdamW with warm-up, constant rate, and a linear decay over the last part of the budget.
+    """AdamW or Muon with warm-up, constant rate, and a linear decay over the last part of the budget.
 
     Attributes:
         learning_rate: Peak rate.
+        muon: Size of Muon's updates of the matrices within blocks, as their entries' mean square root over the rate;
+            AdamW's are near 0.2, 0 leaves those matrices to it too.
         weight_decay: Of matrices.
         warmup_steps: Linear warm-up at the beginning, also of a run that starts from given weights.
         warmup_share: The warm-up ends at this part of the budget at the latest.
@@ -139,6 +143,7 @@ class OptimizerConfig:
     """
 
     learning_rate: float = 1e-3
+    muon: float = 0.0
     weight_decay: float = 0.01
     warmup_steps: int = 200
     warmup_share: float = 0.05
@@ -151,6 +156,8 @@ class OptimizerConfig:
         for name in ("warmup_share", "decay_share", "ema_decay"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"optimizer.{name} is {getattr(self, name)}: expected 0 to 1")
+        if not 0 <= self.muon < math.inf:
+            raise ValueError(f"optimizer.muon is {self.muon}: expected 0 (AdamW) or more, such as 0.2")
         for name in ("learning_rate", "clip", "spike_factor"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"optimizer.{name} is {getattr(self, name)}: expected more than 0")
@@ -220,3 +227,38 @@ class TrainConfig:
     def to_json(self) -> str:
         """As text, to be kept beside the weights."""
         return json.dumps(dataclasses.asdict(self), indent=2, sort_keys=True)
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How one run of a recipe is carried out; none of it changes what is learned from a step.
+
+    Attributes:
+        out: Folder of the run: `checkpoint`, `model` (the best averaged weights), `log.jsonl`, sheets.
+        minutes: Budget in minutes instead of the recipe's steps; a resumed run keeps its own if None.
+        resume: Go on from the checkpoint in `out`.
+        init_from: Start from these weights (not the optimiser's state): a file, a model's folder, a checkpoint.
+        device: Where to train: `cpu`, `cuda`.
+        context_parallel: Processes (of those torchrun started) that share one sequence.
+        shard_mb: Largest size of a file of `model`, megabytes.
+        stop_after: Stop after this many steps of this run, as an interruption would.
+        quiet: No progress bar.
+    """
+
+    out: Path
+    minutes: float | None = None
+    resume: bool = False
+    init_from: Path | None = None
+    device: str = "cpu"
+    context_parallel: int = 1
+    shard_mb: float | None = None
+    stop_after: int | None = None
+    quiet: bool = False
+
+    def __post_init__(self) -> None:
+        if self.minutes is not None and not 0 < self.minutes < math.inf:
+            raise ValueError(f"{self.minutes:g} minutes: expected a finite number, more than 0")
+        if self.shard_mb is not None and not self.shard_mb > 0:
+            raise ValueError(f"shards of {self.shard_mb:g} MB: expected more than 0")
+        if self.resume and self.init_from is not None:
+            raise ValueError("--resume goes on with the run's own weights: leave --init-from out")

@@ -133,7 +133,7 @@ def generate_views(
     for index in contexts:
         index, part = index.to(latents.device), slice(first, first + len(index))
         if cache is None:
-            index = fill_context(index[None], model.config.layout)[0]
+            index = fill_context(index[None], model.context_slots)[0]
             given, index = ViewTokens(latents[index], rays[index]), None
         else:
             given = cache

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import torch
 
 from plenodream.models.cosmos import CosmosCameraTransformer
-from plenodream.models.denoiser import ANY_CONTEXT, CONTEXT, TARGET
 from plenodream.training.build import set_trainable
 from plenodream.training.config import Stage, TrainConfig
 from plenodream.training.context_parallel import choose_axis
@@ -186,12 +185,12 @@ def _passes(
     if model.config.context_attention == "independent":
         clean = max(stage.views, context + 1) if stage.any_context else 1
         return [_Pass(clean, tokens, tokens, 0.0), _Pass(targets, tokens, (1 + context) * tokens, overlap)]
-    slots = tuple(model.config.layout)
-    if ANY_CONTEXT in slots:
-        slots = (TARGET,) + (CONTEXT,) * context
-    if context >= len(slots):
-        raise ValueError(f"context of {context} views for layout {list(slots)}: expected at most {len(slots) - 1}")
-    sequence = len(slots) * tokens  # `fill_context` repeats the source where there are fewer
+    slots = context if model.context_slots is None else model.context_slots
+    if context > slots:
+        raise ValueError(
+            f"context of {context} views for a sequence of {slots} context slots: expected at most {slots}"
+        )
+    sequence = (1 + slots) * tokens  # `fill_context` repeats the source where there are fewer
     return [_Pass(targets, sequence, sequence, float(model.config.context_timestep is not None))]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -11,7 +10,7 @@ from torch import Tensor
 
 from plenodream.flow.path import interpolate, velocity
 from plenodream.flow.timesteps import sample_timesteps
-from plenodream.models.denoiser import ANY_CONTEXT, CONTEXT, DenoiserMixin, ViewTokens
+from plenodream.models.denoiser import DenoiserMixin, ViewTokens
 
 
 @dataclass(frozen=True)
@@ -61,21 +60,18 @@ def draw_context(
     return order.masked_fill(own, -1).topk(k, dim=-1).indices
 
 
-def fill_context(context: Int[Tensor, "batch targets k"], layout: Sequence[str]) -> Int[Tensor, "batch targets slots"]:
-    """Repeat the source (view 0) until a joint layout's context slots are full, as the paper does.
+def fill_context(context: Int[Tensor, "batch targets k"], slots: int | None) -> Int[Tensor, "batch targets slots"]:
+    """Repeat the source (view 0) until a joint sequence's context slots are full, as the paper does.
 
     Raises:
         ValueError: More context views than slots.
     """
-    if ANY_CONTEXT in layout:
+    if slots is None:
         return context
-    missing = list(layout).count(CONTEXT) - context.shape[-1]
-    if missing < 0:
-        raise ValueError(
-            f"context of {context.shape[-1]} views for layout {list(layout)}: lower curriculum.max_context "
-            f"by {-missing}"
-        )
-    return torch.nn.functional.pad(context, (0, missing))
+    k = context.shape[-1]
+    if k > slots:
+        raise ValueError(f"context of {k} views for {slots} context slots: lower curriculum.max_context by {k - slots}")
+    return torch.nn.functional.pad(context, (0, slots - k))
 
 
 def draw_overlap(frames: int, config: ObjectiveConfig, generator: torch.Generator) -> int:
@@ -137,7 +133,7 @@ def training_loss(
     if model.config.context_attention == "independent":
         raw = _independent(model, given, camera_tokens, context[..., :0] if alone else context, x_t, t, rays, clean)
     else:
-        index = fill_context(context, model.config.layout).to(latents.device)
+        index = fill_context(context, model.context_slots).to(latents.device)
         rows = torch.arange(batch, device=index.device).view(-1, 1, 1)
         # A joint layout has its slots whatever is in them: no context is black views without cameras.
         seen = 0.0 if alone else 1.0

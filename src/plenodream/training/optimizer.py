@@ -1,4 +1,4 @@
-"""AdamW, its rate over a budget, averaged weights, and the guard against bad steps."""
+"""The optimiser, its rate over a budget, averaged weights, and the guard against bad steps."""
 
 from __future__ import annotations
 
@@ -8,21 +8,26 @@ import torch
 from torch import Tensor, nn
 
 from plenodream.training.config import OptimizerConfig
+from plenodream.training.muon import Muon
 
+# Projections of a block's self-attention and its two-layer network: what Muon is for.
+_HIDDEN = (".attn1.to_", ".ff.net")
 # After so many refused steps in a row, the loss has not spiked: its level has changed, or the run is lost.
 PATIENCE = 50
 
 
 def make_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.AdamW:
-    """Fused AdamW over the trainable weights; matrices decay, vectors do not."""
-    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    """Fused AdamW over the trainable weights, Muon for the matrices within blocks if asked; vectors do not decay."""
+    trainable = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    hidden = [n for n, p in trainable.items() if config.muon and p.ndim == 2 and any(part in n for part in _HIDDEN)]
+    rest = [parameter for name, parameter in trainable.items() if name not in hidden]
     groups = [
-        {"params": [p for p in trainable if p.ndim >= 2], "weight_decay": config.weight_decay},
-        {"params": [p for p in trainable if p.ndim < 2], "weight_decay": 0.0},
+        {"params": [p for p in rest if p.ndim >= 2], "weight_decay": config.weight_decay},
+        {"params": [p for p in rest if p.ndim < 2], "weight_decay": 0.0},
+        {"params": [trainable[n] for n in hidden], "weight_decay": config.weight_decay, "orthogonal": config.muon},
     ]
-    return torch.optim.AdamW(
-        [group for group in groups if group["params"]], lr=config.learning_rate, betas=(0.9, 0.98), fused=True
-    )
+    kind = Muon if config.muon else torch.optim.AdamW
+    return kind([group for group in groups if group["params"]], lr=config.learning_rate, betas=(0.9, 0.98), fused=True)
 
 
 def learning_rate(config: OptimizerConfig, step: int, progress: float) -> float:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,9 +19,10 @@ from plenodream.models.cosmos import CosmosCameraTransformer
 from plenodream.training.batches import Batch, BatchSource, step_generator, synthetic_batch
 from plenodream.training.build import build_codec, build_model, set_trainable
 from plenodream.training.checkpoint import load_checkpoint, load_weights, save_checkpoint
-from plenodream.training.config import Stage, TrainConfig
+from plenodream.training.config import RunOptions, Stage, TrainConfig
 from plenodream.training.distributed_checkpoint import SHARDS, load_sharded, save_sharded
 from plenodream.training.export import batches_seen, save_model
+from plenodream.training.guards import ctrl_c_waits, memory_advice
 from plenodream.training.log import TrainingLog
 from plenodream.training.objective import draw_context, training_loss
 from plenodream.training.optimizer import Average, SpikeGuard, learning_rate, make_optimizer
@@ -33,41 +32,6 @@ from plenodream.training.throughput import Meter, count_operations, matmul_rate,
 # Held-out scores of a network with averaged weights; may leave a sheet in the folder. By `seen` the best is chosen.
 Validate = Callable[[CosmosCameraTransformer, Path, int], dict[str, float]]
 SCORE = "seen"
-
-
-@dataclass(frozen=True)
-class RunOptions:
-    """How one run of a recipe is carried out; none of it changes what is learned from a step.
-
-    Attributes:
-        out: Folder of the run: `checkpoint`, `model` (the best averaged weights), `log.jsonl`, sheets.
-        minutes: Budget in minutes instead of the recipe's steps; a resumed run keeps its own if None.
-        resume: Go on from the checkpoint in `out`.
-        init_from: Start from these weights (not the optimiser's state): a file, a model's folder, a checkpoint.
-        device: Where to train: `cpu`, `cuda`.
-        context_parallel: Processes (of those torchrun started) that share one sequence.
-        shard_mb: Largest size of a file of `model`, megabytes.
-        stop_after: Stop after this many steps of this run, as an interruption would.
-        quiet: No progress bar.
-    """
-
-    out: Path
-    minutes: float | None = None
-    resume: bool = False
-    init_from: Path | None = None
-    device: str = "cpu"
-    context_parallel: int = 1
-    shard_mb: float | None = None
-    stop_after: int | None = None
-    quiet: bool = False
-
-    def __post_init__(self) -> None:
-        if self.minutes is not None and not 0 < self.minutes < math.inf:
-            raise ValueError(f"{self.minutes:g} minutes: expected a finite number, more than 0")
-        if self.shard_mb is not None and not self.shard_mb > 0:
-            raise ValueError(f"shards of {self.shard_mb:g} MB: expected more than 0")
-        if self.resume and self.init_from is not None:
-            raise ValueError("--resume goes on with the run's own weights: leave --init-from out")
 
 
 class Trainer:
@@ -134,10 +98,15 @@ class Trainer:
 
         Raises:
             ValueError: Out of memory, disk full, diverged; one line that says what to do.
+            KeyboardInterrupt: Ctrl-C; a single process has finished its step and saved the checkpoint.
         """
         first, offset = self.step, self.seconds
         meter = Meter(matmul_rate(self.device, self.dtype) * self.parallel.world_size)
-        with TrainingLog(self.options.out, first, self.parallel.is_main, self.options.quiet) as log:
+        alone = self.parallel.mesh is None  # processes that train together are not stopped at the same step
+        with (
+            TrainingLog(self.options.out, first, self.parallel.is_main, self.options.quiet) as log,
+            ctrl_c_waits() if alone else nullcontext(lambda: False) as stopped,
+        ):
             log.note(f"full use is {meter.peak / 1e12:.3g} TFLOP/s: matrix products in {self.dtype} on {self.device}")
             scores, validated = (self._validate(log), 0) if first == 0 else ({}, None)
             began = time.monotonic()
@@ -145,6 +114,9 @@ class Trainer:
                 entry = self._step(progress, meter)
                 self.seconds = offset + time.monotonic() - began
                 log.step({"step": self.step, "progress": progress, "seconds": round(self.seconds, 3)} | entry)
+                if stopped():
+                    self.save()
+                    raise KeyboardInterrupt
                 if self.step % self.config.validate_every == 0:
                     scores, validated = self._validate(log), self.step
                     self.seconds = offset + time.monotonic() - began
@@ -236,7 +208,7 @@ class Trainer:
         generator = step_generator(config.seed, self._number(), "noise")
         k = int(torch.randint(stage.min_context, stage.max_context + 1, (), generator=generator))
         began = time.perf_counter()
-        with _memory_advice(number, stage):
+        with memory_advice(number, stage):
             with torch.no_grad():
                 batch = self.batches(stage, self._number())
             synchronize(self.device)
@@ -307,18 +279,3 @@ class Trainer:
             }
             save_model(self.options.out / "model", self.config, model, self.codec, notes, self.options.shard_mb)
         return scores
-
-
-@contextmanager
-def _memory_advice(number: int, stage: Stage) -> Iterator[None]:
-    """Running out of memory becomes one line that says what to lower."""
-    try:
-        yield
-    except RuntimeError as error:
-        text = str(error)
-        if not isinstance(error, torch.OutOfMemoryError) and "not enough memory" not in text.lower():
-            raise
-        raise ValueError(
-            f"out of memory in stage {number} ({stage.batch} scenes of {stage.views} views of {stage.frames} frames): "
-            f"lower curriculum.stages.{number}.batch or .views, or set gradient_checkpointing=true"
-        ) from error

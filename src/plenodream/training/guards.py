@@ -1,0 +1,54 @@
+"""What may stop a run from outside: Ctrl-C, which waits for the step to end, and memory, which says what to lower."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+
+from plenodream.training.config import Stage
+
+
+@contextmanager
+def ctrl_c_waits() -> Iterator[Callable[[], bool]]:
+    """Yields a function that says whether Ctrl-C was pressed; the second one interrupts at once.
+
+    A step that is cut in two could not be resumed exactly. Outside of the main thread signals are left alone.
+    """
+    pressed = False
+
+    def note(*_) -> None:
+        nonlocal pressed
+        pressed = True
+        signal.signal(signal.SIGINT, before)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield lambda: pressed
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def memory_advice(number: int, stage: Stage) -> Iterator[None]:
+    """Running out of memory in a stage becomes one line that says what to lower.
+
+    Raises:
+        ValueError: With that line.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        text = str(error)
+        if not isinstance(error, torch.OutOfMemoryError) and "not enough memory" not in text.lower():
+            raise
+        raise ValueError(
+            f"out of memory in stage {number} ({stage.batch} scenes of {stage.views} views of {stage.frames} frames): "
+            f"lower curriculum.stages.{number}.batch or .views, or set gradient_checkpointing=true"
+        ) from error
