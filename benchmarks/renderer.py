@@ -11,9 +11,10 @@ import time
 
 import torch
 
+from plenodream.data.family import FULL, MILD
 from plenodream.data.paths import sample_cameras
 from plenodream.data.render import render
-from plenodream.data.synthetic import FULL, MILD, sample_worlds, world_generator
+from plenodream.data.synthetic import sample_worlds, world_generator
 
 
 def machine(device: str) -> str:

@@ -1,8 +1,9 @@
 import pytest
 import torch
 
+from plenodream.data.family import FULL, MILD
 from plenodream.data.paths import sample_cameras
-from plenodream.data.synthetic import FULL, MILD, sample_worlds, world_generator
+from plenodream.data.synthetic import sample_worlds, world_generator
 from plenodream.geometry.cameras import check_cameras, horizontal_fov, project, unproject
 from plenodream.types import Cameras
 

@@ -1,12 +1,15 @@
 import dataclasses
 import math
+from functools import partial
 
 import pytest
 import torch
 
+from plenodream.data.family import FULL, MILD
 from plenodream.data.paths import sample_cameras
 from plenodream.data.render import FAR, NEAR, render
-from plenodream.data.synthetic import FACES, FULL, MILD, sample_worlds, world_generator
+from plenodream.data.surfaces import FACES
+from plenodream.data.synthetic import sample_worlds, world_generator
 from plenodream.geometry.cameras import invert_pose, look_at, pixel_centres, pixel_rays, unproject
 from plenodream.types import Cameras
 
@@ -108,6 +111,129 @@ def test_depth_and_motion_mask_agree_with_a_plain_loop(family, index):
     wrong = ((rendered.depth - depth).abs() > 1e-3 * depth) | (rendered.moving != moving)
     assert (surface >= FACES).float().mean() > 0.03
     assert wrong.float().mean() < 4e-3
+
+
+def _with_images(family, index=0, texels=5, **arguments):
+    """Worlds whose every surface shows an image of random pixels; one of odd size is never halved."""
+    worlds, cameras = _sample(family, index=index, **arguments)
+    generator = torch.Generator().manual_seed(0)
+    shape = worlds.colours.shape[:2]
+    return dataclasses.replace(
+        worlds,
+        images=torch.rand(*shape, 3, texels, texels, generator=generator),
+        image_width=1 + 3 * torch.rand(shape, generator=generator),
+        image_offset=2 * torch.rand(*shape, 3, generator=generator),
+    ), cameras
+
+
+def _image_loop(worlds, b, surface, point, rotation, centre):
+    """The colour of one point's image, from the definition: nearest axis, mirrored tiles, four texels."""
+    extent = torch.ones(3).double()
+    if surface < FACES:
+        axis = surface // 2
+    else:
+        kind, extent = worlds.shapes[surface - FACES], worlds.extent[b, surface - FACES].double()
+        point = rotation.T @ (point - centre) / extent
+        x, y, z = point.abs().tolist()
+        axis = int((point / extent if kind == "sphere" else point).abs().argmax())
+        if kind == "cylinder":
+            axis = 1 if y > math.hypot(x, z) else 2 * int(z > x)
+    image, size = worlds.images[b, surface].double(), worlds.images.shape[-1]
+    corners, shares = [], []
+    for i in {0: (2, 1), 1: (0, 2), 2: (0, 1)}[axis]:
+        place = (point[i] * extent[i] / worlds.image_width[b, surface] + worlds.image_offset[b, surface, i]).item()
+        place = place % 2 if place % 2 < 1 else 2 - place % 2
+        position = place * size - 0.5
+        low = math.floor(position)
+        corners.append([min(max(low, 0), size - 1), min(max(low + 1, 0), size - 1)])
+        shares.append([low + 1 - position, position - low])
+    return sum(image[:, corners[1][r], corners[0][c]] * shares[1][r] * shares[0][c] for r in range(2) for c in range(2))
+
+
+@pytest.mark.parametrize(("family", "index"), [(MILD, 0), (FULL, 1), (FULL, 7)])
+def test_images_on_surfaces_agree_with_a_plain_loop(family, index):
+    worlds, cameras = _with_images(family, index, views=1, size=9)
+    times = torch.tensor([0.2, 0.9]).expand(cameras.shape)
+    depth, surface = _reference(worlds, cameras, times)
+    rotation, centre = (v.unflatten(1, cameras.shape[1:]) for v in worlds.part_poses(times.double().flatten(1)))
+    pixels = pixel_centres(9, 9, depth).flatten(0, 1)
+    points = unproject(pixels, depth.flatten(-2), cameras.to(torch.float64)).unflatten(-2, (9, 9))
+    expected = torch.empty(*depth.shape, 3, dtype=torch.float64)
+    for b, v, f, row, column in torch.cartesian_prod(*(torch.arange(n) for n in depth.shape)).tolist():
+        number = int(surface[b, v, f, row, column])
+        room = invert_pose(worlds.room_pose.double())[b]
+        point = room[:3, :3] @ points[b, v, f, row, column] + room[:3, 3]
+        part = max(number - FACES, 0)
+        pose = (rotation[b, v, f, part], centre[b, v, f, part])
+        expected[b, v, f, row, column] = _image_loop(worlds, b, number, point, *pose)
+    # White images show the light alone.
+    white = render(dataclasses.replace(worlds, images=torch.ones_like(worlds.images)), cameras, times)
+    rendered = render(worlds, cameras, times)
+    wrong = ((rendered.rgb - expected * white.rgb).abs() > 2e-3).any(-1)
+    assert wrong.float().mean() < 0.01
+    assert rendered.rgb.std() > 0.1 and torch.equal(rendered.depth, white.depth)
+
+
+def test_an_image_stands_upright_on_all_of_a_cylinder_s_side():
+    """Rows of one brightness each show at their height, up to the ends, all around."""
+    worlds, _ = _with_images(MILD, count=1)
+    part = worlds.shapes.index("cylinder")
+    centre, ramp = torch.full_like(worlds.centre, 1e3), (torch.arange(5) + 0.5) / 5
+    centre[0, part] = torch.tensor([0.0, 0.0, 4.0])
+    still = {name: torch.zeros_like(getattr(worlds, name)) for name in ("sway_sine", "sway_cosine", "yaw", "spin")}
+    worlds = dataclasses.replace(
+        worlds, centre=centre, extent=torch.full_like(worlds.extent, 0.8), room_pose=torch.eye(4)[None], **still,
+        images=ramp[:, None].expand(*worlds.images.shape), image_width=torch.full_like(worlds.image_width, 4.0),
+        image_offset=torch.full_like(worlds.image_offset, 0.5),
+    )  # fmt: skip
+    camera = _camera(torch.eye(4)[None, None, None], size=32)
+    rendered = render(worlds, camera, torch.zeros(1))
+    white = render(dataclasses.replace(worlds, images=torch.ones_like(worlds.images)), camera, torch.zeros(1))
+    points = unproject(pixel_centres(32, 32, rendered.depth).flatten(0, 1), rendered.depth.flatten(3), camera)
+    height = points[..., 1].view_as(rendered.depth)
+    hit = (rendered.depth < 4.5) & (height.abs() < 0.81)  # neither floor nor walls
+    assert hit.sum() > 80
+    shown = (rendered.rgb / white.rgb)[hit]
+    expected = 0.5 + height[hit] / 4
+    torch.testing.assert_close(shown, expected[:, None].expand(-1, 3), atol=1e-4, rtol=0)
+
+
+def test_surfaces_without_an_image_keep_their_pattern():
+    worlds, cameras = _with_images(FULL, size=16)
+    none = dataclasses.replace(worlds, image_width=torch.full_like(worlds.image_width, torch.inf))
+    plain = dataclasses.replace(worlds, images=None, image_width=None, image_offset=None)
+    times = torch.tensor([0.1, 0.6])
+    assert torch.equal(render(none, cameras, times).rgb, render(plain, cameras, times).rgb)
+    assert torch.equal(render(worlds[1:], cameras[1:], times).rgb, render(worlds, cameras, times).rgb[1:])
+
+
+def test_pixels_that_cover_many_texels_show_their_mean():
+    worlds, cameras = _with_images(MILD, size=16)
+    chess = (torch.arange(8)[:, None] + torch.arange(8)) % 2
+    fine = dataclasses.replace(worlds, image_width=torch.full_like(worlds.image_width, 0.1))
+    chess, white = (
+        render(dataclasses.replace(fine, images=images.float().expand(*worlds.images.shape[:3], 8, 8)), cameras, times)
+        for images, times in ((chess, torch.zeros(2)), (torch.ones(8, 8), torch.zeros(2)))
+    )
+    torch.testing.assert_close(chess.rgb, white.rgb / 2, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("family", [MILD, FULL])
+def test_halved_images_come_near_to_many_rays_a_pixel(family):
+    worlds, cameras = _with_images(family, size=32, index=3)
+    smooth = torch.rand(2, 3, 6, 6, generator=torch.Generator().manual_seed(1))
+    smooth = torch.nn.functional.interpolate(smooth, (64, 64), mode="bilinear")
+    worlds = dataclasses.replace(worlds, images=smooth[:, None].expand(-1, worlds.colours.shape[1], -1, -1, -1))
+    times = torch.tensor([0.1, 0.6])
+    truth = render(worlds, cameras, times, supersample=6).rgb
+
+    def error(images):
+        rendered = render(dataclasses.replace(worlds, images=images), cameras, times).rgb
+        return (rendered - truth).square().mean().sqrt()
+
+    # The same pixels and a column and row more: an odd size, hence no halves.
+    whole = torch.nn.functional.interpolate(worlds.images.flatten(0, 1), (65, 65), mode="bilinear")
+    assert error(worlds.images) < 0.8 * error(whole.unflatten(0, worlds.images.shape[:2]))
 
 
 @pytest.mark.parametrize("shape", ["sphere", "box", "cylinder"])
@@ -224,8 +350,9 @@ def test_supersampling_smooths_colours_and_keeps_depth():
     assert 0 < difference.mean() < 0.05
 
 
-def test_autocast_does_not_touch_the_picture():
-    worlds, cameras = _sample(MILD)
+@pytest.mark.parametrize("sample", [_sample, _with_images])
+def test_autocast_does_not_touch_the_picture(sample):
+    worlds, cameras = sample(MILD)
     plain = render(worlds, cameras, torch.tensor([0.1, 0.6]))
     with torch.autocast("cpu", dtype=torch.bfloat16):
         mixed = render(worlds, cameras, torch.tensor([0.1, 0.6]))
@@ -238,17 +365,19 @@ def test_cameras_of_another_batch_are_refused():
         render(worlds, cameras[:1], torch.zeros(2))
 
 
-def test_it_runs_on_the_device_of_its_inputs():
+@pytest.mark.parametrize("textures", [None, torch.ones(3, 3, 8, 8)], ids=["patterns", "images"])
+def test_it_runs_on_the_device_of_its_inputs(textures):
     # On the meta device every mixture with a CPU tensor of more than one number is an error, as on a GPU.
     generator = world_generator("train", 0)
-    worlds = sample_worlds(FULL, 2, generator, device="meta")
+    worlds = sample_worlds(FULL, 2, generator, "meta", textures)
     cameras = sample_cameras(FULL, 2, 2, 1, 8, 8, generator, device="meta")
     rendered = render(worlds, cameras, torch.zeros(2, 1, 1, device="meta"))
     assert rendered.rgb.device.type == rendered.depth.device.type == rendered.moving.device.type == "meta"
 
 
-def test_it_compiles_to_one_graph():
-    worlds, cameras = _sample(MILD)
+@pytest.mark.parametrize("sample", [_sample, partial(_with_images, texels=8)], ids=["patterns", "images"])
+def test_it_compiles_to_one_graph(sample):
+    worlds, cameras = sample(MILD)
     times = torch.tensor([0.1, 0.6])
     compiled = torch.compile(render, fullgraph=True, backend="eager")(worlds, cameras, times)
     assert torch.equal(compiled.rgb, render(worlds, cameras, times).rgb)

@@ -3,15 +3,17 @@ import json
 
 import pytest
 import torch
+from PIL import Image
 
 from plenodream.data import synth
 from plenodream.data.dataset import EpisodeDataset, Window
 from plenodream.data.discover import find_episodes
+from plenodream.data.family import FULL
 from plenodream.data.multicamvideo import open_multicamvideo
 from plenodream.data.paths import sample_cameras
 from plenodream.data.render import render
 from plenodream.data.synth import synthesize
-from plenodream.data.synthetic import FULL, sample_worlds, world_generator
+from plenodream.data.synthetic import sample_worlds, world_generator
 from plenodream.geometry.cameras import relative_poses
 
 SMALL = {"views": 3, "frames": 5, "height": 16, "width": 24}
@@ -107,6 +109,31 @@ def test_seeds_and_splits_share_no_scene(root, tmp_path):
     videos = [(path / "videos" / "cam01.mp4").read_bytes() for path in (ours, seed, split)]
     assert len(set(videos)) == 3
     assert split.relative_to(tmp_path / "c").parts[0] == "validation"
+
+
+def test_images_on_surfaces_are_part_of_the_options(root, tmp_path):
+    photos, data = tmp_path / "photos", tmp_path / "data"
+    photos.mkdir()
+    Image.effect_mandelbrot((64, 64), (-2, -1.5, 1, 1.5), 60).save(photos / "a.png")
+    synthesize(data, "full", scenes=1, textures=photos, **SMALL)
+    (episode,) = find_episodes(data)
+    (plain,) = (e for e in find_episodes(root) if e.folder.name == episode.folder.name)
+    ours, theirs = (e.view("cam02", 0, 5) for e in (episode, plain))
+    assert torch.equal(ours.cameras.camera_to_world, theirs.cameras.camera_to_world)
+    assert torch.equal(episode.depth("cam02", 0, 5), plain.depth("cam02", 0, 5))
+    assert (ours.frames.float() - theirs.frames.float()).abs().mean() > 5
+
+    assert len(synthesize(data, "full", scenes=2, textures=photos, **SMALL)) == 2
+    assert "textures" not in json.loads((root / "synth.json").read_text())
+    before = content(data)
+    with pytest.raises(ValueError, match=r"a data set of textures=1 images .*, not None"):
+        synthesize(data, "full", scenes=3, **SMALL)
+    Image.new("RGB", (8, 8)).save(photos / "b.png")
+    with pytest.raises(ValueError, match=r"a data set of textures=1 images .*, not 2 images"):
+        synthesize(data, "full", scenes=3, textures=photos, **SMALL)
+    with pytest.raises(ValueError, match="a data set of textures=None, not 2 images"):
+        synthesize(root, "full", scenes=3, textures=photos, **SMALL)
+    assert content(data) == before
 
 
 @pytest.mark.parametrize(

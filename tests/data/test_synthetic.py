@@ -4,7 +4,8 @@ import itertools
 import pytest
 import torch
 
-from plenodream.data.synthetic import FULL, MILD, SPLITS, sample_worlds, world_generator
+from plenodream.data.family import FULL, MILD
+from plenodream.data.synthetic import SPLITS, sample_worlds, world_generator
 from plenodream.geometry.cameras import invert_pose
 
 

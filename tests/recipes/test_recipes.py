@@ -5,13 +5,14 @@ from dataclasses import replace
 
 import pytest
 import torch
+from PIL import Image
 
 from plenodream.models.cosmos import CosmosCameraTransformer
 from plenodream.recipes import RECIPES, get_recipe
 from plenodream.recipes.run import configure, train
 from plenodream.recipes.validation import SCORES, make_validation
 from plenodream.training.build import build_model, set_trainable
-from plenodream.training.trainer import RunOptions
+from plenodream.training.config import RunOptions
 
 SMALL = [
     "height=16", "width=16", "model.num_layers=1", "model.num_attention_heads=1", "sampling.steps=2", "steps=4",
@@ -50,7 +51,7 @@ def test_the_paper_s_recipe():
     assert [basic.curriculum.at(step / basic.steps)[1].max_context for step in (0, 9_999, 10_000, 14_000, 15_999)] == [
         1, 1, 2, 3, 4,
     ]  # fmt: skip
-    assert (basic.height, basic.width, basic.frames) == (432, 768, 93)
+    assert (basic.height, basic.width, basic.frames) == (432, 768, 81)
     small = replace(basic, model=basic.model | {"num_layers": 1, "num_attention_heads": 1, "text_embed_dim": 16,
                     "crossattn_proj_in_channels": 16, "encoder_hidden_states_channels": 16})  # fmt: skip
     model = build_model(small)
@@ -81,6 +82,29 @@ def test_a_run_from_name_to_model(tmp_path):
     assert (tmp_path / "run" / "model" / "model_index.json").exists()
     with pytest.raises(ValueError, match="no weights there"):
         train("nano", RunOptions(tmp_path / "other", init_from=tmp_path / "nothing", quiet=True), SMALL)
+
+
+def test_a_run_with_images_resumes_with_the_same_ones_alone(tmp_path):
+    photos, others = tmp_path / "photos", tmp_path / "others"
+    for folder, colour in ((photos, "red"), (others, "blue")):
+        folder.mkdir()
+        Image.new("RGB", (8, 8), colour).save(folder / "a.png")
+
+    def run(out="run", **arguments):
+        options = RunOptions(tmp_path / out, quiet=True, stop_after=1, resume=(tmp_path / out).exists())
+        return train("nano", options, SMALL, **arguments)
+
+    # Held-out scenes have no images: what is not trained yet scores the same.
+    (first,) = {run(textures=photos)["copied"], run("plain")["copied"]}
+    assert 0 < first < 40
+    run(textures=photos)
+    for arguments in ({"textures": others}, {}):
+        with pytest.raises(ValueError, match="trained on other data"):
+            run(**arguments)
+    with pytest.raises(ValueError, match="trained on other data"):
+        run("plain", textures=photos)
+    with pytest.raises(ValueError, match="leave --data and --contexts out"):
+        run("new", textures=photos, data=tmp_path)
 
 
 def test_validation_is_the_same_for_the_same_weights(tmp_path):

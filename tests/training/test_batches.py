@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from tiny import tiny_config
 
 from plenodream.data.synthetic import SPLITS
-from plenodream.training.batches import step_generator, synthetic_batch
+from plenodream.training.batches import ProceduralBatches, step_generator, synthetic_batch
 from plenodream.training.config import Stage
 
 CLIPS = Stage(share=1, frames=3, batch=2, views=3)
@@ -50,3 +51,16 @@ def test_training_never_draws_a_held_out_seed():
 def test_stages_from_disk_are_not_rendered():
     with pytest.raises(ValueError, match="--data"):
         batch(Stage(share=1, family="disk"))
+
+
+def test_images_on_surfaces_change_colours_alone_and_are_remembered():
+    generator = torch.Generator().manual_seed(0)
+    textures = torch.rand(3, 3, 8, 8, generator=generator)
+    config = tiny_config(height=16, width=24)
+    source = ProceduralBatches(config, "cpu", textures)
+    plain, textured = batch(seed=config.seed), source(CLIPS, 5)
+    assert torch.equal(plain.cameras.camera_to_world, textured.cameras.camera_to_world)
+    assert (plain.signal - textured.signal).abs().mean() > 0.05
+    assert torch.equal(textured.signal, source(CLIPS, 5).signal)
+    assert source.fingerprint() == ProceduralBatches(config, "cpu", textures).fingerprint() != "procedural"
+    assert source.fingerprint() != ProceduralBatches(config, "cpu", textures.flip(0)).fingerprint()

@@ -1,5 +1,6 @@
 import itertools
 import json
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -8,8 +9,9 @@ from tiny import tiny_config
 
 from plenodream.data.dataset import EpisodeDataset, Window
 from plenodream.data.discover import find_episodes
+from plenodream.data.episode import decode_fitted
 from plenodream.data.synth import synthesize
-from plenodream.models.codec import to_signal
+from plenodream.models.codec import WanCodec, to_signal
 from plenodream.training import trainer
 from plenodream.training.config import Curriculum, RunOptions, Stage
 from plenodream.training.disk_batches import episode_batches
@@ -141,3 +143,35 @@ def test_a_recipe_trains_on_a_folder_and_resumes_in_mid_epoch(root, tmp_path, mo
     batches = episode_batches(tmp_path / "data", stages, 16, 16, config.seed, workers=0)
     with pytest.raises(ValueError, match="trained on other data"):
         Trainer(config, RunOptions(tmp_path / "parts", quiet=True, resume=True), None, batches)
+
+
+class CountingCodec(WanCodec):
+    """A tiny Wan VAE that counts its calls."""
+
+    calls = 0
+
+    def encode(self, x, return_dict=True):
+        self.calls += 1
+        return super().encode(x, return_dict)
+
+
+def test_latents_of_a_pretrained_codec_are_computed_once(root, tmp_path):
+    shutil.copytree(root, tmp_path / "data")
+    clips = Stage(1.0, "disk", frames=5, batch=2, views=2)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        codec = CountingCodec(base_dim=4, z_dim=4, num_res_blocks=1, latents_mean=[0.0] * 4, latents_std=[1.0] * 4)
+    source = episode_batches(tmp_path / "data", [clips], 16, 16, workers=0, codec=codec.eval())
+    batch = source(clips, 0)
+    assert batch.signal is None and batch.latents.shape == (2, 2, 4, 2, 2, 2) and codec.calls == 4
+    sample = source.load(clips, 0).samples[1]
+    video = find_episodes(tmp_path / "data")[sample.episode].videos[sample.names[1]]
+    pixels = to_signal(decode_fitted(video, sample.start, sample.start + 5, 16, 16))[None]
+    with torch.no_grad():
+        torch.testing.assert_close(batch.latents[1, 1], WanCodec.encode(codec, pixels)[0])
+    again = episode_batches(tmp_path / "data", [clips], 16, 16, workers=0, codec=codec)
+    assert torch.equal(again(clips, 0).latents, batch.latents) and codec.calls == 4
+    other = CountingCodec(base_dim=4, z_dim=4, num_res_blocks=1, latents_mean=[0.5] * 4, latents_std=[1.0] * 4).eval()
+    other.load_state_dict(codec.state_dict())
+    changed = episode_batches(tmp_path / "data", [clips], 16, 16, workers=0, codec=other)
+    assert not torch.equal(changed(clips, 0).latents, batch.latents) and other.calls == 4

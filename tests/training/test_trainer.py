@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import json
-import signal
 import math
+import signal
 import subprocess
 import sys
 from contextlib import nullcontext
@@ -34,6 +34,19 @@ def quick(monkeypatch):
 
 def make(out, config=None, validate=None, batches=None, **options):
     return Trainer(config or tiny_config(), RunOptions(out, quiet=True, **options), validate, batches)
+
+
+def take_time(monkeypatch, step):
+    """A clock that stands still but for the steps."""
+    clock, step_of = {"now": 0.0}, Trainer._step
+
+    def timed(self, progress, meter):
+        clock["now"] += step
+        return step_of(self, progress, meter)
+
+    monkeypatch.setattr(module.time, "monotonic", lambda: clock["now"])
+    monkeypatch.setattr(Trainer, "_step", timed)
+    return clock
 
 
 def lines(out, key="loss"):
@@ -86,6 +99,20 @@ def test_a_second_ctrl_c_does_not_wait(tmp_path):
     stopped.batches = press
     with pytest.raises(KeyboardInterrupt):
         stopped.run()
+
+
+def test_a_score_that_is_none_is_never_the_best(tmp_path):
+    scores = iter([{"seen": 1.0}, {}, {"seen": 2.0}])
+    make(tmp_path, validate=lambda *_: next(scores)).run()
+    assert json.loads((tmp_path / "model" / "training.json").read_text())["scores"] == {"seen": 2.0}
+
+
+def test_an_instalment_keeps_its_last_weights(tmp_path):
+    """Before the rate has decayed, the best score says little; the next instalment goes on from the last step."""
+    config = tiny_config(curriculum=replace(tiny_config().curriculum, end=0.5))
+    scores = iter([3.0, 2.0, 1.0])
+    make(tmp_path, config, lambda *_: {"seen": next(scores)}).run()
+    assert json.loads((tmp_path / "model" / "training.json").read_text())["steps"] == 8
 
 
 def test_lines_after_the_checkpoint_are_dropped_on_resume(tmp_path):
@@ -193,9 +220,8 @@ def test_a_full_disk_ends_the_run_and_keeps_the_old_checkpoint(tmp_path, monkeyp
 
 
 def test_a_budget_in_minutes_is_kept_and_decays_to_zero(tmp_path, monkeypatch):
-    """With a clock that takes 3 s a step, 0.5 minutes are 10 steps, half of them in each stage."""
-    clock = iter(range(0, 10_000, 3))
-    monkeypatch.setattr(module.time, "monotonic", lambda: float(next(clock)))
+    """3 s a step and none for the scores: 0.5 minutes are 10 steps, half of them in each stage."""
+    take_time(monkeypatch, step=3.0)
     config = tiny_config(optimizer=OptimizerConfig(decay_share=0.5), validate_every=100)
     make(tmp_path, config, minutes=0.5, stop_after=6).run()
     make(tmp_path, config, resume=True).run()
@@ -204,6 +230,30 @@ def test_a_budget_in_minutes_is_kept_and_decays_to_zero(tmp_path, monkeypatch):
     assert [line["stage"] for line in logged] == [0] * 5 + [1] * 5
     assert logged[0]["rate"] == pytest.approx(1e-3 / 200) and logged[2]["rate"] == pytest.approx(1e-3)
     assert logged[-1]["rate"] == pytest.approx(1e-3 * 0.1 / 0.5)
+
+
+def test_the_scores_are_within_the_minutes(tmp_path, monkeypatch):
+    """Scores take 6 s before and after: of 42 s, 30 are left for steps of 3 s, and the rate has come down by then."""
+    clock = take_time(monkeypatch, step=3.0)
+
+    def validate(model, out, step):
+        clock["now"] += 6.0
+        return {"seen": 1.0}
+
+    config = tiny_config(optimizer=OptimizerConfig(decay_share=0.5), validate_every=100)
+    make(tmp_path, config, validate, minutes=0.7).run()
+    assert len(lines(tmp_path)) == 10 and clock["now"] == 42.0
+    assert lines(tmp_path)[-1]["rate"] < 2e-4
+
+
+def test_a_killed_run_loses_no_more_than_five_minutes(tmp_path, monkeypatch):
+    take_time(monkeypatch, step=101.0)
+    saved = []
+    trainer = make(tmp_path)
+    monkeypatch.setattr(trainer, "save", lambda: saved.append(trainer.step))
+    trainer.config = replace(trainer.config, validate_every=100)
+    trainer.run()
+    assert saved == [3, 6, 8]
 
 
 def test_the_best_weights_are_kept_as_a_model_that_renders(tmp_path):

@@ -36,6 +36,8 @@ class Synth:
     """Of the data set."""
     first: int = 0
     """First scene, so that several processes can share one data set."""
+    textures: Path | None = None
+    """Folder of images that about half of the surfaces show."""
     device: str = "cpu"
     """Where to render."""
     quiet: bool = False
@@ -60,6 +62,8 @@ class Train:
     """A changed field of the recipe, like curriculum.max_context=1; may be repeated."""
     data: Path | None = None
     """Folder of episodes to train on, instead of scenes rendered on the fly."""
+    textures: Path | None = None
+    """Folder of images that about half of the surfaces of scenes rendered on the fly show."""
     contexts: Path | None = None
     """Folder of contexts that `plenodream contexts` made with the weights of --init-from (stage 2)."""
     device: str | None = None
@@ -138,6 +142,7 @@ def synth(args: Synth) -> int:
             args.seed,
             args.first,
             device=device,
+            textures=args.textures,
             progress=progress,
         )
     if not args.quiet:
@@ -150,7 +155,7 @@ def train(args: Train) -> int:
     from plenodream.recipes.run import configure
     from plenodream.recipes.run import train as run
     from plenodream.sampling.load import choose_device
-    from plenodream.training.trainer import RunOptions
+    from plenodream.training.config import RunOptions
 
     if args.dry_run:
         from plenodream.training.dry_run import plan
@@ -168,7 +173,7 @@ def train(args: Train) -> int:
         shard_mb=args.shard_mb,
         quiet=args.quiet,
     )
-    scores = run(args.recipe, options, args.set, data=args.data, contexts=args.contexts)
+    scores = run(args.recipe, options, args.set, data=args.data, contexts=args.contexts, textures=args.textures)
     if scores:
         print(json.dumps(scores))
     return 0

@@ -12,8 +12,9 @@ import torch
 from jaxtyping import Bool, UInt8
 from torch import Tensor
 
+from plenodream.data.family import MILD
 from plenodream.data.render import render
-from plenodream.data.synthetic import MILD, sample_worlds, world_generator
+from plenodream.data.synthetic import sample_worlds, world_generator
 from plenodream.geometry.cameras import intrinsics_from_fov, pixel_centres, project, unproject
 from plenodream.geometry.formats import save_cameras
 from plenodream.geometry.trajectories import parse_trajectories, trajectory_cameras

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+import torch
+from torch import Tensor
 
 Range = tuple[float, float]
 
@@ -128,3 +132,8 @@ def scene_family(name: str) -> SceneFamily:
     if name not in FAMILIES:
         raise ValueError(f"unknown family {name!r}: expected one of {', '.join(FAMILIES)}")
     return FAMILIES[name]
+
+
+def uniform(shape: Sequence[int], bounds: Range, generator: torch.Generator) -> Tensor:
+    """Uniform random numbers between two bounds (CPU, float32)."""
+    return torch.rand(tuple(shape), generator=generator) * (bounds[1] - bounds[0]) + bounds[0]

@@ -7,8 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from plenodream.data.family import SceneFamily
-from plenodream.data.synthetic import uniform
+from plenodream.data.family import SceneFamily, uniform
 from plenodream.geometry.rig import Rig, rig_poses
 from plenodream.types import Cameras
 

@@ -12,7 +12,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from plenodream.data.synthetic import FACES, FLOOR, Worlds
+from plenodream.data.pictures import Pictures, image_table, image_texels
+from plenodream.data.surfaces import FACES, FLOOR
+from plenodream.data.synthetic import Worlds
 from plenodream.geometry.cameras import invert_pose, resize_cameras
 from plenodream.types import Cameras
 
@@ -75,13 +77,14 @@ def render(
     to_room = (invert_pose(worlds.room_pose.double())[:, None, None] @ cameras.camera_to_world.double()).flatten(0, 2)
     intrinsics = cameras.intrinsics.to(worlds.extent).flatten(0, 2)
     surfaces = _surface_table(worlds)
+    texels = None if worlds.images is None else image_texels(worlds.images)
     world = torch.arange(len(worlds), device=to_room.device).repeat_interleave(frames_per_world)
     # Eager operations take some images at a time, so that their results stay in the CPU's cache; a compiled graph has
     # no such results to keep.
     some = _RAYS.get(to_room.device.type, 2**24) // (cameras.height * cameras.width)
     step = len(world) if torch.compiler.is_compiling() else max(1, some)
     pieces = [
-        _trace(worlds, surfaces, cameras.height, cameras.width, *piece)
+        _trace(worlds, surfaces, texels, cameras.height, cameras.width, *piece)
         for piece in zip(*(v.split(step) for v in (world, rotation, centre, to_room, intrinsics)), strict=True)
     ]
     rgb, depth, moving = (torch.cat(images) for images in zip(*pieces, strict=True))
@@ -91,6 +94,7 @@ def render(
 def _trace(
     worlds: Worlds,
     surfaces: Float[Tensor, "batch surfaces numbers"],
+    texels: Float[Tensor, "texels 3"] | None,
     height: int,
     width: int,
     world: Int[Tensor, "images"],
@@ -129,7 +133,11 @@ def _trace(
     values = table.flatten(0, 1).t().contiguous().index_select(1, row).unflatten(1, surface.shape)
     darkening = torch.where(surface == FLOOR, _contact_shadow(extent, centre, worlds.room_high[world, 1], points), 1.0)
     moving = torch.nn.functional.pad(worlds.moving, (FACES, 0))[world].flatten().index_select(0, row)
-    return _shade(values, points, darkening), depth, moving.view_as(surface)
+    pictures = None
+    if texels is not None and worlds.images is not None:
+        number = surface + table.shape[1] * world[:, None, None]
+        pictures = Pictures(texels, worlds.images.shape[-1], number, room_rays, depth / fx[:, None, None])
+    return _shade(values, points, darkening, pictures), depth, moving.view_as(surface)
 
 
 def _directions(axes: Tensor, x: Tensor, y: Tensor) -> list[Tensor]:
@@ -226,21 +234,25 @@ def _surface_table(worlds: Worlds) -> Float[Tensor, "batch surfaces numbers"]:
     relief = torch.where(worlds.is_open[:, None] & is_wall, 0.0, relief)
     fade = torch.where(worlds.is_open, _FADE**-2, 0.0)[:, None].expand_as(relief)
     light = worlds.light[:, None].expand(-1, FACES + parts, -1)
+    images = [] if worlds.images is None else [image_table(worlds)]
     return torch.cat(
         [worlds.frequency, worlds.offset, worlds.grain, worlds.colours[:, :, 0],
          worlds.colours[:, :, 1] - worlds.colours[:, :, 0], fixed, light,
-         torch.stack([worlds.warp, worlds.checker, worlds.hardness, relief, fade], dim=-1)],
+         torch.stack([worlds.warp, worlds.checker, worlds.hardness, relief, fade], dim=-1), *images],
         dim=-1,
     )  # fmt: skip
 
 
 def _shade(
-    values: Float[Tensor, "numbers *images"], points: list[Tensor], darkening: Float[Tensor, "*images"]
+    values: Float[Tensor, "numbers *images"],
+    points: list[Tensor],
+    darkening: Float[Tensor, "*images"],
+    pictures: Pictures | None,
 ) -> Float[Tensor, "*images 3"]:
-    """Colour of points (room frame) on surfaces: two colours mixed by a pattern, lit by one light from far away."""
-    axes, shift, frequency, offset, grain, first, change, inward, flat, (is_part,), light, scalars = values.split(
-        (9, 3, 3, 3, 3, 3, 3, 3, 3, 1, 3, 5)
-    )
+    """Colour of points (room frame) on surfaces: two colours mixed by a pattern, or an image, lit from far away."""
+    sizes = (9, 3, 3, 3, 3, 3, 3, 3, 3, 1, 3, 5)
+    *numbers, image = values.split((*sizes, len(values) - sum(sizes)))
+    axes, shift, frequency, offset, grain, first, change, inward, flat, (is_part,), light, scalars = numbers
     warp, checker, hardness, relief, fade = scalars
     px, py, pz = points
     unit = [axes[3 * i] * px + axes[3 * i + 1] * py + axes[3 * i + 2] * pz + shift[i] for i in range(3)]
@@ -264,4 +276,8 @@ def _shade(
     length = (normal[0] * normal[0] + normal[1] * normal[1] + normal[2] * normal[2]).clamp(min=1e-12).rsqrt()
     facing = (normal[0] * light[0] + normal[1] * light[1] + normal[2] * light[2]) * length
     shade = (1 - relief * (0.5 - 0.5 * facing)) * darkening
-    return torch.stack([(first[i] + change[i] * mix) * shade for i in range(3)], dim=-1)
+    colour = [first[i] + change[i] * mix for i in range(3)]
+    if pictures is not None:
+        shown = pictures.colours(image, unit, [n * length for n in normal], inward, flat[1] - flat[0]).unbind(-1)
+        colour = [torch.where(image[-1] > 0, shown[i], colour[i]) for i in range(3)]
+    return torch.stack([c * shade for c in colour], dim=-1)

@@ -23,6 +23,7 @@ from plenodream.data.multicamvideo import SENSOR_WIDTH
 from plenodream.data.paths import sample_cameras
 from plenodream.data.render import render
 from plenodream.data.synthetic import Worlds, sample_worlds, world_generator
+from plenodream.data.textures import load_textures, textures_fingerprint
 from plenodream.media.files import TEMPORARY, write_file
 from plenodream.media.timestamps import exact_rate
 from plenodream.types import Cameras, View
@@ -44,6 +45,7 @@ def synthesize(
     split: str = "train",
     fps: float = 15.0,
     device: torch.device | str = "cpu",
+    textures: str | Path | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> list[Path]:
     """Write scenes `first` to `first + scenes - 1`; those that are there already, whole, stay as they are.
@@ -64,14 +66,15 @@ def synthesize(
         split: `train`, `validation` or `benchmark`.
         fps: Frames per second of the videos.
         device: Where to render.
+        textures: Folder of images that a share of the surfaces shows.
         progress: Called with the number of scenes done so far, old ones included.
 
     Returns:
         The scenes' folders, in order.
 
     Raises:
-        ValueError: Options that make no data set, or others than those of the data set there, or a disk that is full
-            or read-only (the finished scenes stay).
+        ValueError: Options that make no data set, no images, or others than those of the data set there, or a disk that
+            is full or read-only (the finished scenes stay).
     """
     variety = scene_family(family)
     for name, value, least in (
@@ -84,17 +87,18 @@ def synthesize(
         raise ValueError(f"scenes up to number {first + scenes - 1}: expected below {_SEEDS}; take another seed")
     world_generator(split, seed * _SEEDS + first + scenes - 1)
     exact_rate(fps)
+    images = None if textures is None else load_textures(textures).to(device)
     folder = Path(folder)
     options = {
         "family": family, "views": views, "frames": frames, "height": height, "width": width, "seed": seed,
-        "split": split, "fps": fps,
+        "split": split, "fps": fps, "textures": None if images is None else textures_fingerprint(images),
     }  # fmt: skip
     paths: list[Path] = []
     try:
         _check_options(folder, options)
         for number in range(first, first + scenes):
             generator = world_generator(split, seed * _SEEDS + number)
-            worlds = sample_worlds(variety, 1, generator, device)
+            worlds = sample_worlds(variety, 1, generator, device, images)
             cameras = sample_cameras(variety, 1, views, frames, height, width, generator, device)
             focal = round(cameras.intrinsics[0, 0, 0, 0].item() / width * SENSOR_WIDTH)
             path = folder / split / f"f{focal}_pinhole" / f"scene{number:05d}"
@@ -142,4 +146,5 @@ def _check_options(folder: Path, options: dict) -> None:
             )
         return
     folder.mkdir(parents=True, exist_ok=True)
-    write_file(path, json.dumps(options, indent=2).encode())
+    given = {name: value for name, value in options.items() if value is not None}
+    write_file(path, json.dumps(given, indent=2).encode())

@@ -7,22 +7,18 @@ the world frame, in which the source's first camera is the identity. Ours.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from plenodream.data.family import FULL, MILD, Range, SceneFamily
+from plenodream.data.family import Range, SceneFamily, uniform
+from plenodream.data.surfaces import sample_images, sample_patterns
 from plenodream.geometry.cameras import axis_rotation, invert_pose, look_at
-
-__all__ = ["FULL", "MILD", "SceneFamily", "Worlds", "sample_worlds", "uniform", "world_generator"]
 
 # Where the anchor camera looks in the room's frame, and how far it stands from there.
 SUBJECT = (0.0, 0.0, 4.0)
-FACES = 6
-FLOOR = 3
 # Low and high seeds of every split. CPU generators keep the low 32 bits of a seed only, so the ranges lie within them.
 SPLITS = {"train": (0, 2**31), "validation": (2**31, 3 * 2**30), "benchmark": (3 * 2**30, 2**32)}
 
@@ -47,8 +43,7 @@ _PARTS: dict[str, tuple[tuple[str, tuple, tuple, tuple, float], ...]] = {
 class Worlds:
     """A batch of worlds: a room whose six walls and P parts have a texture each. Lengths in metres, angles in degrees.
 
-    A part is a unit sphere, box (-1..1) or cylinder (axis y) scaled by its half extents, turned and moved. Surfaces are
-    numbered: walls -x +x -y(ceiling) +y(floor) -z +z, then the parts.
+    A part is a unit sphere, box (-1..1) or cylinder (axis y) scaled by its half extents, turned and moved.
 
     Attributes:
         shapes: Shape of every part, the same for the whole batch.
@@ -76,6 +71,9 @@ class Worlds:
         checker: Share of the checker pattern, 0 or 1.
         hardness: Steepness of the pattern's edges.
         colours: Two colours per surface, 0..1.
+        images: An image for every surface, RGB in 0..1; None: all show their pattern.
+        image_width: Metres that the image is wide; infinite where the surface shows its pattern.
+        image_offset: Where in the image the origin of the texture's coordinates lies, in images.
     """
 
     shapes: tuple[str, ...]
@@ -103,6 +101,9 @@ class Worlds:
     checker: Float[Tensor, "batch surfaces"]
     hardness: Float[Tensor, "batch surfaces"]
     colours: Float[Tensor, "batch surfaces 2 3"]
+    images: Float[Tensor, "batch surfaces 3 size size"] | None = None
+    image_width: Float[Tensor, "batch surfaces"] | None = None
+    image_offset: Float[Tensor, "batch surfaces 3"] | None = None
 
     def __len__(self) -> int:
         return self.room_pose.shape[0]
@@ -148,13 +149,12 @@ def world_generator(split: str, index: int) -> torch.Generator:
     return torch.Generator().manual_seed(low + index)
 
 
-def uniform(shape: Sequence[int], bounds: Range, generator: torch.Generator) -> Tensor:
-    """Uniform random numbers between two bounds (CPU, float32)."""
-    return torch.rand(tuple(shape), generator=generator) * (bounds[1] - bounds[0]) + bounds[0]
-
-
 def sample_worlds(
-    family: SceneFamily, count: int, generator: torch.Generator, device: torch.device | str = "cpu"
+    family: SceneFamily,
+    count: int,
+    generator: torch.Generator,
+    device: torch.device | str = "cpu",
+    textures: Float[Tensor, "images 3 size size"] | None = None,
 ) -> Worlds:
     """Random worlds of a family; the same generator state gives the same worlds on every device.
 
@@ -163,6 +163,7 @@ def sample_worlds(
         count: How many worlds.
         generator: CPU generator, for instance of `world_generator`.
         device: Where the worlds go.
+        textures: Images that a share of the surfaces shows; all else is the same with and without them.
     """
     room = _sample_room(family, count, generator)
     things = _sample_things(family, count, room["room_high"][:, 1], generator)
@@ -174,7 +175,9 @@ def sample_worlds(
     size = per_part.pop("size")
     per_part["swing"] = per_part["swing"] * swing
     per_part |= {"extent": size * extent, "joint": size * joint, "limb": size * limb}
-    surfaces = _sample_textures(family, per_part["extent"], room["is_open"], generator)
+    surfaces = sample_patterns(family, per_part["extent"], room["is_open"], generator)
+    if textures is not None:
+        surfaces |= sample_images(family, textures, room["is_open"], len(parts), generator)
     return Worlds(shapes=tuple(part[0] for part in parts), **room, **per_part, **surfaces).to(device)
 
 
@@ -244,65 +247,3 @@ def _sample_things(family: SceneFamily, count: int, floor: Tensor, generator: to
         "size": size, "centre": centre, "sway_sine": sine, "sway_cosine": cosine, "rate": draw((0.5, 1.0)),
         "phase": draw((0, 2 * math.pi)), "yaw": yaw, "spin": spin, "swing": draw((25, 45)) * moving, "moving": moving,
     }  # fmt: skip
-
-
-def _sample_textures(
-    family: SceneFamily, extent: Tensor, is_open: Tensor, generator: torch.Generator
-) -> dict[str, Tensor]:
-    """Gradients, stripes, checkers and marble in two colours for every wall and part."""
-    count, parts = extent.shape[:2]
-    shape = (count, FACES + parts)
-
-    def draw(bounds: Range, *more: int) -> Tensor:
-        return uniform((*shape, *more), bounds, generator)
-
-    def log_draw(bounds: Range, *size: int) -> Tensor:
-        return uniform(size, (math.log(bounds[0]), math.log(bounds[1])), generator).exp()
-
-    wave = torch.cat([log_draw(family.wall_wave, count, FACES), log_draw(family.thing_wave, count, parts)], dim=1)
-    unit = torch.cat([torch.ones(count, FACES, 3), extent], dim=1)
-    stretch = draw((0.75, 1.3), 3)
-    frequency = 2 * math.pi / (wave[..., None] * stretch) * unit
-    checker = draw((0, 1)) < 0.3
-    # A checker on a wall has no third axis: its factor along the wall's normal is one.
-    normal_axis = torch.nn.functional.pad(torch.eye(3).repeat_interleave(2, dim=0), (0, 0, 0, parts)).bool()
-    frequency = torch.where(normal_axis, 0.0, frequency)
-    offset = torch.where(normal_axis, math.pi / 2, draw((0, 2 * math.pi), 3))
-    direction = torch.nn.functional.normalize(torch.randn(*shape, 3, generator=generator), dim=-1)
-    direction = torch.where(normal_axis, 0.0, direction)
-    direction = direction / direction.norm(dim=-1, keepdim=True).clamp(min=1e-3)
-    grain = 2 * math.pi / wave[..., None] * direction * unit
-    warp = draw((-1.2, 1.4)).clamp(min=0)
-
-    # Pale walls, strong things, no hue twice among each; the second colour is a darker or paler neighbour.
-    rank = torch.rand(shape, generator=generator)
-    rank = torch.cat([rank[:, :FACES].argsort(1) / FACES, rank[:, FACES:].argsort(1) / parts], dim=1)
-    hue = torch.rand(count, 1, generator=generator) + rank + draw((-0.04, 0.04))
-    is_wall = torch.arange(shape[1]) < FACES
-    saturation = torch.where(is_wall, draw((0.2, 0.55)), draw((0.55, 0.95)))
-    value = torch.where(is_wall, draw((0.75, 1.0)), draw((0.7, 1.0)))
-    first = _hsv(hue, saturation, value)
-    second = _hsv(hue + draw((-0.1, 0.1)), saturation * draw((0.5, 1.3)).clamp(max=1), value * draw((0.5, 0.8)))
-    colours = torch.stack([first, second], dim=-2)
-
-    # Without walls, all faces but the floor are one sky, paler toward the horizon.
-    sky = is_open[:, None] & is_wall & (torch.arange(shape[1]) != FLOOR)
-    zenith = _hsv(
-        uniform((count, 1), (0.52, 0.66), generator), uniform((count, 1), (0.3, 0.6), generator), torch.ones(1)
-    )
-    colours[:, :, 0] = torch.where(sky[..., None], 1 - (1 - zenith) * 0.25, colours[:, :, 0])
-    colours[:, :, 1] = torch.where(sky[..., None], zenith, colours[:, :, 1])
-    grain = torch.where(sky[..., None], torch.tensor([0.0, -math.pi / 40, 0.0]), grain)
-    offset = torch.where(sky[..., None], -math.pi / 2, offset)
-    checker, warp = checker & ~sky, torch.where(sky, 0.0, warp)
-    hardness = torch.where(sky, 1.0, log_draw(family.hardness, *shape))
-    return {
-        "frequency": frequency, "offset": offset, "grain": grain, "warp": warp, "checker": checker.float(),
-        "hardness": hardness, "colours": colours,
-    }  # fmt: skip
-
-
-def _hsv(hue: Tensor, saturation: Tensor, value: Tensor) -> Tensor:
-    """Colours from hue (in turns), saturation and value, as (..., 3)."""
-    k = (torch.tensor([5.0, 3.0, 1.0]) + hue[..., None] * 6) % 6
-    return value[..., None] * (1 - saturation[..., None] * torch.minimum(k, 4 - k).clamp(0, 1))

@@ -9,9 +9,10 @@ from diffusers import SchedulerMixin
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from plenodream.data.family import SceneFamily
 from plenodream.data.paths import sample_cameras
 from plenodream.data.render import render
-from plenodream.data.synthetic import SceneFamily, sample_worlds, world_generator
+from plenodream.data.synthetic import sample_worlds, world_generator
 from plenodream.evaluation.exact_sync import MINIMUM_COVERAGE, seen_by_source
 from plenodream.evaluation.fidelity import SquaredError, copy_source, squared_error
 from plenodream.evaluation.sampler import ViewSampler, noise_seeds

@@ -8,12 +8,12 @@ from plenodream.training.objective import ObjectiveConfig
 
 
 def basic() -> TrainConfig:
-    """Context of 1, 2, 3, 4 views for 10K, 4K, 1K, 1K steps at 432x768x93, self-attention and cameras alone trained.
+    """Context of 1, 2, 3, 4 views for 10K, 4K, 1K, 1K steps at 432x768x81, self-attention and cameras alone trained.
 
     It needs the pretrained network (`--init-from`, a pipeline's folder with its VAE) and a folder of episodes
-    (`--data`). The numbers are the paper's and its published code's (layout, context timestep, rate, clip, weight
-    decay); warm-up and averaged weights are ours. It has no text: the network is trained on the null text, so the
-    paper's text dropout (0.2) has no place here.
+    (`--data`); 81 frames are what MultiCamVideo has. The numbers are the paper's and its published code's (layout,
+    context timestep, rate, clip, weight decay); warm-up and averaged weights are ours. It has no text: the network is
+    trained on the null text, so the paper's text dropout (0.2) has no place here.
     """
     k_steps = ((1, 10_000), (2, 4_000), (3, 1_000), (4, 1_000))
     steps = sum(number for _, number in k_steps)
@@ -48,7 +48,7 @@ def basic() -> TrainConfig:
                 Stage(
                     share=number / steps,
                     family="disk",
-                    frames=93,
+                    frames=81,
                     batch=1,
                     views=k + 1,
                     min_context=k,

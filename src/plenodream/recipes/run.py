@@ -6,19 +6,20 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from plenodream.data.textures import load_textures
 from plenodream.models.codec import WanCodec
 from plenodream.models.weights import weights_hash
 from plenodream.recipes import get_recipe
 from plenodream.recipes.validation import make_validation
 from plenodream.sampling.load import bundled_models
-from plenodream.training.batches import BatchSource
+from plenodream.training.batches import BatchSource, ProceduralBatches
 from plenodream.training.checkpoint import load_weights
-from plenodream.training.config import TrainConfig
+from plenodream.training.config import RunOptions, TrainConfig
 from plenodream.training.disk_batches import episode_batches
 from plenodream.training.overrides import apply_overrides
 from plenodream.training.parallel import Parallel, close_parallel, setup_parallel
 from plenodream.training.self_conditioning import SelfConditioning, second_stage
-from plenodream.training.trainer import RunOptions, Trainer
+from plenodream.training.trainer import Trainer
 
 
 def configure(recipe: str, overrides: Sequence[str] = (), data: Path | None = None) -> TrainConfig:
@@ -49,6 +50,7 @@ def train(
     data: Path | None = None,
     batches: BatchSource | None = None,
     contexts: Path | None = None,
+    textures: Path | None = None,
 ) -> dict[str, float]:
     """Train a recipe; the folder `options.out` then holds checkpoint, model, log and sample sheets.
 
@@ -60,6 +62,8 @@ def train(
         batches: What to train on instead of both.
         contexts: Folder of contexts that the weights of `init_from` generated, to train on (the paper's stage 2): the
             recipe's self-conditioned stages, or its last stage alone if it has none.
+        textures: Folder of images that a share of the surfaces of procedural training scenes shows; held-out scenes
+            stay without.
 
     Returns:
         The last held-out scores, dB.
@@ -72,26 +76,33 @@ def train(
         config = second_stage(config)
     elif any(stage.self_conditioning for stage in config.curriculum.stages):
         raise ValueError(f"recipe {recipe} trains on generated contexts: expected --contexts, a folder of them")
+    if textures is not None and (data is not None or contexts is not None or batches is not None):
+        raise ValueError("--textures is for procedural scenes: leave --data and --contexts out, or --textures")
+    images = None if textures is None else load_textures(textures)
     options = replace(options, init_from=_weights(options.init_from))
-    codec = _pretrained_codec(options.init_from) if config.codec == "wan" and options.init_from else None
+    # A run to be resumed keeps its VAE in its model.
+    pretrained = options.out / "model" if options.resume else options.init_from
+    codec = _pretrained_codec(pretrained) if config.codec == "wan" and pretrained else None
     parallel = setup_parallel(options.context_parallel, options.device)
     try:
         if contexts is not None and batches is None:
             batches = _context_batches(config, contexts, options, parallel)
         elif data is not None and batches is None:
-            batches = _disk_batches(config, data, parallel)
+            batches = _disk_batches(config, data, parallel, codec)
+        elif images is not None:
+            batches = ProceduralBatches(config, parallel.device, images)
         validate = make_validation(config, parallel.device) if parallel.is_main else None
         return Trainer(config, options, validate, batches, codec, parallel).run()
     finally:
         close_parallel()
 
 
-def _disk_batches(config: TrainConfig, data: Path, parallel: Parallel) -> BatchSource:
+def _disk_batches(config: TrainConfig, data: Path, parallel: Parallel, codec: WanCodec | None) -> BatchSource:
     stages = [stage for stage in config.curriculum.stages if stage.family == "disk"]
     if len(stages) < len(config.curriculum.stages):
         raise ValueError("stages from disk and procedural ones in one run: make all of family disk, or none")
     place = (parallel.device, 2, parallel.data_rank, parallel.data_size)
-    return episode_batches(data, stages, config.height, config.width, config.seed, *place)
+    return episode_batches(data, stages, config.height, config.width, config.seed, *place, codec)
 
 
 def _context_batches(config: TrainConfig, contexts: Path, options: RunOptions, parallel: Parallel) -> BatchSource:

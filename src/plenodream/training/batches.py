@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from jaxtyping import Float
@@ -13,7 +14,8 @@ from plenodream.data.family import FAMILIES
 from plenodream.data.paths import sample_cameras
 from plenodream.data.render import render
 from plenodream.data.synthetic import sample_worlds, world_generator
-from plenodream.training.config import Stage
+from plenodream.data.textures import textures_fingerprint
+from plenodream.training.config import Stage, TrainConfig
 from plenodream.types import Cameras
 
 # Single frames are taken from paths of this many.
@@ -25,16 +27,18 @@ class Batch:
     """Views of several scenes.
 
     Attributes:
-        signal: Videos in [-1, 1].
+        signal: Videos in [-1, 1]; None where `latents` are given.
         cameras: Batch shape (batch, views, frames); view 0 is the source.
         anchor: Poses that the rays are relative to, the source's first cameras; None where they are the identity.
         context_signal: The videos as they are given as context, where that is not the truth (self-conditioning).
+        latents: The videos as a pretrained codec has encoded them.
     """
 
-    signal: Float[Tensor, "batch views 3 frames height width"]
+    signal: Float[Tensor, "batch views 3 frames height width"] | None
     cameras: Cameras
     anchor: Float[Tensor, "batch 4 4"] | None = None
     context_signal: Float[Tensor, "batch views 3 frames height width"] | None = None
+    latents: Float[Tensor, "batch views channels frames height width"] | None = None
 
 
 # What a run trains on: the stage and the number of the batch in, the batch out, always the same for the same number.
@@ -47,7 +51,14 @@ def step_generator(seed: int, number: int, purpose: str) -> torch.Generator:
 
 
 def synthetic_batch(
-    stage: Stage, number: int, height: int, width: int, seed: int, device: torch.device | str, renderer=render
+    stage: Stage,
+    number: int,
+    height: int,
+    width: int,
+    seed: int,
+    device: torch.device | str,
+    renderer=render,
+    textures: Float[Tensor, "images 3 size size"] | None = None,
 ) -> Batch:
     """One batch of procedural scenes.
 
@@ -61,6 +72,7 @@ def synthetic_batch(
         seed: Of the run.
         device: Where to render.
         renderer: `data.render.render`, or the same compiled.
+        textures: Images that a share of the surfaces shows.
 
     Raises:
         ValueError: A stage that trains on something else.
@@ -69,7 +81,7 @@ def synthetic_batch(
         raise ValueError(f"scenes of family {stage.family!r}: expected {' or '.join(FAMILIES)}, or a folder by --data")
     generator = step_generator(seed, number, "data")
     family, frames = FAMILIES[stage.family], max(stage.frames, _PATH_FRAMES) if stage.frames == 1 else stage.frames
-    worlds = sample_worlds(family, stage.batch, generator, device)
+    worlds = sample_worlds(family, stage.batch, generator, device, textures)
     cameras = sample_cameras(family, stage.batch, stage.views, frames, height, width, generator, device)
     times = torch.linspace(0, 1, frames, device=device).expand(stage.batch, 1, -1)
     if stage.frames == 1:
@@ -81,3 +93,38 @@ def synthetic_batch(
         times = times[rows, :, frame][..., None]
     rendered = renderer(worlds, cameras, times)
     return Batch(rendered.rgb.movedim(-1, 2) * 2 - 1, cameras)
+
+
+class ProceduralBatches:
+    """A `BatchSource` of procedural scenes.
+
+    Args:
+        config: Recipe of the run.
+        device: Where to render.
+        textures: Images that a share of the surfaces shows; a checkpoint remembers them.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        device: torch.device | str,
+        textures: Float[Tensor, "images 3 size size"] | None = None,
+    ) -> None:
+        self._fingerprint = "procedural" + (f", {textures_fingerprint(textures)}" if textures is not None else "")
+        self._render = partial(
+            synthetic_batch,
+            height=config.height,
+            width=config.width,
+            seed=config.seed,
+            device=device,
+            renderer=torch.compile(render) if config.compile else render,
+            textures=None if textures is None else textures.to(device),
+        )
+
+    def __call__(self, stage: Stage, number: int) -> Batch:
+        """Batch `number`, the same for the same number."""
+        return self._render(stage, number)
+
+    def fingerprint(self) -> str:
+        """Changes with the images: kept in a checkpoint, compared on resume."""
+        return self._fingerprint

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from plenodream.models.codec import SpaceToDepthCodec
+from plenodream.models.codec import SpaceToDepthCodec, WanCodec
 from plenodream.models.cosmos import CosmosCameraTransformer
 from plenodream.training.config import TrainConfig
 
@@ -26,10 +26,37 @@ def build_model(config: TrainConfig) -> CosmosCameraTransformer:
             raise ValueError(
                 f"recipe {config.name}: no network can be built of its model ({error}); expected other sizes in model"
             ) from error
+        _check_sizes(config, model)
         if config.trainable == "all":
             for block in model.transformer_blocks:
                 nn.init.normal_(block.attn1.cam_encoder.weight, std=0.02)
     return model
+
+
+def _check_sizes(config: TrainConfig, model: CosmosCameraTransformer) -> None:
+    """Refuse a network that does not fit the recipe's codec and videos.
+
+    Raises:
+        ValueError: Naming the field, what it is and what it should be.
+    """
+    wan = config.codec == "wan"
+    side, channels = (WanCodec.spatial_factor, 16) if wan else (config.patch, 3 * config.patch**2)
+    latent_frames = (config.frames - 1) // (WanCodec.temporal_factor if wan else 1) + 1
+    patch, sizes = tuple(model.config.patch_size), (latent_frames, config.height // side, config.width // side)
+    for name, expected in (("out_channels", channels), ("camera_numbers", 6 * (side * patch[1]) ** 2)):
+        if (found := model.config[name]) != expected:
+            raise ValueError(
+                f"model.{name} is {found}: expected {expected}, to fit codec {config.codec} of {side} pixels"
+            )
+    if model.config.in_channels not in (channels + 1, channels + 2):
+        raise ValueError(
+            f"model.in_channels is {model.config.in_channels}: expected {channels + 1}, the latents and a mask"
+        )
+    if any(size % step for size, step in zip(sizes, patch, strict=True)) or patch[0] != 1 or patch[1] != patch[2]:
+        raise ValueError(f"model.patch_size is {list(patch)}: expected 1, p, p where p divides latents of {sizes[1:]}")
+    most = tuple(model.config.max_size)
+    if any(size > limit for size, limit in zip(sizes, most, strict=True)):
+        raise ValueError(f"model.max_size is {list(most)}: expected at least {list(sizes)}, the size of the latents")
 
 
 def build_codec(config: TrainConfig) -> SpaceToDepthCodec:

@@ -114,7 +114,10 @@ def load_weights(path: Path) -> dict[str, Tensor]:
     if not files:
         raise ValueError(f"{path}: no weights; expected a .safetensors file or a folder with such files")
     for index in folder.glob("*.safetensors.index.json"):
-        missing = set(json.loads(index.read_text())["weight_map"].values()) - {file.name for file in files}
+        try:
+            missing = set(json.loads(index.read_text())["weight_map"].values()) - {file.name for file in files}
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"{index}: not readable ({error}); copy the folder again") from None
         if missing:
             raise ValueError(f"{folder}: {len(missing)} shards missing, e.g. {min(missing)}; copy the folder again")
     weights: dict[str, Tensor] = {}

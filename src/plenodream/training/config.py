@@ -54,6 +54,8 @@ class Stage:
 
     def __post_init__(self) -> None:
         _one_of("family", self.family, FAMILIES)
+        if not self.share > 0:
+            raise ValueError(f"stage with a share of {self.share:g}: expected more than 0")
         if self.frames < 1 or self.batch < 1:
             raise ValueError(f"stage of {self.batch} scenes of {self.frames} frames: expected at least 1 of each")
         if not 1 <= self.min_context <= self.max_context < self.views:
@@ -153,6 +155,9 @@ class OptimizerConfig:
     spike_factor: float = 4.0
 
     def __post_init__(self) -> None:
+        for name in ("weight_decay", "warmup_steps"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"optimizer.{name} is {getattr(self, name)}: expected 0 or more")
         for name in ("warmup_share", "decay_share", "ema_decay"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"optimizer.{name} is {getattr(self, name)}: expected 0 to 1")

@@ -9,13 +9,18 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from plenodream.data.dataset import Batch as LoadedBatch
-from plenodream.data.dataset import EpisodeDataset, EpisodeLoader, Window
+from plenodream.data.dataset import EpisodeDataset, EpisodeLoader, Sample, Window
 from plenodream.data.discover import find_episodes
-from plenodream.models.codec import to_signal
+from plenodream.data.episode import Episode
+from plenodream.data.latents import cached_latents
+from plenodream.models.codec import WanCodec, to_signal
+from plenodream.models.weights import weights_hash
 from plenodream.training.batches import Batch
 from plenodream.training.config import Stage
+from plenodream.types import Cameras
 
 
 class DiskBatches:
@@ -33,6 +38,8 @@ class DiskBatches:
         workers: Decoding processes of this rank; 0 decodes in this one.
         rank: This process among `world_size` (data-parallel ranks: those that share a sample have one number).
         world_size: Number of such ranks.
+        codec: A pretrained codec: its latents are computed once and kept beside the videos, for windows without
+            pixels.
 
     Raises:
         ValueError: Episodes that do not have the views or frames of a stage.
@@ -46,11 +53,17 @@ class DiskBatches:
         workers: int = 2,
         rank: int = 0,
         world_size: int = 1,
+        codec: WanCodec | None = None,
     ) -> None:
         assert 0 <= rank < world_size, (rank, world_size)
         self.open_dataset, self.device, self.workers = open_dataset, device, workers
         self.rank, self.world_size = rank, world_size
         self.skipped: Counter[str] = Counter()
+        self.codec = None if codec is None else codec.to(device)
+        self._codec_name = ""
+        if codec is not None:
+            statistics = codec.config.latents_mean, codec.config.latents_std
+            self._codec_name = f"{weights_hash(codec.state_dict())} {statistics}"
         self._fingerprints = [open_dataset(stage).fingerprint() for stage in stages]
         self._running: tuple[Stage, int] | None = None
         self._batches: Iterator[LoadedBatch] = iter(())
@@ -62,8 +75,12 @@ class DiskBatches:
             ValueError: Many episodes in a row cannot be read.
         """
         loaded = self.load(stage, number)
-        assert loaded.frames is not None
-        return Batch(to_signal(loaded.frames.to(self.device)), loaded.cameras.to(self.device))
+        cameras = loaded.cameras.to(self.device)
+        if loaded.frames is not None:
+            return Batch(to_signal(loaded.frames.to(self.device)), cameras)
+        episodes = self.open_dataset(stage).episodes
+        samples = [self._latents(episodes[s.episode], s, stage.frames, cameras) for s in loaded.samples]
+        return Batch(None, cameras, latents=torch.stack(samples).to(self.device))
 
     def load(self, stage: Stage, number: int) -> LoadedBatch:
         """The same as bytes, with what the samples came from. Any number can be asked for; the next one is fastest."""
@@ -78,6 +95,17 @@ class DiskBatches:
         loaded = next(self._batches)
         self._running = stage, number + self.world_size
         return loaded
+
+    @torch.no_grad()
+    def _latents(self, episode: Episode, sample: Sample, frames: int, cameras: Cameras) -> Tensor:
+        """Latents (views, channels, frames, height, width) of a sample's window, from the cache where it has them."""
+
+        def encode(pixels: Tensor) -> Tensor:
+            assert self.codec is not None
+            return self.codec.encode(to_signal(pixels)[None].to(self.device))[0]
+
+        window = (sample.start, sample.start + frames, cameras.height, cameras.width)
+        return torch.stack([cached_latents(episode, self._codec_name, encode, n, *window) for n in sample.names])
 
     def fingerprint(self) -> str:
         """Changes with the episodes, the stages' windows and the seed: kept in a checkpoint, compared on resume."""
@@ -100,6 +128,7 @@ def episode_batches(
     workers: int = 2,
     rank: int = 0,
     world_size: int = 1,
+    codec: WanCodec | None = None,
 ) -> DiskBatches:
     """Batches of any folder of episodes that `data.discover` knows (ours, MultiCamVideo, SynCamVideo, AgiBot, plain).
 
@@ -116,6 +145,7 @@ def episode_batches(
         workers: Decoding processes of this rank.
         rank: This data-parallel rank.
         world_size: Number of them.
+        codec: A pretrained codec. Windows then do not overlap, so that every frame is encoded once.
 
     Raises:
         ValueError: No such folder, nothing usable in it, or too few views or frames for a stage.
@@ -123,6 +153,7 @@ def episode_batches(
     episodes = find_episodes(folder, skip_bad=True)
 
     def open_dataset(stage: Stage) -> EpisodeDataset:
-        return EpisodeDataset(episodes, Window(stage.views, stage.frames, height, width), seed)
+        step = 1 if codec is None else stage.frames
+        return EpisodeDataset(episodes, Window(stage.views, stage.frames, height, width, step, codec is None), seed)
 
-    return DiskBatches(open_dataset, stages, device, workers, rank, world_size)
+    return DiskBatches(open_dataset, stages, device, workers, rank, world_size, codec)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from plenodream.models.cosmos import CosmosCameraTransformer
-from plenodream.training.build import set_trainable
+from plenodream.training.build import build_model, set_trainable
 from plenodream.training.config import Stage, TrainConfig
 from plenodream.training.context_parallel import choose_axis
 
@@ -125,7 +125,7 @@ def plan(
     if context < 1:
         raise ValueError(f"context of {context} views: expected at least 1")
     with torch.device("meta"):
-        model = CosmosCameraTransformer(**config.model)
+        model = build_model(config)
     set_trainable(model, config.trainable)
     grid = _view_grid(config, stage.frames, model)
     tokens = grid[0] * grid[1] * grid[2]

@@ -6,9 +6,10 @@ import json
 from pathlib import Path
 
 import torch
-from diffusers import FlowMatchEulerDiscreteScheduler, ModelMixin, SchedulerMixin
+from diffusers import FlowMatchEulerDiscreteScheduler, SchedulerMixin
 from torch import nn
 
+from plenodream.models.codec import SpaceToDepthCodec, WanCodec
 from plenodream.models.cosmos import CosmosCameraTransformer
 from plenodream.sampling.pipeline import PlenopticPipeline
 from plenodream.training.checkpoint import whole_folder
@@ -26,7 +27,7 @@ def save_model(
     folder: Path,
     config: TrainConfig,
     model: CosmosCameraTransformer,
-    codec: ModelMixin,
+    codec: SpaceToDepthCodec | WanCodec,
     notes: dict,
     shard_mb: float | None = None,
     dtype: torch.dtype = torch.bfloat16,
@@ -45,6 +46,7 @@ def save_model(
     Raises:
         ValueError: The disk is full; the old folder is untouched.
     """
+    overlap = min(config.objective.overlap_frames, codec.latent_frames(config.frames) - 1)
     pipeline = PlenopticPipeline(
         nn.Module.to(model, dtype),  # the class's own `to` warns of modules that this network never has
         codec,
@@ -53,7 +55,7 @@ def save_model(
         width=config.width,
         frames=config.frames,
         # The last frames of one window are the first of the next; the codec sees them as whole latent frames.
-        overlap=max(0, (config.objective.overlap_frames - 1) * codec.temporal_factor + 1),
+        overlap=max(0, (overlap - 1) * codec.temporal_factor + 1),
         steps=config.sampling.steps,
         guidance=config.sampling.guidance,
         context_views=config.curriculum.largest_context,
@@ -67,6 +69,15 @@ def save_model(
 
 
 def batches_seen(path: Path) -> int:
-    """How many batches a model's weights have been trained on, as far as its folder says: new data begin there."""
+    """How many batches a model's weights have been trained on, as far as its folder says: new data begin there.
+
+    Raises:
+        ValueError: The folder's notes are damaged.
+    """
     notes = path / NOTES
-    return int(json.loads(notes.read_text()).get("batches", 0)) if notes.is_file() else 0
+    if not notes.is_file():
+        return 0
+    try:
+        return int(json.loads(notes.read_text()).get("batches", 0))
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ValueError(f"{notes}: not readable ({error}); copy the model's folder again") from None

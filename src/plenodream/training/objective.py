@@ -40,6 +40,8 @@ class ObjectiveConfig:
         for name in ("overlap_probability", "camera_dropout", "context_dropout"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"objective.{name} is {getattr(self, name)}: expected a probability, 0 to 1")
+        if self.overlap_frames < 0:
+            raise ValueError(f"objective.overlap_frames is {self.overlap_frames}: expected 0 or more")
 
 
 def draw_context(
@@ -135,7 +137,7 @@ def training_loss(
     else:
         index = fill_context(context, model.context_slots).to(latents.device)
         rows = torch.arange(batch, device=index.device).view(-1, 1, 1)
-        # A joint layout has its slots whatever is in them: no context is black views without cameras.
+        # A joint layout has its slots whatever is in them: no context is empty views without cameras.
         seen = 0.0 if alone else 1.0
         views = ViewTokens(given[rows, index].flatten(0, 1) * seen, camera_tokens[rows, index].flatten(0, 1) * seen)
         raw = model.predict(x_t[:, None], t, rays[:, None], views, clean_frames=clean)[:, 0]

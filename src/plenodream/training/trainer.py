@@ -5,18 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from plenodream.data.render import render
 from plenodream.models.camera_encoder import rays_for
 from plenodream.models.codec import SpaceToDepthCodec, WanCodec
 from plenodream.models.cosmos import CosmosCameraTransformer
-from plenodream.training.batches import Batch, BatchSource, step_generator, synthetic_batch
+from plenodream.training.batches import Batch, BatchSource, ProceduralBatches, step_generator
 from plenodream.training.build import build_codec, build_model, set_trainable
 from plenodream.training.checkpoint import load_checkpoint, load_weights, save_checkpoint
 from plenodream.training.config import RunOptions, Stage, TrainConfig
@@ -32,6 +30,8 @@ from plenodream.training.throughput import Meter, count_operations, matmul_rate,
 # Held-out scores of a network with averaged weights; may leave a sheet in the folder. By `seen` the best is chosen.
 Validate = Callable[[CosmosCameraTransformer, Path, int], dict[str, float]]
 SCORE = "seen"
+# A run that is killed loses no more than this.
+_SAVE_SECONDS = 300
 
 
 class Trainer:
@@ -64,14 +64,7 @@ class Trainer:
         if self.folder.exists() and not options.resume:
             raise ValueError(f"{options.out}: holds a run already; --resume goes on with it, or choose another --out")
         self.codec = (codec or build_codec(config)).to(self.device)
-        self.batches = batches or partial(
-            synthetic_batch,
-            height=config.height,
-            width=config.width,
-            seed=config.seed,
-            device=self.device,
-            renderer=torch.compile(render) if config.compile else render,
-        )
+        self.batches = batches or ProceduralBatches(config, self.device)
         bf16 = config.precision == "bf16" or (config.precision == "auto" and self.device.type == "cuda")
         self.dtype = torch.bfloat16 if bf16 else torch.float32
         self.model = build_model(config)
@@ -88,7 +81,7 @@ class Trainer:
         self.optimizer = make_optimizer(self.model, config.optimizer)
         self.average = Average(self.model, config.optimizer.ema_decay)
         self.guard = SpikeGuard(config.optimizer.spike_factor)
-        self.step, self.seconds, self.minutes = 0, 0.0, options.minutes
+        self.step, self.seconds, self.minutes, self.reserve = 0, 0.0, options.minutes, 0.0
         self.best, self.operations = float("-inf"), {}
         if options.resume:
             self._restore()
@@ -101,6 +94,11 @@ class Trainer:
             KeyboardInterrupt: Ctrl-C; a single process has finished its step and saved the checkpoint.
         """
         first, offset = self.step, self.seconds
+        began = saved = time.monotonic()
+
+        def clock() -> float:
+            return offset + time.monotonic() - began
+
         meter = Meter(matmul_rate(self.device, self.dtype) * self.parallel.world_size)
         alone = self.parallel.mesh is None  # processes that train together are not stopped at the same step
         with (
@@ -108,19 +106,24 @@ class Trainer:
             ctrl_c_waits() if alone else nullcontext(lambda: False) as stopped,
         ):
             log.note(f"full use is {meter.peak / 1e12:.3g} TFLOP/s: matrix products in {self.dtype} on {self.device}")
-            scores, validated = (self._validate(log), 0) if first == 0 else ({}, None)
-            began = time.monotonic()
+            scores, validated = {}, None
+            if first == 0:
+                ready = clock()
+                scores, validated = self._validate(log), 0
+                self.seconds, self.reserve = clock(), clock() - ready
             while (progress := self._progress()) < 1 and self.step - first != self.options.stop_after:
                 entry = self._step(progress, meter)
-                self.seconds = offset + time.monotonic() - began
+                self.seconds = clock()
                 log.step({"step": self.step, "progress": progress, "seconds": round(self.seconds, 3)} | entry)
                 if stopped():
                     self.save()
                     raise KeyboardInterrupt
                 if self.step % self.config.validate_every == 0:
                     scores, validated = self._validate(log), self.step
-                    self.seconds = offset + time.monotonic() - began
+                    self.seconds = clock()
+                if validated == self.step or self.parallel.from_main(time.monotonic() - saved) > _SAVE_SECONDS:
                     self.save()
+                    saved = time.monotonic()
             if validated != self.step:
                 scores = self._validate(log)
             self.save()
@@ -156,7 +159,8 @@ class Trainer:
             raise ValueError(f"{self.folder}: the run trained on other data; expected the same folder as then")
         self.average.updates = state["average_updates"]
         self.guard.restore(state["guard"])
-        self.step, self.seconds, self.first_batch = state["step"], state["seconds"], state["first_batch"]
+        self.step, self.seconds, self.reserve = state["step"], state["seconds"], state["reserve"]
+        self.first_batch = -(-state["batches"] // self.parallel.data_size) - self.step
         # A step that is counted rounds differently: what is known must not be counted again.
         self.best, self.operations = state["best"], state["operations"]
         self.minutes = state["minutes"] if self.options.minutes is None else self.options.minutes
@@ -168,12 +172,17 @@ class Trainer:
             "guard": self.guard.state(),
             "step": self.step,
             "seconds": self.seconds,
+            "reserve": self.reserve,
             "minutes": self.minutes,
-            "first_batch": self.first_batch,
+            "batches": self._batches(),
             "best": self.best,
             "data": self._data(),
             "operations": self.operations,
         }
+
+    def _batches(self) -> int:
+        """How many batches all processes have drawn since the weights were fresh."""
+        return (self.first_batch + self.step) * self.parallel.data_size
 
     def _data(self) -> str:
         """What the run trains on, as far as the recipe does not say it."""
@@ -192,13 +201,15 @@ class Trainer:
                 f"{path}: weights of another network ({len(missing)} missing, {len(unexpected)} "
                 f"unexpected, e.g. {(missing + unexpected)[0]}); expected those of recipe {self.config.name}"
             )
-        self.first_batch = batches_seen(path)
+        self.first_batch = -(-batches_seen(path) // self.parallel.data_size)
 
     def _progress(self) -> float:
         """Part of the budget that is used up, the same on all processes."""
         if self.minutes is None:
             return self.step / self.config.steps
-        return self.parallel.from_main(self.seconds / (60 * self.minutes))
+        budget = 60 * self.minutes
+        # The last scores are within the minutes, too.
+        return self.parallel.from_main(self.seconds / (budget - min(self.reserve, budget / 2)))
 
     def _step(self, progress: float, meter: Meter) -> dict[str, float]:
         """One step: batch, loss, gradient, and, unless it is a spike, new weights. Returns its line for the log."""
@@ -243,7 +254,7 @@ class Trainer:
         config, targets = self.config, stage.target_views
         context = draw_context(stage.batch, stage.views if stage.any_context else 1, targets, k, generator)
         with torch.no_grad():
-            latents = self._encode(batch.signal)
+            latents = self._encode(batch.signal) if batch.latents is None else batch.latents
             given = None if batch.context_signal is None else self._encode(batch.context_signal)
             anchor = torch.eye(4, device=self.device) if batch.anchor is None else batch.anchor[:, None]
             rays = rays_for(self.model, self.codec, batch.cameras, anchor).float()
@@ -268,11 +279,13 @@ class Trainer:
         scores = {} if self.validate is None else self.validate(model, self.options.out, self.step)
         if scores:
             log.scores({"step": self.step, "seconds": round(self.seconds, 3)} | scores)
-        score = scores.get(SCORE, self.step)
+        # The best, but the last where nothing is scored or the rate has not decayed yet: an instalment goes on from it.
+        last = self.validate is None or self.config.curriculum.end < 1
+        score = self.step if last else scores.get(SCORE, float("-inf"))
         if score > self.best:
             self.best = score
             notes = {
-                "batches": self.first_batch + self.step,
+                "batches": self._batches(),
                 "steps": self.step,
                 "minutes": round(self.seconds / 60, 2),
                 "scores": scores,

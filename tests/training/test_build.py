@@ -1,0 +1,55 @@
+"""Networks that do not fit the rest of their recipe are refused before a step is taken."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+sys.path.insert(0, str(Path(__file__).parent))
+from tiny import tiny_config
+
+from plenodream.recipes import get_recipe
+from plenodream.training.build import build_model
+from plenodream.training.config import Curriculum, OptimizerConfig, Stage
+from plenodream.training.objective import ObjectiveConfig
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "expected"),
+    [
+        ("out_channels", 48, "model.out_channels is 48: expected 192"),
+        ("in_channels", 192, "model.in_channels is 192: expected 193"),
+        ("camera_numbers", 96, "model.camera_numbers is 96: expected 384"),
+        ("patch_size", (3, 1, 1), r"model.patch_size is \[3, 1, 1\]: expected 1, p, p"),
+        ("max_size", (2, 8, 8), r"model.max_size is \[2, 8, 8\]: expected at least \[3, 2, 2\]"),
+    ],
+)
+def test_sizes_that_do_not_fit_the_codec(field, value, expected):
+    config = tiny_config()
+    with pytest.raises(ValueError, match=expected):
+        build_model(replace(config, model=config.model | {field: value}))
+
+
+@pytest.mark.parametrize("name", ["nano", "mini", "basic"])
+def test_the_recipes_fit_their_codecs(name):
+    with torch.device("meta"):
+        build_model(get_recipe(name))
+
+
+@pytest.mark.parametrize(
+    ("make", "expected"),
+    [
+        (lambda: Curriculum((Stage(1.5), Stage(-0.5))), "share of -0.5: expected more than 0"),
+        (lambda: OptimizerConfig(warmup_steps=-5), "warmup_steps is -5: expected 0 or more"),
+        (lambda: OptimizerConfig(weight_decay=-1), "weight_decay is -1: expected 0 or more"),
+        (lambda: OptimizerConfig(muon=-0.2), r"muon is -0.2: expected 0 \(AdamW\) or more"),
+        (lambda: ObjectiveConfig(overlap_frames=-2), "overlap_frames is -2: expected 0 or more"),
+    ],
+)
+def test_values_out_of_range(make, expected):
+    with pytest.raises(ValueError, match=expected):
+        make()
