@@ -34,6 +34,8 @@ SCENARIOS = {
     "context-joint": (2, "joint", (2, 2, 4), {}),
     "context-joint-rows": (2, "joint", (1, 4, 2), {}),
 }
+# Those that four ranks compute, too.
+GRID = ("context-frames", "context-joint")
 
 
 def network(attention: str = "independent", checkpointed: bool = False, only: str = "") -> CosmosCameraTransformer:
@@ -125,18 +127,30 @@ def whole(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {name: (t.full_tensor() if isinstance(t, DTensor) else t).clone() for name, t in tensors.items()}
 
 
+def gradients(name: str) -> tuple[float, dict[str, torch.Tensor]]:
+    """Loss and gradients of a scenario, over all ranks."""
+    context_parallel, attention, size, options = SCENARIOS[name]
+    parallel = setup_parallel(context_parallel)
+    model = parallel.prepare(network(attention, **options))
+    loss = loss_of(model, size, parallel.data_rank)
+    loss.backward()
+    grads = {n: p.grad for n, p in model.named_parameters() if p.grad is not None}
+    return parallel.mean(loss.item()), whole(grads)
+
+
+def grid(folder: Path) -> None:
+    """Four ranks, two and two to a sequence: sharded and shared at once."""
+    torch.set_num_threads(1)
+    results = {name: gradients(name) for name in GRID}
+    if setup_parallel().is_main:
+        torch.save(results, folder / "grid.pt")
+    close_parallel()
+
+
 def main(folder: Path) -> None:
     """All checks of two ranks; what rank 0 finds goes to results.pt."""
     torch.set_num_threads(1)
-    results = {}
-    for name, (context_parallel, attention, size, options) in SCENARIOS.items():
-        parallel = setup_parallel(context_parallel)
-        model = parallel.prepare(network(attention, **options))
-        loss = loss_of(model, size, parallel.data_rank)
-        loss.backward()
-        grads = {n: p.grad for n, p in model.named_parameters() if p.grad is not None}
-        results[name] = (parallel.mean(loss.item()), whole(grads))
-
+    results = {name: gradients(name) for name in SCENARIOS}
     parallel = setup_parallel()
     run = Run(parallel)
     run.take(range(2))
@@ -172,4 +186,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    {"all": main, "grid": grid}[sys.argv[2]](Path(sys.argv[1]))

@@ -1,4 +1,4 @@
-"""Two gloo ranks under torchrun against one process."""
+"""Two gloo ranks under torchrun, and four in a grid, against one process."""
 
 import json
 import os
@@ -40,16 +40,20 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     state = {"model": one.model.state_dict(), "optimizer": one.optimizer.state_dict(), "average": one.average.weights}
     torch.save(state | {"step": 2, "updates": 2}, folder / "plain" / "state.pt")
     (folder / "plain" / "recipe.json").write_text(worker.RECIPE)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    torchrun(2, folder, "all")
+    return folder
+
+
+def torchrun(ranks: int, folder: Path, what: str) -> None:
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks)]
     done = subprocess.run(
-        [*command, worker.__file__, str(folder)],
+        [*command, worker.__file__, str(folder), what],
         env=os.environ | {"OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         timeout=240,
     )
     assert done.returncode == 0, done.stderr[-4000:]
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -67,9 +71,22 @@ def single() -> dict:
 
 @pytest.mark.parametrize("name", worker.SCENARIOS)
 def test_losses_and_gradients_equal_those_of_one_process(name: str, found: dict) -> None:
+    check_gradients(name, found)
+
+
+def test_a_grid_of_four_ranks_shards_and_shares_at_once(tmp_path: Path) -> None:
+    torchrun(4, tmp_path, "grid")
+    found = torch.load(tmp_path / "grid.pt")
+    assert set(found) == set(worker.GRID)
+    for name in found:
+        check_gradients(name, found, parts=range(2))
+
+
+def check_gradients(name: str, found: dict, parts: range | None = None) -> None:
+    """What the ranks found for a scenario equals what one process finds for all parts of the global batch."""
     context_parallel, attention, size, options = worker.SCENARIOS[name]
     model = worker.network(attention, **options)
-    parts = range(2 // context_parallel)
+    parts = parts or range(2 // context_parallel)
     loss = sum(worker.loss_of(model, size, part) for part in parts) / len(parts)
     loss.backward()
     grads = {n: p.grad for n, p in model.named_parameters() if p.grad is not None}
