@@ -6,24 +6,13 @@ python benchmarks/context_cache.py [--contexts 4] [--model nano]
 from __future__ import annotations
 
 import argparse
-import platform
-import time
 
 import torch
+from common import machine, seconds
 
 from plenodream.models.attention import ContextCache
 from plenodream.models.denoiser import ViewTokens
 from plenodream.sampling.load import load_pipeline
-
-
-def seconds(work, rounds: int = 10) -> float:
-    """Median seconds of a call, after two to warm up."""
-    times = []
-    for _ in range(rounds + 2):
-        began = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - began)
-    return sorted(times[2:])[rounds // 2]
 
 
 def main() -> None:
@@ -47,7 +36,7 @@ def main() -> None:
         cache = model.encode_context(views)
         cached = seconds(lambda: step(cache))
         recomputed = seconds(lambda: step(model.encode_context(views)))
-    print(f"{platform.processor() or platform.machine()}, torch {torch.__version__}, {torch.get_num_threads()} threads")
+    print(machine())
     print(f"{args.contexts} context views of {config.frames * rows * columns} tokens, {args.model}")
     print(f"a step with cached context {1e3 * cached:.0f} ms, recomputing it {1e3 * recomputed:.0f} ms", end=": ")
     print(f"{recomputed / cached:.1f} times faster")

@@ -124,6 +124,28 @@ def test_lines_after_the_checkpoint_are_dropped_on_resume(tmp_path):
     assert all(line["loss"] < 99 for line in lines(tmp_path))
 
 
+def test_tensorboard_is_given_the_same_numbers(tmp_path, monkeypatch):
+    written = []
+
+    class Writer:
+        def __init__(self, folder, purge_step):
+            written.append((folder, purge_step))
+
+        def add_scalar(self, name, value, step):
+            written.append((name, value, step))
+
+        def close(self):
+            written.append("closed")
+
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", SimpleNamespace(SummaryWriter=Writer))
+    make(tmp_path, stop_after=2, tensorboard=True).run()
+    assert written[0] == (str(tmp_path / "tensorboard"), 1) and written[-1] == "closed"
+    assert [w[1:] for w in written if w[0] == "loss"] == [(line["loss"], line["step"]) for line in lines(tmp_path)]
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(ValueError, match="pip install tensorboard"):
+        make(tmp_path, resume=True, tensorboard=True).run()
+
+
 def test_the_log_says_what_a_run_does(tmp_path):
     make(tmp_path).run()
     logged = lines(tmp_path)

@@ -72,6 +72,8 @@ class Train:
     """Ranks that share one sequence, under torchrun."""
     shard_mb: int | None = None
     """Split the saved model into files of this size."""
+    tensorboard: bool = False
+    """Log for TensorBoard, too (pip install tensorboard)."""
     dry_run: bool = False
     """Print memory per rank, tokens, FLOP and time a step, and stop."""
     world_size: int = 32
@@ -172,6 +174,7 @@ def train(args: Train) -> int:
         context_parallel=args.context_parallel,
         shard_mb=args.shard_mb,
         quiet=args.quiet,
+        tensorboard=args.tensorboard,
     )
     scores = run(args.recipe, options, args.set, data=args.data, contexts=args.contexts, textures=args.textures)
     if scores:

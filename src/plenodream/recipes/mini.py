@@ -30,10 +30,8 @@ def mini() -> TrainConfig:
                 Stage(share=0.40, family="full", frames=9, batch=32, max_context=3, any_context=True),
             )
         ),
-        objective=ObjectiveConfig(
-            shift=4.0, x0_floor=0.4, overlap_probability=0.45, overlap_frames=3, camera_dropout=0.1
-        ),
-        optimizer=OptimizerConfig(learning_rate=6e-4, warmup_steps=300, ema_decay=0.999),
+        objective=ObjectiveConfig(shift=4.0, x0_floor=0.4, overlap_probability=0.2, overlap_frames=3),
+        optimizer=OptimizerConfig(learning_rate=6e-4, muon=0.4, warmup_steps=300, ema_decay=0.999),
         steps=60000,
         validate_every=1000,
     )

@@ -248,6 +248,7 @@ class RunOptions:
         shard_mb: Largest size of a file of `model`, megabytes.
         stop_after: Stop after this many steps of this run, as an interruption would.
         quiet: No progress bar.
+        tensorboard: Log for TensorBoard, too.
     """
 
     out: Path
@@ -259,6 +260,7 @@ class RunOptions:
     shard_mb: float | None = None
     stop_after: int | None = None
     quiet: bool = False
+    tensorboard: bool = False
 
     def __post_init__(self) -> None:
         if self.minutes is not None and not 0 < self.minutes < math.inf:

@@ -1,10 +1,11 @@
-"""What a run tells: a progress bar for people, one JSON line a step for programs."""
+"""What a run tells: a progress bar for people, one JSON line a step for programs, TensorBoard for who wants it."""
 
 from __future__ import annotations
 
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
@@ -21,14 +22,22 @@ class TrainingLog:
         step: Step at which the run begins.
         writes: Whether this process writes at all.
         quiet: No bar.
+        tensorboard: Write the same numbers to `tensorboard/`, too.
+
+    Raises:
+        ValueError: TensorBoard is not installed.
     """
 
-    def __init__(self, out: Path, step: int, writes: bool = True, quiet: bool = False) -> None:
+    def __init__(
+        self, out: Path, step: int, writes: bool = True, quiet: bool = False, tensorboard: bool = False
+    ) -> None:
         self.path, self.bar = out / NAME, None
-        self._file = None
+        self._file = self._board = None
         if not writes:
             return
         out.mkdir(parents=True, exist_ok=True)
+        if tensorboard:
+            self._board = _tensorboard(out / "tensorboard", step)
         kept = [line for line in _lines(self.path) if step and line["step"] <= step]
         write_file(self.path, "".join(json.dumps(line) + "\n" for line in kept).encode())
         self._file = open(self.path, "a")  # noqa: SIM115 - closed by __exit__
@@ -42,6 +51,8 @@ class TrainingLog:
         if self._file is not None:
             self._file.close()
             self.bar.close()
+        if self._board is not None:
+            self._board.close()
 
     def note(self, text: str) -> None:
         """A sentence for people."""
@@ -69,6 +80,19 @@ class TrainingLog:
 
     def _write(self, line: dict[str, float]) -> None:
         print(json.dumps(line), file=self._file, flush=line["step"] % 20 == 0)
+        if self._board is not None:
+            for name, value in line.items():
+                if name != "step":
+                    self._board.add_scalar(name, value, line["step"])
+
+
+def _tensorboard(folder: Path, step: int) -> Any:
+    """A writer that hides what an interrupted run wrote after `step`."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        raise ValueError("--tensorboard: TensorBoard is not installed; pip install tensorboard") from None
+    return SummaryWriter(str(folder), purge_step=step + 1)
 
 
 def _lines(path: Path) -> list[dict]:

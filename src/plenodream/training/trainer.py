@@ -93,7 +93,7 @@ class Trainer:
             ValueError: Out of memory, disk full, diverged; one line that says what to do.
             KeyboardInterrupt: Ctrl-C; a single process has finished its step and saved the checkpoint.
         """
-        first, offset = self.step, self.seconds
+        options, first, offset = self.options, self.step, self.seconds
         began = saved = time.monotonic()
 
         def clock() -> float:
@@ -102,7 +102,7 @@ class Trainer:
         meter = Meter(matmul_rate(self.device, self.dtype) * self.parallel.world_size)
         alone = self.parallel.mesh is None  # processes that train together are not stopped at the same step
         with (
-            TrainingLog(self.options.out, first, self.parallel.is_main, self.options.quiet) as log,
+            TrainingLog(options.out, first, self.parallel.is_main, options.quiet, options.tensorboard) as log,
             ctrl_c_waits() if alone else nullcontext(lambda: False) as stopped,
         ):
             log.note(f"full use is {meter.peak / 1e12:.3g} TFLOP/s: matrix products in {self.dtype} on {self.device}")
@@ -111,7 +111,7 @@ class Trainer:
                 ready = clock()
                 scores, validated = self._validate(log), 0
                 self.seconds, self.reserve = clock(), clock() - ready
-            while (progress := self._progress()) < 1 and self.step - first != self.options.stop_after:
+            while (progress := self._progress()) < 1 and self.step - first != options.stop_after:
                 entry = self._step(progress, meter)
                 self.seconds = clock()
                 log.step({"step": self.step, "progress": progress, "seconds": round(self.seconds, 3)} | entry)
