@@ -1,9 +1,10 @@
-"""Run every command and snippet of the README in a folder that holds a clip.mp4; the training run must help.
+"""Run every command and snippet of the README in a folder that holds a clip.mp4 and photos; the training run must help.
 
-`make` lines are left out: .ci/run itself runs them.
+`make` lines are left out: .ci/run itself runs them. The program is on the PATH only as far as the README puts it there.
 """
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -12,21 +13,27 @@ import tempfile
 from pathlib import Path
 
 root = Path(__file__).resolve().parent.parent
+elsewhere = [folder for folder in os.environ["PATH"].split(":") if Path(folder) != Path(sys.executable).parent]
+environment = {**os.environ, "PATH": ":".join(elsewhere)}
 blocks = re.findall(r"```(bash|python)\n(.*?)```", (root / "README.md").read_text(), flags=re.DOTALL)
+activated = "true"
 with tempfile.TemporaryDirectory() as name:
     folder = Path(name)
+    (folder / ".venv").symlink_to(root / ".venv")
     shutil.copy(root / "src/plenodream/bundled/clip/source.mp4", folder / "clip.mp4")
+    (folder / "photos").mkdir()
+    shutil.copy(root / "docs/demo.png", folder / "photos")
     for language, text in blocks:
         lines = [text] if language == "python" else text.splitlines()
         for line in lines:
             if (language == "bash" and line.startswith("make ")) or not line.strip():
                 continue
             print("README:", line.strip().splitlines()[0], flush=True)
-            if language == "python":
-                command = [sys.executable, "-c", line]
-            else:
-                command = ["bash", "-c", f'PATH="{Path(sys.executable).parent}:$PATH" {line}']
-            subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
+            if line.startswith(". "):
+                activated = line
+            script = 'python -c "$0"' if language == "python" else line
+            command = ["bash", "-c", f"{activated}\n{script}", text]
+            subprocess.run(command, cwd=folder, env=environment, check=True, stdout=subprocess.DEVNULL)
     rows = [json.loads(row) for row in (folder / "runs/taste/log.jsonl").read_text().splitlines()]
 scores = [row["seen"] for row in rows if "seen" in row]
 print(f"README: the short training run took its held-out PSNR from {scores[0]:.1f} to {scores[-1]:.1f} dB")

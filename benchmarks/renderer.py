@@ -1,6 +1,6 @@
 """How fast the renderer is: rays and images a second, per family of scenes and size, on one device.
 
-    python benchmarks/renderer.py [--device cuda] [--compile] [--threads 1]
+python benchmarks/renderer.py [--device cuda] [--compile] [--threads 1]
 """
 
 import argparse

@@ -6,9 +6,8 @@ python examples/01_render.py [OUT]
 import sys
 from pathlib import Path
 
+from plenodream import load_pipeline, open_source
 from plenodream.data.bundled_clip import clip_folder
-from plenodream.sampling.load import load_pipeline
-from plenodream.sampling.source import open_source
 from plenodream.viewer.scene_page import write_scene_page
 
 out = Path(sys.argv[1] if len(sys.argv) > 1 else "scene")

@@ -10,11 +10,10 @@ from pathlib import Path
 
 import torch
 
+from plenodream import load_pipeline, open_source
 from plenodream.data.bundled_clip import clip_folder
 from plenodream.geometry.cameras import look_at
 from plenodream.geometry.formats import load_cameras, save_cameras
-from plenodream.sampling.load import load_pipeline
-from plenodream.sampling.source import open_source
 
 out = Path(sys.argv[1] if len(sys.argv) > 1 else "scene-own")
 out.mkdir(parents=True, exist_ok=True)

@@ -7,9 +7,7 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-from plenodream.media.video import read_video
-from plenodream.sampling.load import load_pipeline
-from plenodream.sampling.pipeline import static_source
+from plenodream import load_pipeline, read_video, static_source
 from plenodream.viewer.scene_page import write_scene_page
 
 out = Path(sys.argv[1] if len(sys.argv) > 1 else "scene-real")

@@ -83,7 +83,20 @@ def tiny_video():
 
 
 @pytest.fixture(scope="session")
-def partial_scene(tiny_pipeline, tiny_video, tmp_path_factory):
+def settings():
+    """Makes render settings of two steps."""
+    from plenodream.memory.retrieval import RetrievalConfig
+    from plenodream.sampling.denoise import SamplingConfig
+    from plenodream.sampling.settings import RenderSettings
+
+    def build(k=2, candidates=None, strategy="fov", guidance=0.0):
+        return RenderSettings(RetrievalConfig(strategy, k), candidates or k, SamplingConfig(2, guidance))
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def partial_scene(tiny_pipeline, tiny_video, settings, tmp_path_factory):
     """A scene of three chunks, to be read only. Its source turns away after the first one, so that other views are
     merged for the first chunk than for the last: some merged views are there for some chunks alone."""
     from dataclasses import replace
@@ -91,14 +104,10 @@ def partial_scene(tiny_pipeline, tiny_video, tmp_path_factory):
     import torch
 
     from plenodream.geometry.cameras import axis_rotation
-    from plenodream.memory.retrieval import RetrievalConfig
-    from plenodream.sampling.autoregressive import RenderSettings
-    from plenodream.sampling.denoise import SamplingConfig
 
     video = tiny_video(7)
     poses = video.cameras.camera_to_world.clone()
     poses[3:, :3, :3] = axis_rotation("y", torch.tensor(60.0))
     video = replace(video, cameras=replace(video.cameras, camera_to_world=poses))
     views = ("rotate-left:angle=60", "rotate-right:angle=60", "zoom-out", "tilt-up")
-    settings = RenderSettings(RetrievalConfig(k=1), candidates=3, sampling=SamplingConfig(2))
-    return tiny_pipeline(k=1)(video, views, tmp_path_factory.mktemp("partial") / "scene", settings)
+    return tiny_pipeline(k=1)(video, views, tmp_path_factory.mktemp("partial") / "scene", settings(1, 3))

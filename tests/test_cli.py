@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -130,6 +131,82 @@ def test_trajectory_files_and_source_cameras(monkeypatch, tmp_path, model, clip)
     torch.testing.assert_close(Scene.open(out).cameras("dolly").camera_to_world[:, 2, 3], 0.2 * torch.arange(5.0))
 
 
+def test_a_file_of_the_sources_own_cameras_gives_the_sources_own_view(monkeypatch, tmp_path, model):
+    """Also for a video that is cropped to the model's shape, and in a later command without the video."""
+    video, out, files = make_video(tmp_path / "wide.mp4", height=36, width=64), tmp_path / "scene", []
+    pose, lens = np.eye(4).tolist(), [60.0, 58.0, 33.0, 17.0]
+    frames = [{"camera_to_world": pose, "intrinsics": lens}] * 5
+    (tmp_path / "own.json").write_text(json.dumps({"height": 36, "width": 64, "frames": frames}))
+    flipped = [{"transform_matrix": np.diag([1, -1, -1, 1]).tolist(), "file_path": f"{n}.png"} for n in range(5)]
+    bare = dict(zip(("fl_x", "fl_y", "cx", "cy"), lens, strict=True)) | {"frames": flipped}
+    for name in ("first", "later"):
+        (tmp_path / f"{name}.json").write_text((tmp_path / "own.json").read_text())
+        (tmp_path / f"{name}-bare.json").write_text(json.dumps(bare))
+        files.append([f"--trajectory-file={tmp_path / name}{rest}.json" for rest in ("", "-bare")])
+    arguments = ("--model", model, "--out", out, "--quiet")
+    assert run(monkeypatch, "render", video, "--cameras", tmp_path / "own.json", *files[0], *arguments) == 0
+    assert run(monkeypatch, "render", *files[1], *arguments) == 0
+    scene = Scene.open(out)
+    source, shape = scene.cameras("source"), torch.tensor([16 / 36, 16 / 36, 0, 0])
+    torch.testing.assert_close(source.intrinsics[0, :2], (torch.tensor(lens) * shape)[:2], rtol=0.02, atol=0)
+    for name in ("first", "later", "first-bare", "later-bare"):
+        torch.testing.assert_close(scene.cameras(name).intrinsics, source.intrinsics)
+
+
+def test_a_refused_command_changes_nothing(monkeypatch, tmp_path, model, clip):
+    out = tmp_path / "scene"
+    arguments = ("render", "--model", model, "--out", out, "--quiet")
+    run(monkeypatch, *arguments, clip, "--trajectory", "arc-left")
+    before = digest(out)
+    (tmp_path / "short.txt").write_text("1 0 0 0 0 1 0 0 0 0 1 0")
+    for wrong in (
+        ("--trajectory", f"spiral:{LONG}"),
+        ("--trajectory-file", tmp_path / "short.txt"),
+        ("--force", "zoom-out"),
+    ):
+        assert run(monkeypatch, *arguments, "--trajectory", "tilt-up", "--force", "arc-left", *wrong) == 2
+        assert digest(out) == before
+    assert Scene.open(out).complete("arc-left")
+
+
+def test_notes_and_truth_stay_on_the_page(monkeypatch, tmp_path, model, capsys):
+    """A later command, which sees no video, keeps what the first one said of it."""
+    out = tmp_path / "demo"
+    assert run(monkeypatch, "demo", "--model", model, "--out", out, "--json") == 0
+    scores = json.loads(capsys.readouterr().out)["views"]
+    arguments = ("render", "--model", model, "--out", out)
+    assert len(scores) == 4 and run(monkeypatch, *arguments, "--trajectory", "static") == 0
+    page = (out / "index.html").read_text()
+    assert "288x288 fitted to the model" in capsys.readouterr().err and "288x288 fitted to the model" in page
+    assert "<h3>static<" in page and page.count('<video class="truth"') == 4
+    assert all(f"<b>{score['psnr']:.1f} dB</b>" in page for score in scores.values())
+
+
+def test_guidance_that_the_model_was_not_trained_for_is_said(monkeypatch, tmp_path, model, clip, capsys):
+    out = tmp_path / "scene"
+    arguments = ("render", clip, "--model", model, "--out", out, "--trajectory", "static", "--guidance")
+    assert run(monkeypatch, *arguments, "1") == 0
+    note = "guidance 1: this model was not trained for it (its own is 0) and its pictures get worse"
+    assert note in capsys.readouterr().err and note in (out / "index.html").read_text()
+
+
+def test_a_stopped_render_has_a_page_of_what_is_done(monkeypatch, tmp_path, model, clip):
+    out = tmp_path / "scene"
+    write = Scene.write
+
+    def stop(self, name, chunk, *arguments):
+        if (name, chunk) == ("zoom-out", 1):
+            raise KeyboardInterrupt
+        write(self, name, chunk, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Scene, "write", stop)
+        trajectories = ("--trajectory", "arc-left", "--trajectory", "zoom-out")
+        assert run(patch, "render", clip, "--model", model, "--out", out, *trajectories, "--quiet") == 130
+    page = (out / "index.html").read_text()
+    assert "<h3>arc-left" in page and "zoom-out" not in page and "stand still" in page
+
+
 def test_basic12_with_two_context_views_merges(monkeypatch, tmp_path, model, clip, capsys):
     out = tmp_path / "scene"
     arguments = ("render", clip, "--model", model, "--out", out, "--trajectory", "basic12", "--k", 2, "--quiet")
@@ -215,6 +292,7 @@ def test_a_real_clip(monkeypatch, tmp_path, model):
 
 STILL = ["render", "clip.mp4", "--trajectory", "static"]
 TARGET = ["render", "clip.mp4", "--trajectory-file"]
+LONG = "angle=-1000.123456789,rise=10.123456789,closer=1.123456789,subject_distance=9.123456789,ease=smooth,of=source"
 BAD = {
     "missing file": (["render", "nowhere.mp4", "--trajectory", "static"], "nowhere.mp4: no such file"),
     "not a video": (["render", "text.mp4", "--trajectory", "static"], "text.mp4"),
@@ -246,6 +324,15 @@ BAD = {
     "far": ([*STILL, "--far", "inf"], "far=inf m: expected finite numbers"),
     "steps": ([*STILL, "--steps", "0"], "0 sampling steps"),
     "guidance": ([*STILL, "--guidance", "nan"], "guidance nan"),
+    "far, unused": (
+        [*STILL, "--far", "9", "--strategy", "pose"],
+        "--far: strategy pose does not use it; expected --str",
+    ),
+    "field of view twice": (
+        [*STILL, "--cameras", "lens.json", "--source-fov", "50"],
+        "50 degrees beside lens.json, which gives focal lengths",
+    ),
+    "a long name": ([*STILL, "--trajectory", f"spiral:{LONG}"], "give fewer or rounder parameters"),
     "force": ([*STILL, "--force", "static"], "--force static: scene is no scene yet"),
     "device": ([*STILL, "--device", "tpu9"], "device 'tpu9'"),
     "not a scene": ([*STILL, "--out", "full"], "full: not empty"),
@@ -266,6 +353,9 @@ BAD = {
     "resume": (["train", "nano", "--resume", "--out", "full"], "no checkpoint to resume"),
     "train device": (["train", "nano", "--device", "tpu9"], "device 'tpu9'"),
     "data": (["train", "nano", "--data", "full"], "full: no episodes found"),
+    "textures": (["train", "nano", "--textures", "full"], "full: no images found"),
+    "two sources": (["train", "nano", "--textures", "full", "--data", "full"], "leave --data and --contexts out"),
+    "synth textures": (["synth", "--out", "data", "--textures", "none"], "none: no such file or directory"),
     "synth device": (["synth", "--out", "data", "--device", "tpu9"], "device 'tpu9'"),
     "synth scenes": (["synth", "--out", "data", "--scenes", "0"], "scenes=0"),
     "eval steps": (["eval", "MODEL", "--steps", "0"], "0 sampling steps"),
@@ -293,6 +383,7 @@ def test_bad_input_is_one_line(case, monkeypatch, tmp_path, model, clip, capsys)
         (tmp_path / f"{name}.txt").write_text("\n".join([row] * (1 if name == "short" else 5)))
     frames = [{"transform_matrix": np.diag([1, -1, -1, 1]).tolist(), "file_path": f"{n}.png"} for n in range(5)]
     (tmp_path / "focal.json").write_text(json.dumps({"fl_x": -3, "fl_y": 3, "w": 44, "h": 30, "frames": frames}))
+    (tmp_path / "lens.json").write_text(json.dumps({"fl_x": 30, "w": 44, "h": 30, "frames": frames}))
     arguments = [model if argument == "MODEL" else argument for argument in arguments]
     if arguments[0] == "render" and "--model" not in arguments:
         arguments = [*arguments, "--model", model]
@@ -301,8 +392,42 @@ def test_bad_input_is_one_line(case, monkeypatch, tmp_path, model, clip, capsys)
     *before, error = shown.err.strip().splitlines()
     assert error.startswith("plenodream: ") and expected in error, error
     assert not shown.out and (not before or case == "far off"), before
-    assert not list(tmp_path.glob("**/chunk-*/video.mkv")) or case == "far off"
-    assert not list(tmp_path.glob("scene/views/[!s]*/chunk-*")) and not list(tmp_path.glob("runs/*/*"))
+    assert not (tmp_path / "scene").exists() or case == "far off"
+    assert not list(tmp_path.glob("**/views/[!s]*/chunk-*")) and not list(tmp_path.glob("runs/*/*"))
+
+
+WRONG = {
+    "no subcommand": ([], "Expected one of {render, trajectories, "),
+    "unknown subcommand": (["rendr"], "Unrecognized options: rendr; Available subcommands: render, trajectories, "),
+    "unknown option": (["render", "--trajektory", "x"], "--trajektory, x; Perhaps you meant: --trajectory STR; see"),
+    "no number": (
+        ["render", "--k", "x"],
+        "Error parsing --k: no type matching {None}|INT could be instantiated from ['x']",
+    ),
+    "half a number": (["synth", "--scenes", "1.5", "--out", "x"], "Error parsing --scenes: invalid literal for int()"),
+    "no value": (["render", "--k"], "Missing value for argument '--k'"),
+    "no choice": (["synth", "--family", "wild", "--out", "x"], "invalid choice 'wild' for argument '--family'"),
+    "missing": (["contexts"], "Missing from plenodream contexts: STR --out PATH; see `plenodream contexts --help`"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_wrong_arguments_are_one_line(case, encoding, monkeypatch, capsys):
+    arguments, expected = WRONG[case]
+    if encoding == "ascii":
+        monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), "ascii"))
+    assert run(monkeypatch, *arguments) == 2
+    shown = capsys.readouterr()
+    assert not shown.out and shown.err.count("\n") == 1, shown.err
+    assert shown.err.startswith("plenodream: ") and expected in shown.err
+    assert shown.err.endswith("--help`\n") and not set("│─╭") & set(shown.err)
+
+
+def test_the_help_is_tyros(monkeypatch, capsys):
+    assert run(monkeypatch, "render", "--help") == 0
+    shown = capsys.readouterr()
+    assert shown.out.startswith("usage: plenodream render") and "--trajectory" in shown.out and not shown.err
 
 
 def test_damaged_scenes_are_named(monkeypatch, tmp_path, model, clip, capsys):
@@ -315,7 +440,22 @@ def test_damaged_scenes_are_named(monkeypatch, tmp_path, model, clip, capsys):
     assert "--force arc-left" in capsys.readouterr().err
     assert run(monkeypatch, *arguments, "--force", "arc-left") == 0
 
+    video = out / "views" / "source" / "chunk-000" / "video.mkv"
+    whole = video.read_bytes()
+    video.write_bytes(whole[:-200])
+    assert run(monkeypatch, *arguments, "--trajectory", "tilt-up") == 2
+    assert "view source, chunk 0 is damaged" in (error := capsys.readouterr().err) and "give its video again" in error
+    assert run(monkeypatch, *arguments, clip) == 0
+    assert video.read_bytes() == whole and Scene.open(out).complete("tilt-up")
+
     manifest = json.loads((out / "scene.json").read_text())
+    for changes, expected in (
+        ({"chunks": [[0, float("inf"), 0]]}, "scene.json: damaged (cannot convert float infinity"),
+        ({"settings": {**manifest["settings"], "retrieval": {"strategy": None}}}, "retrieval strategy None: expected"),
+    ):
+        (out / "scene.json").write_text(json.dumps({**manifest, **changes}))
+        assert run(monkeypatch, *arguments) == 2
+        assert expected in capsys.readouterr().err
     (out / "scene.json").write_text(json.dumps({**manifest, "schema_version": 99}))
     assert run(monkeypatch, *arguments) == 2
     assert "schema version 99; this plenodream reads up to 1: upgrade" in capsys.readouterr().err
@@ -349,6 +489,9 @@ def test_trajectories_are_listed_and_drawn(monkeypatch, tmp_path, capsys):
     assert run(monkeypatch, "trajectories", "--json") == 0
     names = {row["name"] for row in json.loads(capsys.readouterr().out)}
     assert {"static", "arc-left", "dolly-zoom", "focal", "basic12"} <= names
+    code = "import sys; sys.argv[1:] = ['trajectories']; from plenodream import cli\ntry: cli.main()\n"
+    code += "except SystemExit: sys.exit('matplotlib' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], stdout=subprocess.DEVNULL).returncode == 0  # only for --plot
     picture = tmp_path / "paths.png"
     assert run(monkeypatch, "trajectories", "--plot", picture, "--trajectory", "arc-left") == 0
     assert picture.read_bytes().startswith(b"\x89PNG")

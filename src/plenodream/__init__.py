@@ -17,6 +17,8 @@ _HOMES = {
     "parse_trajectories": "plenodream.geometry.trajectories",
     "load_cameras": "plenodream.geometry.formats",
     "read_video": "plenodream.media.video",
+    "load_pipeline": "plenodream.sampling.load",
+    "open_source": "plenodream.sampling.source",
     "PlenopticPipeline": "plenodream.sampling.pipeline",
     "RenderSettings": "plenodream.sampling.autoregressive",
     "RetrievalConfig": "plenodream.memory.retrieval",

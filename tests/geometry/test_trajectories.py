@@ -9,9 +9,8 @@ import pytest
 import torch
 
 from plenodream.geometry.cameras import check_cameras, intrinsics_from_fov, make_pose, project, rotation_matrix
+from plenodream.geometry.presets import GROUPS, PRESETS
 from plenodream.geometry.trajectories import (
-    GROUPS,
-    PRESETS,
     describe_presets,
     make_trajectory,
     parse_trajectories,

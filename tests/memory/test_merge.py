@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from plenodream.geometry.cameras import horizontal_fov, intrinsics_from_fov, make_pose, rotation_matrix, stack_cameras
 from plenodream.geometry.frustum import inside_frustum, sample_frustum
 from plenodream.geometry.rig import Rig, rig_poses
+from plenodream.memory.manifest import Entry
 from plenodream.memory.merge import MAX_FOV, condense, merge_cameras, merged_name
 from plenodream.memory.retrieval import RetrievalConfig, retrieve
 from plenodream.types import Cameras
@@ -199,7 +200,7 @@ def test_condense_ends_with_k_views_and_deletes_what_it_merged(seed, count, k):
     result = condense(target, candidates, k, fov_score, rendered.append)
     assert list(result.steps) == rendered
     assert len(result.names) == len(result.scores) == min(k, count)
-    left = set(candidates)
+    left, views = set(candidates), dict(candidates)
     for step in result.steps:
         size = max(2, min(len(left) - k + 1, k))
         assert len(step.inputs) == size
@@ -208,6 +209,9 @@ def test_condense_ends_with_k_views_and_deletes_what_it_merged(seed, count, k):
         assert len(step.context) == min(k, size)
         assert step.name == merged_name(step.inputs)
         left = left - set(step.inputs) | {step.name}
+        fits = fov_score(step.cameras, stack_cameras([views[n] for n in step.inputs]))
+        assert list(step.scores) == pytest.approx(list(fits))
+        views[step.name] = step.cameras
     assert set(result.names) == left
     assert list(result.scores) == sorted(result.scores, reverse=True)
     if count <= k:
@@ -283,6 +287,15 @@ def test_names_of_merges():
     assert len(again) == len(name)
     names = {merged_name(pair) for pair in itertools.combinations("abcdefgh", 2)}
     assert len(names) == 28
+
+
+def test_names_of_merges_of_long_names_are_names_of_views_too():
+    long = "a" * 100
+    names = [merged_name([long, "b"]), merged_name([long, "c"]), merged_name([long[:99], "b"])]
+    names += [merged_name([names[0], "z"]), merged_name([merged_name([names[0], "z"]), names[1]])]
+    assert len(set(names)) == 5 and {len(name) for name in names} == {100}
+    for name in names:
+        assert Entry(name, "helper").name.startswith("merge-aaa")
 
 
 def test_bad_input_gets_one_clear_line():

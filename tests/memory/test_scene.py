@@ -250,7 +250,10 @@ def test_one_line_for_what_is_no_scene(tmp_path, scene):
     assert "damaged" in with_manifest(good.replace('"schema_version": 1', '"schema_version": null'))
     assert "damaged" in with_manifest(good.replace('"name": "a"', '"name": "../a"'))
     changes = {"chunks": [[], [[0, -3, 0]], [[0, 2, 0]], [[3, 9, 0]], [[0, 9, 9]]], "fps": [0, -1], "height": [0]}
-    changes |= {"frames": [0, 10**6], "entries": [json.loads(good)["entries"] * 2]}
+    entries, infinite = json.loads(good)["entries"], float("inf")
+    changes |= {"frames": [0, 10**6, infinite], "entries": [entries * 2, [{**entries[0], "trajectory": 5}]]}
+    changes |= {"seed": [infinite], "width": [infinite]}
+    changes["chunks"] += [[[0, infinite, 0]], [[0, 9, float("nan")]]]
     for key, values in changes.items():
         for value in values:
             assert "damaged" in with_manifest(json.dumps({**json.loads(good), key: value})), (key, value)

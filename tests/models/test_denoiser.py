@@ -4,7 +4,7 @@ import pytest
 import torch
 from diffusers.models.transformers.transformer_cosmos import CosmosAttnProcessor2_0
 
-from plenodream.models.attention import ContextCache, TextAttnProcessor
+from plenodream.models.attention import TextAttnProcessor
 from plenodream.models.denoiser import LAYOUTS, ViewTokens, lay_out
 
 FRAMES, ROWS, COLUMNS = 3, 2, 2
@@ -244,10 +244,3 @@ def test_joint_mode_takes_two_targets_around_their_source(tiny_denoiser):
     assert result.shape == targets.latents.shape
     swapped = model.predict(take(targets, [1, 0]).latents, T, take(targets, [1, 0]).camera_tokens, source)
     assert not torch.allclose(swapped[:, [1, 0]], result, atol=1e-3)  # places in the sequence count in joint mode
-
-
-def test_a_cache_counts_its_bytes(tiny_denoiser):
-    with torch.no_grad():
-        cache = tiny_denoiser().encode_context(random_views(2))
-    assert isinstance(cache, ContextCache)
-    assert cache.nbytes == 2 * 2 * 2 * TOKENS * 32 * 4  # keys and values, blocks, views, tokens, width, bytes

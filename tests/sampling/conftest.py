@@ -1,10 +1,6 @@
-"""What the tests of rendering share: settings in short, and a scene's content."""
+"""What the tests of rendering share: a scene's content."""
 
 import pytest
-
-from plenodream.memory.retrieval import RetrievalConfig
-from plenodream.sampling.autoregressive import RenderSettings
-from plenodream.sampling.denoise import SamplingConfig
 
 
 @pytest.fixture(autouse=True)
@@ -13,16 +9,6 @@ def no_waiting_for_the_disk(monkeypatch):
 
 
 DIFFERS = {".lock", "timing.json"}  # the only files that two equal renders may differ in
-
-
-@pytest.fixture(scope="session")
-def settings():
-    """Makes render settings of two steps."""
-
-    def build(k=2, candidates=None, strategy="fov", guidance=0.0):
-        return RenderSettings(RetrievalConfig(strategy, k), candidates or k, SamplingConfig(2, guidance))
-
-    return build
 
 
 @pytest.fixture(scope="session")

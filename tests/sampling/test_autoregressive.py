@@ -13,7 +13,7 @@ from plenodream.models.codec import WanCodec, to_signal
 from plenodream.models.cosmos import CosmosCameraTransformer
 from plenodream.models.denoiser import LAYOUTS
 from plenodream.sampling import autoregressive
-from plenodream.sampling.autoregressive import AutoregressiveRenderer, Models, RenderSettings, pending
+from plenodream.sampling.autoregressive import AutoregressiveRenderer, Models, pending
 from plenodream.sampling.pipeline import PlenopticPipeline
 
 FOUR = ("arc-left", "arc-right", "zoom-out", "tilt-up")
@@ -133,11 +133,13 @@ def test_candidates_beyond_the_context_are_merged_and_the_merged_views_rendered(
     for helper in helpers:
         record, inputs = scene.record(helper, 0), scene.entry(helper).trajectory["merge_of"]
         assert record["merged_from"] == inputs
-        assert set(record["context"]) <= set(inputs)
+        assert set(record["context"]) == set(record["scores"]) <= set(inputs)
         assert len(record["context"]) == min(k, len(inputs))
         # Generated from the inputs that are most like the merged trajectory, whatever view it is for.
         cameras = stack_cameras([scene.cameras(n) for n in inputs])
         scores = dict(zip(inputs, retrieve(scene.cameras(helper), cameras, RetrievalConfig(k=k)).scores, strict=True))
+        assert record["candidates"] == pytest.approx(scores)
+        assert record["scores"] == {n: record["candidates"][n] for n in record["context"]}
         assert min(scores[n] for n in record["context"]) >= max(
             (scores[n] for n in inputs if n not in record["context"]), default=0.0
         )
@@ -168,6 +170,14 @@ def test_a_merged_view_is_rendered_once_for_all_views_that_need_it(tiny_pipeline
     assert tiny_pipeline(k=1).render(scene, reports.append) == ["b"]
     assert {p.view for p in reports} == {"b"}
     assert (scene.folder / "views" / helper / "chunk-000" / "timing.json").stat() == before
+
+
+def test_views_with_the_longest_names_are_merged_too(tiny_pipeline, tiny_video, settings, tmp_path):
+    pipeline, camera = tiny_pipeline(k=1), tiny_video().cameras
+    names = {letter * 100: camera for letter in "ab"}
+    scene = pipeline(tiny_video(), names, tmp_path, settings(1, 2, strategy="last"))
+    assert len(scene.names("helper")[0]) == 100
+    assert pipeline(tiny_video(), FOUR[:1], tmp_path).complete("arc-left")
 
 
 def test_a_merged_view_that_only_some_chunks_need_stays_partial(tiny_pipeline, content, partial_scene, tmp_path):
@@ -349,19 +359,6 @@ def test_the_source_and_unknown_views_cannot_be_made_again(tiny_pipeline, tiny_v
         pipeline.invalidate(scene, ["source"])
     with pytest.raises(ValueError, match="no view 'arc-lef'"):
         pipeline.invalidate(scene, ["arc-lef"])
-
-
-def test_settings_survive_the_manifest(settings):
-    original = settings(3, 5, strategy="coverage", guidance=1.5)
-    assert RenderSettings.from_json(original.to_json()) == original
-
-
-def test_unfit_settings_are_refused(settings):
-    with pytest.raises(ValueError, match="2 candidates for a context of k=3 views: expected at least k"):
-        settings(3, 2)
-    for damaged in ({}, {**settings().to_json(), "sampling": {"stepz": 3}}):
-        with pytest.raises(ValueError, match="settings of the scene are not readable"):
-            RenderSettings.from_json(damaged)
 
 
 def test_random_numbers_depend_on_seed_view_chunk_and_purpose_alone(tiny_pipeline, tiny_video, settings, tmp_path):

@@ -140,7 +140,7 @@ def test_every_step_is_reported_once():
 
 @pytest.mark.parametrize("steps", [0, -3])
 def test_no_steps_are_refused(steps):
-    with pytest.raises(ValueError, match=f"{steps} sampling steps: expected at least 1"):
+    with pytest.raises(ValueError, match=f"{steps} sampling steps: expected a whole number, at least 1"):
         SamplingConfig(steps)
 
 

@@ -43,15 +43,16 @@ def test_a_saved_pipeline_comes_back_exactly(saved, tiny_pipeline):
     assert loaded.device.type == "cpu"
 
 
-def test_loading_is_quiet(saved, capfd):
-    load_pipeline(str(saved), "cpu")
+@pytest.mark.parametrize("load", [lambda folder: load_pipeline(folder, "cpu"), PlenopticPipeline.from_pretrained])
+def test_loading_is_quiet(saved, capfd, load):
+    load(str(saved))
     assert capfd.readouterr() == ("", "")
 
 
 def test_a_pipeline_on_the_wan_codec_comes_back_too(tiny_denoiser, tmp_path, capfd):
     codec = WanCodec(base_dim=4, z_dim=4, num_res_blocks=1, latents_mean=[0.5] * 4, latents_std=[2.0] * 4)
     scheduler = UniPCMultistepScheduler(use_flow_sigmas=True, prediction_type="flow_prediction", flow_shift=5.0)
-    pipeline = PlenopticPipeline(tiny_denoiser(), codec, scheduler)
+    pipeline = PlenopticPipeline(tiny_denoiser(camera_numbers=6 * 64), codec, scheduler)
     pipeline.save_pretrained(tmp_path)
     loaded = load_pipeline(str(tmp_path), "cpu")
     assert isinstance(loaded.codec, WanCodec)
@@ -97,6 +98,19 @@ DAMAGE = {
     "no frames": (lambda f: edit(f / "model_index.json", frames=0), "frames is 0"),
     "odd size": (lambda f: edit(f / "model_index.json", width=17), "expected multiples of 8 pixels"),
     "all overlap": (lambda f: edit(f / "model_index.json", overlap=3), "less overlap than frames"),
+    "guidance in words": (lambda f: edit(f / "model_index.json", guidance="x"), "guidance is 'x'; expected a number"),
+    "guidance that is none": (lambda f: edit(f / "model_index.json", guidance=float("nan")), "guidance is nan"),
+    "another codec": (lambda f: edit(f / "codec" / "config.json", patch=4), "out_channels is 192; expected the .* 48"),
+    "half a codec": (lambda f: edit(f / "codec" / "config.json", patch=8.0), "patch is 8.0; expected a whole number"),
+    "a layout of nothing": (
+        lambda f: edit(f / "transformer" / "config.json", layout=None),
+        "layout is None; expected a list of context, context., target, with a target",
+    ),
+    "an unknown slot": (
+        lambda f: edit(f / "transformer" / "config.json", layout=["target", ["past"]]),
+        "layout is .*past",
+    ),
+    "no target": (lambda f: edit(f / "transformer" / "config.json", layout=["context*"]), "with a target"),
     "no flow": (lambda f: edit(f / "model_index.json", scheduler=["diffusers", "DDIMScheduler"]), "flow scheduler"),
     "no scheduler": (lambda f: shutil.rmtree(f / "scheduler"), "scheduler_config.json"),
 }
@@ -112,9 +126,42 @@ def test_a_damaged_folder_is_refused_in_one_line(copy, damage, message):
     assert str(copy) in str(error.value)
 
 
-@pytest.mark.parametrize("name", ["nona", "/not/there", "a/b/c", "./owner/name"])
-def test_an_unknown_name_is_refused_without_asking_a_hub(name, monkeypatch):
-    monkeypatch.setattr(PlenopticPipeline, "from_pretrained", lambda *_, **__: pytest.fail("asked"))
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"camera_numbers": 6 * 16}, "camera_numbers is 96; expected 6 x 8 x 8"),
+        ({"in_channels": 192}, "in_channels is 192; expected more than out_channels 192"),
+    ],
+)
+def test_a_transformer_of_another_codec_is_refused(tiny_pipeline, tmp_path, changes, message):
+    tiny_pipeline(**changes).save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match=message):
+        load_pipeline(str(tmp_path), "cpu")
+
+
+def test_a_model_of_a_hub_is_checked_like_a_folder(copy, monkeypatch):
+    monkeypatch.setattr(PlenopticPipeline, "download", lambda name, **_: {"owner/name": str(copy)}[name])
+    assert load_pipeline("owner/name", "cpu").config.model_name == "tiny"
+    edit(copy / "transformer" / "config.json", num_layers=3)
+    with pytest.raises(ValueError, match="21 tensors missing in the weights"):
+        load_pipeline("owner/name", "cpu")
+
+
+def test_a_hub_that_cannot_be_reached_is_one_line(monkeypatch):
+    def away(name, **_):
+        raise TimeoutError("no\nanswer")
+
+    monkeypatch.setattr(PlenopticPipeline, "download", away)
+    with pytest.raises(ValueError, match=r"^model owner/name: cannot be downloaded \(no answer\); expected .* nano$"):
+        load_pipeline("owner/name", "cpu")
+
+
+@pytest.mark.parametrize("name", ["nona", "/not/there", "a/b/c", "./owner/name", "runs/taste"])
+def test_an_unknown_name_is_refused_without_asking_a_hub(name, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").mkdir()
+    for ask in ("from_pretrained", "download"):
+        monkeypatch.setattr(PlenopticPipeline, ask, lambda *_, **__: pytest.fail("asked"))
     with pytest.raises(ValueError, match=f"no model '{name}': expected one of"):
         load_pipeline(name, "cpu")
 

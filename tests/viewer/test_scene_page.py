@@ -3,6 +3,7 @@
 import io
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from rich.console import Console
 
 from plenodream.memory.scene import Scene
 from plenodream.sampling.autoregressive import Progress
+from plenodream.viewer import console as console_module
 from plenodream.viewer.console import progress_bar, rows_of_views, table_of_views
 from plenodream.viewer.scene_page import Truth, page_view, write_scene_page
 
@@ -68,10 +70,74 @@ def test_the_table_has_a_line_for_every_view(scene):
     assert max(map(len, lines)) <= 80 and not any("…" in line for line in lines)
 
 
+def test_merged_views_count_in_the_bar_from_their_start(monkeypatch):
+    bars = []
+
+    class Watched(console_module.Progress):
+        def __init__(self, *arguments, **options):
+            super().__init__(*arguments, **options)
+            bars.append(self)
+
+    monkeypatch.setattr(console_module, "Progress", Watched)
+    console = Console(file=io.StringIO(), width=80, force_terminal=True)
+    steps = [("a", 1), ("a", 2), ("merge-a-01234567", 1), ("merge-a-01234567", 2), ("b", 1), ("b", 2)]
+    counts = []
+    with progress_bar(console, [("a", 0), ("b", 0)], quiet=False) as report:
+        for view, step in steps:
+            report(Progress(view, 0, step, 2))
+            counts.append((int(bars[0].tasks[0].completed), bars[0].tasks[0].total))
+    assert counts == [(0, 2), (1, 2), (1, 3), (2, 3), (2, 3), (3, 3)]
+
+
+def test_a_merged_view_whose_input_was_made_again_is_outdated_and_owed_to_nobody(
+    tiny_pipeline, tiny_video, settings, tmp_path
+):
+    pipeline = tiny_pipeline(k=1)
+    names = ("arc-left", "arc-right", "zoom-out")
+    scene = pipeline(tiny_video(), names, tmp_path / "scene", settings(1, 2, strategy="last"))
+    before = {row["name"]: row for row in rows_of_views(scene)}
+    assert not any(row["outdated"] for row in before.values())
+    pipeline.invalidate(scene, ["zoom-out"])
+    assert {row["name"]: row["complete"] for row in rows_of_views(scene)}["zoom-out"] is False
+    pipeline.render(scene)
+    pipeline.invalidate(scene, ["arc-left"])
+    pipeline.render(scene)
+    rows = {row["name"]: row for row in rows_of_views(scene)}
+    outdated = {name for name, row in rows.items() if row["outdated"]}
+    assert outdated and outdated <= set(scene.names("helper"))
+    assert any(outdated & set(rows[name]["chunks"][0]["context"]) for name in names)
+    assert all(row["complete"] for row in rows.values())
+
+    console = Console(file=io.StringIO(), width=80)
+    console.print(table_of_views(scene))
+    text = console.file.getvalue()
+    assert text.count("outdated") == len(outdated) and "not rendered yet" not in text
+    page = write_scene_page(scene).read_text()
+    assert page.count('<span class="tag">outdated</span>') == page.count("helper, outdated") == len(outdated)
+
+
+def test_pages_and_tables_say_which_window_they_show(scene, tiny_pipeline, tiny_video, settings, tmp_path):
+    assert "context (window 1 of 3)" in write_scene_page(scene).read_text()
+    console = Console(file=io.StringIO(), width=80)
+    console.print(table_of_views(scene))
+    assert "window 1 of 3" in console.file.getvalue()
+    short = tiny_pipeline()(tiny_video(), ("arc-left",), tmp_path / "short", settings())
+    assert "window 1" not in write_scene_page(short).read_text()
+
+
+def test_the_notes_of_a_scenes_source_are_on_every_page(tiny_pipeline, tiny_video, settings, tmp_path):
+    pipeline = tiny_pipeline()
+    video = replace(pipeline.fit(tiny_video()), notes=("the camera is taken to stand still",))
+    scene = pipeline(video, ("arc-left",), tmp_path / "scene", settings())
+    for notes in ((), ("another",), ("the camera is taken to stand still",)):
+        text = write_scene_page(Scene.open(scene.folder), notes).read_text()
+        assert text.count("the camera is taken to stand still") == 1 and all(note in text for note in notes)
+
+
 def test_the_bar_is_for_terminals():
     for terminal in (True, False):
         console = Console(file=io.StringIO(), width=80, force_terminal=terminal)
-        with progress_bar(console, 1, quiet=False) as report:
+        with progress_bar(console, [("rotate-left", 0)], quiet=False) as report:
             report(Progress("merge-rotate-left-b85f9c59", 0, 1, 2))
         assert ("merge-rotate-left-b85f9c59" in console.file.getvalue()) == terminal
         assert terminal or console.file.getvalue() == ""

@@ -7,10 +7,9 @@ import os
 import sys
 import warnings
 
-import tyro
-
 from plenodream.cli.demo import Demo, demo
 from plenodream.cli.learn import Contexts, Eval, Synth, Train, contexts, evaluate, synth, train
+from plenodream.cli.parse import parse_arguments
 from plenodream.cli.render import Render, render
 from plenodream.cli.trajectories import Trajectories, trajectories
 
@@ -29,11 +28,7 @@ _OUT_OF_MEMORY = ("out of memory", "not enough memory", "can't allocate memory")
 def main() -> None:
     """Entry point."""
     try:
-        args = tyro.extras.subcommand_cli_from_dict(
-            {command.__name__.lower(): command for command in _COMMANDS},
-            prog="plenodream",
-            description="Re-render a video along any number of camera trajectories, so that all results agree.",
-        )
+        args = parse_arguments(_COMMANDS)
         with warnings.catch_warnings():
             _choose_warnings(quiet=getattr(args, "quiet", False) or getattr(args, "json", False))
             code = _COMMANDS[type(args)](args)

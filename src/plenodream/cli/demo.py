@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
-from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,11 +27,10 @@ def demo(args: Demo) -> int:
     """`plenodream demo`."""
     from rich.console import Console
 
+    from plenodream.cli.page import SCORE_NOTE, known_scores
     from plenodream.data.bundled_clip import TRAJECTORIES, clip_folder
-    from plenodream.evaluation.demo import score_demo
     from plenodream.memory.scene import Scene
     from plenodream.viewer.console import plain_table
-    from plenodream.viewer.scene_page import Truth, write_scene_page
 
     clip = clip_folder()
     asked = Render(
@@ -45,19 +42,15 @@ def demo(args: Demo) -> int:
         device=args.device,
         quiet=args.json,
     )
-    with redirect_stdout(sys.stderr):
-        render(asked)
-    scene = Scene.open(args.out)
-    scores = score_demo(scene)
-    truths = {name: Truth(score.video, score.psnr, score.psnr_copy) for name, score in scores.items()}
-    note = "PSNR on pixels that the source saw, against the true view; copy: the source's own frames as the answer"
-    page = write_scene_page(scene, (note,), truths)
+    render(asked)
+    page = args.out / "index.html"
+    scores = known_scores(Scene.open(args.out))
     if args.json:
         views = {name: {"psnr": s.psnr, "psnr_copy": s.psnr_copy, "seen": s.seen} for name, s in scores.items()}
         print(json.dumps({"scene": str(args.out), "page": str(page), "views": views}))
         return 0
     columns = ("view", "PSNR", "copy", "gain", "seen")
-    table = plain_table(*columns, right=columns[1:], title=f"{note}; seen: share of those pixels")
+    table = plain_table(*columns, right=columns[1:], title=f"{SCORE_NOTE}; seen: share of those pixels")
     for name, s in scores.items():
         gain = f"{s.psnr - s.psnr_copy:+.1f} dB"
         table.add_row(name, f"{s.psnr:.1f} dB", f"{s.psnr_copy:.1f} dB", gain, f"{100 * s.seen:.0f} %")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,11 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 if TYPE_CHECKING:
-    from plenodream.sampling.autoregressive import RenderSettings
     from plenodream.sampling.pipeline import PlenopticPipeline
-    from plenodream.types import Cameras
+    from plenodream.sampling.settings import RenderSettings
 
 Many = tyro.conf.UseAppendAction
+_FRUSTUMS = ("fov", "coverage")  # the strategies that --near and --far mean something to
 _NOTHING = "nothing to render: expected --trajectory or --trajectory-file (see `plenodream trajectories`)"
 
 
@@ -33,7 +34,7 @@ class Render:
     cameras: Path | None = None
     """Camera file of the source video."""
     source_fov: float | None = None
-    """Horizontal field of view of the source in degrees, where no camera file gives it (default 60)."""
+    """Horizontal field of view of the source in degrees, where no file gives a focal length (default 60)."""
     model: str = "nano"
     """Bundled model, model folder, or owner/name on the hub."""
     k: int | None = None
@@ -41,15 +42,15 @@ class Render:
     strategy: str | None = None
     """Retrieval: fov (default), fov-paper, coverage, pose, random, last."""
     near: float | None = None
-    """Start of the retrieval frustums in metres (default: from the scene's scale)."""
+    """Start of the retrieval frustums of fov and coverage in metres (default: from the scene's scale)."""
     far: float | None = None
-    """End of the retrieval frustums in metres (default: from the scene's scale)."""
+    """End of those frustums in metres (default: from the scene's scale)."""
     candidates: int | None = None
     """Stored views that compete for the context; those beyond k are merged (default k + 1; k: no merging)."""
     steps: int | None = None
     """Sampling steps (default: what suits the model)."""
     guidance: float | None = None
-    """g in v_c + g (v_c - v_u) (default: what suits the model)."""
+    """g in v_c + g (v_c - v_u) (default: what suits the model; one whose own is 0, as nano's, gets worse with more)."""
     seed: int | None = None
     """Seed of the scene (default 0)."""
     force: Many[tuple[str, ...]] = ()
@@ -66,34 +67,25 @@ def render(args: Render) -> int:
     """`plenodream render`."""
     from rich.console import Console
 
+    from plenodream.cli.page import write_known_page
     from plenodream.sampling.autoregressive import pending
     from plenodream.sampling.load import load_pipeline
-    from plenodream.sampling.source import DEFAULT_FOV, open_source
+    from plenodream.sampling.source import open_source, source_notes
     from plenodream.viewer.console import progress_bar, rows_of_views, table_of_views
-    from plenodream.viewer.scene_page import write_scene_page
 
     console = Console(stderr=True, quiet=args.quiet or args.json)
     pipeline = load_pipeline(args.model, args.device)
-    size = pipeline.config.height, pipeline.config.width
-    _check_names(args)
-    video, notes = None, ()
-    if args.clip is not None:
-        fov = DEFAULT_FOV if args.source_fov is None else args.source_fov
-        video, notes = open_source(args.clip, *size, args.cameras, fov)
-    elif args.cameras is not None or args.source_fov is not None:
-        raise ValueError("--cameras and --source-fov describe a source video: expected the video too")
+    _check_asked(args)
     settings = _settings(pipeline, args)
-    if video is not None:
-        _load_targets(args, video.cameras)  # a wrong one leaves no scene behind
-    scene = pipeline.open_or_create(args.out, video, settings, args.seed)
-    targets = _load_targets(args, scene.cameras("source"))
-    pipeline.invalidate(scene, args.force)
-    pipeline.declare(scene, args.trajectory)
-    pipeline.declare(scene, targets)
-    if not scene.names("view"):
-        raise ValueError(_NOTHING)
-    before = pending(scene)
-    shown, manifest = list(notes), scene.manifest
+    video = None
+    if args.clip is not None:
+        size = pipeline.config.height, pipeline.config.width
+        video, _ = open_source(args.clip, *size, args.cameras, args.source_fov)
+    scene = pipeline.prepare(
+        args.out, video, args.trajectory, args.trajectory_file, settings=settings, seed=args.seed, force=args.force
+    )
+    before, manifest = pending(scene), scene.manifest
+    shown = list(source_notes(scene)) if before or args.clip is not None else []
     if before and len(manifest.chunks) > 1:
         shown.append(
             f"{manifest.frames} frames in {len(manifest.chunks)} windows of {pipeline.config.frames}, "
@@ -103,9 +95,14 @@ def render(args: Render) -> int:
         shown.append(f"{manifest.frames} frames padded to {pipeline.config.frames} by repeating the last one")
     for note in shown:
         console.print(note, highlight=False, markup=False, soft_wrap=True)
-    with progress_bar(console, len(before), args.quiet or args.json) as report:
-        pipeline.render(scene, report)
-    page = write_scene_page(scene, tuple(notes))
+    try:
+        with progress_bar(console, before, args.quiet or args.json) as report:
+            pipeline.render(scene, report)
+    except BaseException:  # what is done by then can be looked at; why it ended matters more than a page that fails
+        with suppress(ValueError, OSError):
+            write_known_page(scene)
+        raise
+    page = write_known_page(scene)
     if args.json:
         print(json.dumps({"scene": str(args.out), "page": str(page), "views": rows_of_views(scene)}))
     elif not args.quiet:
@@ -116,10 +113,26 @@ def render(args: Render) -> int:
     return 0
 
 
+def _check_asked(args: Render) -> None:
+    """Refuse what can be refused before a video is decoded."""
+    from plenodream.memory.manifest import FILE
+    from plenodream.memory.scene import Scene
+    from plenodream.sampling.targets import target_names
+
+    if args.clip is None and (args.cameras is not None or args.source_fov is not None):
+        raise ValueError("--cameras and --source-fov describe a source video: expected the video too")
+    names = target_names(args.trajectory, args.trajectory_file)
+    exists = (args.out / FILE).exists()
+    if args.force and not exists:
+        raise ValueError(f"--force {args.force[0]}: {args.out} is no scene yet; expected a view that is there")
+    if not names and (Scene.open(args.out).names("view") == [] if exists else args.clip is not None):
+        raise ValueError(_NOTHING)
+
+
 def _settings(pipeline: PlenopticPipeline, args: Render) -> RenderSettings | None:
     """Settings of a new scene, or those asked for of an old one; None where nothing is asked."""
     from plenodream.memory.manifest import FILE, read_manifest
-    from plenodream.sampling.autoregressive import RenderSettings
+    from plenodream.sampling.settings import RenderSettings
 
     exists = (args.out / FILE).is_file()
     asked = {name: getattr(args, name) for name in ("k", "strategy", "near", "far", "candidates", "steps", "guidance")}
@@ -129,36 +142,10 @@ def _settings(pipeline: PlenopticPipeline, args: Render) -> RenderSettings | Non
     base = RenderSettings.from_json(read_manifest(args.out).settings) if exists else pipeline.default_settings()
     retrieval = replace(base.retrieval, **{n: v for n, v in asked.items() if n in ("k", "strategy", "near", "far")})
     sampling = replace(base.sampling, **{n: v for n, v in asked.items() if n in ("steps", "guidance")})
+    if (ignored := [f"--{name}" for name in ("near", "far") if name in asked]) and retrieval.strategy not in _FRUSTUMS:
+        raise ValueError(
+            f"{' and '.join(ignored)}: strategy {retrieval.strategy} does not use it; expected --strategy "
+            f"{' or '.join(_FRUSTUMS)}, or neither of them"
+        )
     candidates = asked.get("candidates", retrieval.k + 1 if "k" in asked else base.candidates)
     return RenderSettings(retrieval, candidates, sampling)
-
-
-def _check_names(args: Render) -> None:
-    """Refuse targets without a usable name of their own, before anything is read."""
-    from plenodream.geometry.trajectories import parse_trajectories
-    from plenodream.memory.manifest import FILE, Entry
-
-    names = [trajectory.name for trajectory in parse_trajectories(args.trajectory)]
-    for path in args.trajectory_file:
-        try:
-            Entry(path.stem, "view")
-        except ValueError as error:
-            raise ValueError(f"{path}: its name becomes the view's name; {error}: rename the file") from None
-        if path.stem in (*names, "source"):
-            raise ValueError(
-                f"{path}: another view is called {path.stem!r} too; expected its own name: rename the file"
-            )
-        names.append(path.stem)
-    if not (args.out / FILE).exists():
-        if args.clip is not None and not names:
-            raise ValueError(_NOTHING)
-        if args.force:
-            raise ValueError(f"--force {args.force[0]}: {args.out} is no scene yet; expected a view that is there")
-
-
-def _load_targets(args: Render, source: Cameras) -> dict[str, Cameras]:
-    """The cameras of all target files, by view."""
-    from plenodream.geometry.formats import load_cameras
-
-    size = source.height, source.width, len(source)
-    return {path.stem: load_cameras(path, *size, source.intrinsics[0]) for path in args.trajectory_file}

@@ -26,24 +26,23 @@ class Trajectories:
 
 def trajectories(args: Trajectories) -> int:
     """`plenodream trajectories`."""
-    import torch
     from rich.console import Console
 
-    from plenodream.geometry.cameras import intrinsics_from_fov
-    from plenodream.geometry.presets import COMMON
-    from plenodream.geometry.trajectories import PRESETS, describe_presets, parse_trajectories, trajectory_cameras
-    from plenodream.types import Cameras
+    from plenodream.geometry.presets import COMMON, PRESETS
+    from plenodream.geometry.trajectories import describe_presets, parse_trajectories, trajectory_cameras
     from plenodream.viewer.console import plain_table
-    from plenodream.viewer.paths import draw_paths
 
     rows = describe_presets()
     if args.plot is not None or args.trajectory:
+        from plenodream.sampling.source import SOURCE, still_cameras
+
         chosen = parse_trajectories(args.trajectory or list(PRESETS))
-        intrinsics = intrinsics_from_fov(60.0, 48, 48).repeat(25, 1)
-        still = Cameras(torch.eye(4).repeat(25, 1, 1), intrinsics, 48, 48)
-        paths = {"source": still} | {t.name: trajectory_cameras(t, still) for t in chosen}
+        still = still_cameras(25, 48, 48)
+        paths = {SOURCE: still} | {t.name: trajectory_cameras(t, still) for t in chosen}
         if args.plot is None:
             raise ValueError("--trajectory chooses what --plot draws: expected --plot FILE.png too")
+        from plenodream.viewer.paths import draw_paths  # matplotlib takes a second
+
         draw_paths(paths, args.plot)
         print(f"wrote {args.plot}", file=sys.stderr)
     if args.json:

@@ -21,10 +21,3 @@ def interpolate(
 def velocity(x_0: Float[Tensor, "batch ..."], eps: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
     """v = dx_t / dt, the same all along the path."""
     return eps - x_0
-
-
-def x_0_from_velocity(
-    x_t: Float[Tensor, "batch ..."], v: Float[Tensor, "batch ..."], t: Float[Tensor, "batch"]
-) -> Float[Tensor, "batch ..."]:
-    """The data end of the path through x_t with velocity v."""
-    return x_t - _per_sample(t, x_t) * v

@@ -9,21 +9,9 @@ from difflib import get_close_matches
 
 import torch
 
-from plenodream.geometry.presets import EASES, GROUPS, PRESETS, SENSOR_WIDTH_MM, Parameter, Preset
+from plenodream.geometry.presets import EASES, GROUPS, PRESETS, SENSOR_WIDTH_MM, Parameter
 from plenodream.geometry.rig import Rig, rig_poses
 from plenodream.types import Cameras
-
-__all__ = [
-    "GROUPS",
-    "PRESETS",
-    "Parameter",
-    "Preset",
-    "Trajectory",
-    "describe_presets",
-    "make_trajectory",
-    "parse_trajectories",
-    "trajectory_cameras",
-]
 
 
 @dataclass(frozen=True)

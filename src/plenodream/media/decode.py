@@ -61,7 +61,7 @@ def decode(path: Path, max_frames: int | None, size: tuple[int, int] | None) -> 
 
 
 def _decode(path: Path, container, stream, max_frames: int | None, size, decoded: Decoded) -> None:
-    packets, first = 0, None
+    packets, listed, first = 0, _listed_packets(container, stream), None
     stream.thread_type = "AUTO"
     for packet in container.demux(stream):
         packets += packet.size > 0
@@ -85,12 +85,22 @@ def _decode(path: Path, container, stream, max_frames: int | None, size, decoded
             decoded.last_duration = float((frame.duration or 0) * (frame.time_base or 0))
             if len(decoded.frames) == max_frames:
                 return
-    if packets < stream.frames or _ends_early(decoded, stream):
+    if packets < listed or _ends_early(decoded, stream):
         raise ValueError(_damaged(path, decoded))
 
 
 def _damaged(path: Path, decoded: Decoded) -> str:
     return f"{path}: cut off or damaged after {len(decoded.frames)} frames; copy or export the file again"
+
+
+def _listed_packets(container, stream) -> int:
+    """How many packets the file's index promises; 0 where it says nothing.
+
+    An edit list (a trim that keeps the samples, as phones and editors make) hides some of the samples of an mp4 or mov
+    file: they still count in `frames`, but FFmpeg takes them out of the index that it reads by.
+    """
+    read = len(stream.index_entries) if "mov" in container.format.name else 0
+    return min(read, stream.frames) if read else stream.frames
 
 
 def _ends_early(decoded: Decoded, stream) -> bool:

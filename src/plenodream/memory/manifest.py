@@ -40,6 +40,8 @@ class Entry:
             )
         if self.kind not in KINDS:
             raise ValueError(f"kind {self.kind!r} of view {self.name}: expected one of {', '.join(KINDS)}")
+        if not isinstance(self.trajectory, dict | None):
+            raise ValueError(f"trajectory {self.trajectory!r} of view {self.name}: expected an object or null")
 
 
 @dataclass(frozen=True)
@@ -159,6 +161,6 @@ def read_manifest(folder: Path) -> Manifest:
         )
     except KeyError as error:
         raise ValueError(damaged.format(f"no {error.args[0]!r} in it")) from None
-    except (TypeError, ValueError, AttributeError) as error:
+    except (TypeError, ValueError, AttributeError, OverflowError) as error:  # Overflow: an infinite whole number
         raise ValueError(damaged.format(error)) from None
     return manifest

@@ -20,6 +20,7 @@ MAX_FOV = 110.0  # degrees over the longer side of the image; a pinhole stretche
 MIN_AGREEMENT = 0.5  # mean axes shorter than this (two unit axes 120 degrees apart) give no direction to look in
 RETREATS = (0.0, 0.5, 1.0)  # how far behind the mean centre to stand, in units of the inputs' spread
 NEARLY_BEST = 0.02  # share of the inputs' points given up for a pose that stands less far back
+MAX_NAME = 100  # characters of a view's name (memory/manifest.py)
 SMOOTHING = (1 / 16, 4 / 16, 6 / 16, 4 / 16, 1 / 16)  # over time
 
 Score = Callable[[Cameras, Cameras], Sequence[float]]
@@ -34,12 +35,14 @@ class MergeStep:
         inputs: The views merged, and deleted from the candidates; sorted by name.
         context: The at most k inputs to generate it from, most similar to its trajectory first. Fewer than k inputs
             leave room for the caller to repeat the source, as for every other view.
+        scores: Similarity of each input to the merged trajectory, in the order of `inputs`.
         cameras: The merged trajectory, batch shape (frames,).
     """
 
     name: str
     inputs: tuple[str, ...]
     context: tuple[str, ...]
+    scores: tuple[float, ...]
     cameras: Cameras
 
 
@@ -99,8 +102,10 @@ def condense(
         size = max(2, min(len(names) - k + 1, k))
         inputs = {name: left.pop(name) for name in sorted(names[-size:])}
         cameras = merge_cameras(stack_cameras(list(inputs.values())), subject_distance)
-        context = _rank(cameras, inputs, score)[0][:k]
-        step = MergeStep(merged_name(tuple(inputs)), tuple(inputs), tuple(context), cameras)
+        ranked, scores = _rank(cameras, inputs, score)
+        by_name = dict(zip(ranked, scores, strict=True))
+        scores = tuple(by_name[name] for name in inputs)
+        step = MergeStep(merged_name(tuple(inputs)), tuple(inputs), tuple(ranked[:k]), scores, cameras)
         if step.name in left:
             raise ValueError(f"{step.name} and the views it merges are both candidates: leave merged views out")
         render(step)
@@ -109,11 +114,15 @@ def condense(
 
 
 def merged_name(inputs: Sequence[str]) -> str:
-    """Name of the view merged from the named views, in any order: merge-<first of them>-<8 hex digits>."""
+    """Name of the view merged from the named views, in any order: merge-<first of them>-<8 hex digits>.
+
+    The first name is cut where the whole would be longer than a view's name may be; the digits keep it unique.
+    """
     ordered = sorted(inputs)
     digest = hashlib.sha256("\n".join(ordered).encode()).hexdigest()[:8]
     first = re.sub(r"^merge-(.*)-[0-9a-f]{8}$", r"\1", ordered[0])  # merges of merges keep one prefix
-    return f"merge-{first}-{digest}"
+    room = MAX_NAME - len(f"merge--{digest}")
+    return f"merge-{first[:room]}-{digest}"
 
 
 def _rank(target: Cameras, views: Mapping[str, Cameras], score: Score) -> tuple[list[str], list[float]]:

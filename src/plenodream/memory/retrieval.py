@@ -46,15 +46,17 @@ class RetrievalConfig:
     planes: int = 10
 
     def __post_init__(self) -> None:
+        if not isinstance(self.strategy, str):
+            raise ValueError(f"retrieval strategy {self.strategy!r}: expected one of {', '.join(STRATEGIES)}")
         if self.strategy not in STRATEGIES:
             close = difflib.get_close_matches(self.strategy.lower(), STRATEGIES, n=1)
             meant = f"did you mean {close[0]!r}? " if close else ""
             raise ValueError(
                 f"unknown retrieval strategy {self.strategy!r}: {meant}expected one of {', '.join(STRATEGIES)}"
             )
-        if self.k < 1:
-            raise ValueError(f"retrieval of k={self.k} views: expected at least 1")
-        if min(self.columns, self.rows, self.planes) < 1:
+        if not isinstance(self.k, int) or self.k < 1:
+            raise ValueError(f"retrieval of k={self.k} views: expected a whole number, at least 1")
+        if not all(isinstance(count, int) and count > 0 for count in (self.columns, self.rows, self.planes)):
             raise ValueError(
                 f"frustum grid of {self.columns} x {self.rows} x {self.planes} samples: expected at least 1 each way"
             )

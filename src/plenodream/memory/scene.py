@@ -150,28 +150,12 @@ class Scene:
             ValueError: Unfit name, kind or cameras, or a view of this name that is not the same.
         """
         entry = Entry(name, kind, trajectory)
-        manifest = self.manifest
-        expected = (torch.Size([manifest.frames]), manifest.height, manifest.width)
-        if (cameras.shape, cameras.height, cameras.width) != expected:
-            raise ValueError(
-                f"view {name}: cameras of shape {tuple(cameras.shape)} for {cameras.width}x{cameras.height} pixels; "
-                f"expected {manifest.frames} cameras for {manifest.width}x{manifest.height}"
-            )
         cameras = cameras.to("cpu", torch.float32)
         with self.lock():
-            folder = self._view_folder(name)
-            known = name in self.names()
-            if known or any(folder.glob("chunk-*")):
-                stored = load_cameras(folder / "cameras.json", manifest.height, manifest.width)
-                same = torch.equal(stored.camera_to_world, cameras.camera_to_world)
-                same = same and torch.equal(stored.intrinsics, cameras.intrinsics)
-                if not same or (known and dump_json(vars(self.entry(name))) != dump_json(vars(entry))):
-                    raise ValueError(
-                        f"{self.folder}: view {name} exists with other cameras, kind or trajectory; "
-                        "expected the same: choose another name"
-                    )
-            if known:
+            self.check(name, kind, cameras, trajectory)
+            if name in self.names():
                 return
+            folder = self._view_folder(name)
             folder.mkdir(exist_ok=True)
             path = folder / "cameras.json"
             temporary = temporary_name(path)
@@ -182,6 +166,28 @@ class Scene:
                 temporary.unlink(missing_ok=True)
             write_manifest(self.folder, replace(self.manifest, entries=(*self.manifest.entries, entry)))
             self.manifest = read_manifest(self.folder)
+
+    def check(self, name: str, kind: str, cameras: Cameras, trajectory: dict[str, Any] | None = None) -> None:
+        """Refuse what `declare` refuses, and change nothing. Arguments and errors are those of `declare`."""
+        entry = Entry(name, kind, trajectory)
+        manifest = self.manifest
+        expected = (torch.Size([manifest.frames]), manifest.height, manifest.width)
+        if (cameras.shape, cameras.height, cameras.width) != expected:
+            raise ValueError(
+                f"view {name}: cameras of shape {tuple(cameras.shape)} for {cameras.width}x{cameras.height} pixels; "
+                f"expected {manifest.frames} cameras for {manifest.width}x{manifest.height}"
+            )
+        cameras = cameras.to("cpu", torch.float32)
+        folder, known = self._view_folder(name), name in self.names()
+        if known or any(folder.glob("chunk-*")):
+            stored = load_cameras(folder / "cameras.json", manifest.height, manifest.width)
+            same = torch.equal(stored.camera_to_world, cameras.camera_to_world)
+            same = same and torch.equal(stored.intrinsics, cameras.intrinsics)
+            if not same or (known and dump_json(vars(self.entry(name))) != dump_json(vars(entry))):
+                raise ValueError(
+                    f"{self.folder}: view {name} exists with other cameras, kind or trajectory; "
+                    "expected the same: choose another name"
+                )
 
     def cameras(self, name: str, chunk: int | None = None) -> Cameras:
         """Cameras (float32) of a whole view, or of the frames of one chunk; padding repeats the last camera."""
@@ -195,6 +201,11 @@ class Scene:
         """Whether a chunk of a view is there and needs no rendering."""
         folder = self._chunk_folder(name, chunk)
         return name in self.names() and (folder / "video.mkv").is_file() and not (folder / _STALE).exists()
+
+    def outdated(self, name: str, chunk: int) -> bool:
+        """Whether a chunk of a view is there but was marked by `invalidate`, and not made again since."""
+        folder = self._chunk_folder(name, chunk)
+        return name in self.names() and (folder / "video.mkv").is_file() and (folder / _STALE).exists()
 
     def complete(self, name: str) -> bool:
         """Whether all chunks of a view are there and need no rendering."""
@@ -317,4 +328,5 @@ class Scene:
         views = [view for view in (name, *inputs) if view in self.names("view")]
         if views:
             return f"render it again with --force {views[0]}"
-        return f"restore {self._view_folder(name)} from a backup, or render again into another folder"
+        given = "give its video again, " if self.entry(name).kind == "source" else ""
+        return f"{given}restore {self._view_folder(name)} from a backup, or render again into another folder"

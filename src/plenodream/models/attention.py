@@ -18,7 +18,7 @@ _rotate: Any = apply_rotary_emb
 
 @dataclass(frozen=True)
 class ContextCache:
-    """Keys and values of clean views, one entry per block: computed once, read by every later step and view. Ours.
+    """Keys and values of clean views, one entry per block: the same for every step and every target. Ours.
 
     Attributes:
         keys: Per block, rotated keys of `views` views of `tokens` tokens each.
@@ -41,11 +41,6 @@ class ContextCache:
         keys = tuple(torch.cat(blocks) for blocks in zip(*(cache.keys for cache in caches), strict=True))
         values = tuple(torch.cat(blocks) for blocks in zip(*(cache.values for cache in caches), strict=True))
         return ContextCache(keys, values)
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of memory it holds."""
-        return sum(tensor.nbytes for tensor in (*self.keys, *self.values))
 
 
 class Exchange(Protocol):

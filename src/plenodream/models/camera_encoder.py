@@ -1,4 +1,4 @@
-"""Cameras as a denoiser takes them: rays of every latent frame, in the frame of the scene's anchor."""
+"""Cameras as a denoiser takes them: rays of every latent frame, in the frame of an anchor camera."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def camera_tokens(
 ) -> Float[Tensor, "*batch frames rows columns numbers"]:
     """Folded Plücker rays relative to an anchor pose.
 
-    Rays are anchored at the source's first camera, so that a view's tokens, and the keys and values made from them,
-    never go stale when other views join. Ours; the published network anchors at its target.
+    Rays are anchored at the source's first camera of the window, so that a view's tokens for it, and the keys and
+    values made from them, never go stale when other views join. Ours; the published network anchors at its target.
 
     Args:
         cameras: Batch shape (..., frames).

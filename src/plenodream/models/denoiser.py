@@ -27,7 +27,7 @@ class ViewTokens:
 
     Attributes:
         latents: Clean latents of the views.
-        camera_tokens: Their folded Plücker rays, relative to the scene's anchor.
+        camera_tokens: Their folded Plücker rays, relative to the window's anchor.
     """
 
     latents: Float[Tensor, "batch views channels frames height width"]

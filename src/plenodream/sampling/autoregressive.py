@@ -8,7 +8,7 @@ import sys
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, replace
 
 import torch
 from diffusers.schedulers.scheduling_utils import SchedulerMixin
@@ -17,55 +17,16 @@ from torch import Tensor
 from plenodream.geometry.cameras import stack_cameras
 from plenodream.media.chunks import chunk_index
 from plenodream.memory.merge import MergeStep, condense
-from plenodream.memory.retrieval import RetrievalConfig, retrieve
+from plenodream.memory.retrieval import retrieve
 from plenodream.memory.scene import Scene
 from plenodream.models.attention import ContextCache
 from plenodream.models.camera_encoder import rays_for
 from plenodream.models.codec import SpaceToDepthCodec, WanCodec, to_frames, to_signal
 from plenodream.models.denoiser import DenoiserMixin, ViewTokens
-from plenodream.sampling.denoise import SamplingConfig
+from plenodream.sampling.settings import RenderSettings, check_slots
+from plenodream.sampling.source import SOURCE
 from plenodream.sampling.view import sample_view
 from plenodream.types import Cameras
-
-
-@dataclass(frozen=True)
-class RenderSettings:
-    """How a scene is rendered; kept in its manifest.
-
-    Attributes:
-        retrieval: Which stored views become context (Algorithm 1), and how many.
-        candidates: How many of the best stored views compete; where they are more than `retrieval.k`, the least
-            similar are merged (Algorithm 2). `retrieval.k` switches merging off.
-        sampling: Steps and guidance.
-    """
-
-    retrieval: RetrievalConfig = field(default_factory=RetrievalConfig)
-    candidates: int = 3
-    sampling: SamplingConfig = field(default_factory=SamplingConfig)
-
-    def __post_init__(self) -> None:
-        if self.candidates < self.retrieval.k:
-            raise ValueError(
-                f"{self.candidates} candidates for a context of k={self.retrieval.k} views: expected at least k"
-            )
-
-    def to_json(self) -> dict:
-        """As the manifest keeps it."""
-        return asdict(self)
-
-    @staticmethod
-    def from_json(content: dict) -> RenderSettings:
-        """From a manifest.
-
-        Raises:
-            ValueError: Settings of an unknown form.
-        """
-        try:
-            return RenderSettings(
-                RetrievalConfig(**content["retrieval"]), content["candidates"], SamplingConfig(**content["sampling"])
-            )
-        except (KeyError, TypeError) as error:
-            raise ValueError(f"settings of the scene are not readable ({error}); render into another folder") from None
 
 
 @dataclass(frozen=True)
@@ -117,9 +78,7 @@ class AutoregressiveRenderer:
     def __init__(
         self, scene: Scene, models: Models, settings: RenderSettings, report: Callable[[Progress], None] | None = None
     ) -> None:
-        slots, k = models.denoiser.context_slots, settings.retrieval.k
-        if slots is not None and k > slots:
-            raise ValueError(f"context of k={k} views: this model's sequence has {slots} slots; choose k up to {slots}")
+        check_slots(models.denoiser, settings)
         self.scene, self.models, self.settings = scene, models, settings
         self.report = report or (lambda progress: None)
         # One view's context and the views merged for it: beyond that, older entries make room.
@@ -140,13 +99,13 @@ class AutoregressiveRenderer:
         """One chunk of one view: retrieve its context from all other views there are, denoise, write."""
         generator = self._generator(name, chunk, "retrieval")
         retrieval = self.settings.retrieval
-        memory = [n for n in self.scene.names("source") + self.scene.names("view") if n != name]
+        memory = [n for n in (SOURCE, *self.scene.names("view")) if n != name]
         memory = [n for n in memory if self.scene.has(n, chunk)]
         target = self.scene.cameras(name)
         window = self.scene.cameras(name, chunk)
         stored = stack_cameras([self.scene.cameras(n, chunk) for n in memory])
 
-        best = retrieve(window, stored, _with_k(retrieval, self.settings.candidates), generator)
+        best = retrieve(window, stored, replace(retrieval, k=self.settings.candidates), generator)
         chosen, merges = [memory[n] for n in best.chosen], ()
         scores = {memory[n]: best.scores[n] for n in best.chosen}
         if len(chosen) > retrieval.k:
@@ -178,7 +137,14 @@ class AutoregressiveRenderer:
         """Really render a merged view (Algorithm 2), unless an earlier view has already needed the same one."""
         self.scene.declare(step.name, "helper", step.cameras, {"merge_of": list(step.inputs)})
         if not self.scene.has(step.name, chunk):
-            self._denoise_and_write(step.name, chunk, list(step.context), {"merged_from": list(step.inputs)})
+            candidates = dict(zip(step.inputs, step.scores, strict=True))
+            record = {
+                "candidates": candidates,
+                "scores": {name: candidates[name] for name in step.context},
+                "strategy": self.settings.retrieval.strategy,
+                "merged_from": list(step.inputs),
+            }
+            self._denoise_and_write(step.name, chunk, list(step.context), record)
             self.scene.finish(step.name)
 
     @torch.no_grad()
@@ -233,7 +199,7 @@ class AutoregressiveRenderer:
     def _fill(self, context: list[str]) -> list[str]:
         """Repeat the source where a joint layout has more context slots than there are views."""
         slots = self.models.denoiser.context_slots or 0
-        return context + self.scene.names("source")[:1] * (slots - len(context))
+        return context + [SOURCE] * (slots - len(context))
 
     def _encode(self, name: str, chunk: int) -> ContextCache | ViewTokens:
         """A stored view as context: its keys and values (independent) or its latents and rays (joint)."""
@@ -250,7 +216,7 @@ class AutoregressiveRenderer:
 
     def _rays(self, name: str, chunk: int) -> Tensor:
         """Camera tokens of a view's chunk, anchored at the source's first camera of the chunk."""
-        anchor = self.scene.cameras(self.scene.names("source")[0], chunk).camera_to_world[0]
+        anchor = self.scene.cameras(SOURCE, chunk).camera_to_world[0]
         rays = rays_for(self.models.denoiser, self.models.codec, self.scene.cameras(name, chunk), anchor)
         return rays[None].to(self.models.device)
 
@@ -268,10 +234,6 @@ class AutoregressiveRenderer:
         text = f"{self.scene.manifest.seed}/{name}/{chunk}/{purpose}"
         seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
         return torch.Generator().manual_seed(seed)
-
-
-def _with_k(config: RetrievalConfig, k: int) -> RetrievalConfig:
-    return RetrievalConfig(**{**asdict(config), "k": k})
 
 
 def _peak_bytes(device: torch.device) -> int:

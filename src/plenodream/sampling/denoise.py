@@ -26,8 +26,8 @@ class SamplingConfig:
     guidance: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.steps < 1:
-            raise ValueError(f"{self.steps} sampling steps: expected at least 1")
+        if not isinstance(self.steps, int) or self.steps < 1:
+            raise ValueError(f"{self.steps} sampling steps: expected a whole number, at least 1")
         if not 0 <= self.guidance < float("inf"):
             raise ValueError(f"guidance {self.guidance:g}: expected a finite number, 0 (none) or more")
 

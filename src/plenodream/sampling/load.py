@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+import math
 from importlib.resources import files
-from logging import CRITICAL
 from pathlib import Path
 
 import torch
-from diffusers.utils import logging
 from safetensors import SafetensorError, safe_open
 
 from plenodream.models.codec import SpaceToDepthCodec, WanCodec
 from plenodream.models.cosmos import CosmosCameraTransformer
+from plenodream.models.denoiser import ANY_CONTEXT, CONTEXT, TARGET
 from plenodream.sampling.pipeline import PlenopticPipeline
+from plenodream.sampling.quiet import silent_diffusers
 
 _NETWORKS = {network.__name__: network for network in (CosmosCameraTransformer, SpaceToDepthCodec, WanCodec)}
 
@@ -54,36 +53,43 @@ def load_pipeline(model: str, device: str | None = None) -> PlenopticPipeline:
 
     Args:
         model: Name of a bundled model, a folder that `save_pretrained` wrote, or `owner/name` on a hub; only the last
-            may use the network.
+            may use the network, and only where there is no folder `owner` here.
         device: `cpu`, `cuda`, `cuda:1`; the GPU where there is one if None.
 
     Raises:
         ValueError: No such model, a folder that is none, missing or unfit weights, an unknown device.
     """
     device = choose_device(device)
-    known = bundled_models()
-    folder = known.get(model, Path(model))
-    if folder.is_dir():
-        with _silent_diffusers():
-            _check_folder(folder)
-    elif model.count("/") != 1 or model.startswith((".", "/")):
-        raise ValueError(
-            f"no model {model!r}: expected one of {', '.join(known) or 'none bundled'}, "
-            "a model's folder, or owner/name on the hub"
-        )
+    folder = bundled_models().get(model, Path(model))
     dtype = torch.bfloat16 if torch.device(device).type == "cuda" else torch.float32
-    place = str(folder) if folder.is_dir() else model
-    try:
-        with _silent_diffusers():
-            pipeline = PlenopticPipeline.from_pretrained(place, dtype=dtype, low_cpu_mem_usage=False)
-    except (OSError, KeyError, TypeError, RuntimeError, ValueError) as error:
-        expected = "a folder written by save_pretrained"
+    with silent_diffusers():
         if not folder.is_dir():
-            expected += f", or a hub id that is there and can be reached; bundled models: {', '.join(known) or 'none'}"
-        raise ValueError(f"model {model}: cannot be loaded ({_line(error)}); expected {expected}") from None
+            folder = _download(model)
+        _check_folder(folder)
+        try:
+            pipeline = PlenopticPipeline.from_pretrained(str(folder), dtype=dtype, low_cpu_mem_usage=False)
+        except (OSError, KeyError, TypeError, RuntimeError, ValueError) as error:
+            raise ValueError(
+                f"model {model}: cannot be loaded ({_line(error)}); expected a folder written by save_pretrained"
+            ) from None
     _check_pipeline(pipeline, model)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline.to(device)
+
+
+def _download(model: str) -> Path:
+    """The folder that a hub's model has been copied to; a mistyped path is not asked for."""
+    known = ", ".join(bundled_models()) or "none bundled"
+    owner = model.partition("/")[0]
+    if model.count("/") != 1 or model.startswith((".", "/")) or Path(owner).is_dir():
+        raise ValueError(f"no model {model!r}: expected one of {known}, a model's folder, or owner/name on the hub")
+    try:
+        return Path(PlenopticPipeline.download(model, use_safetensors=True))
+    except Exception as error:  # whatever comes of a network and of a stranger's files
+        raise ValueError(
+            f"model {model}: cannot be downloaded ({_line(error)}); expected a hub id that is there and can be "
+            f"reached, a model's folder, or one of {known}"
+        ) from None
 
 
 def _check_pipeline(pipeline: PlenopticPipeline, model: str) -> None:
@@ -93,7 +99,9 @@ def _check_pipeline(pipeline: PlenopticPipeline, model: str) -> None:
         value, least = config[name], int(name != "overlap")
         if not isinstance(value, int) or value < least:
             raise ValueError(f"model {model}: {name} is {value!r}; expected a whole number, at least {least}")
-    side = pipeline.codec.spatial_factor * pipeline.transformer.config.patch_size[1]
+    if not isinstance(config.guidance, int | float) or not 0 <= config.guidance < math.inf:
+        raise ValueError(f"model {model}: guidance is {config.guidance!r}; expected a number, 0 (none) or more")
+    side = _check_parts(pipeline, model)
     if config.height % side or config.width % side or config.overlap >= config.frames:
         raise ValueError(
             f"model {model}: {config.frames} frames of {config.width}x{config.height}, overlap {config.overlap}; "
@@ -101,6 +109,29 @@ def _check_pipeline(pipeline: PlenopticPipeline, model: str) -> None:
         )
     if "sigmas" not in inspect.signature(pipeline.scheduler.set_timesteps).parameters:
         raise ValueError(f"model {model}: scheduler {type(pipeline.scheduler).__name__}; expected a flow scheduler")
+
+
+def _check_parts(pipeline: PlenopticPipeline, model: str) -> int:
+    """Refuse a transformer and a codec that do not fit together; returns the pixels under one token, each way."""
+    network, codec = pipeline.transformer.config, pipeline.codec
+    factor, channels, layout = codec.spatial_factor, network.out_channels, network.layout
+    if not isinstance(factor, int) or factor < 1:
+        raise ValueError(f"model {model}: the codec's patch is {factor!r}; expected a whole number, at least 1")
+    side = factor * network.patch_size[1]
+    slots = (CONTEXT, ANY_CONTEXT, TARGET)
+    for fits, found, expected in (
+        (channels == codec.channels, f"out_channels is {channels}", f"the codec's {codec.channels}"),
+        (network.in_channels > channels, f"in_channels is {network.in_channels}", f"more than out_channels {channels}"),
+        (network.camera_numbers == 6 * side**2, f"camera_numbers is {network.camera_numbers}", f"6 x {side} x {side}"),
+        (
+            isinstance(layout, list | tuple) and TARGET in layout and all(slot in slots for slot in layout),
+            f"layout is {layout}",
+            f"a list of {', '.join(slots)}, with a target",
+        ),
+    ):
+        if not fits:
+            raise ValueError(f"model {model}: {found}; expected {expected}; copy the whole model again")
+    return side
 
 
 def _check_folder(folder: Path) -> None:
@@ -146,20 +177,6 @@ def _check_weights(folder: Path, network: type) -> None:
     for what, names in (("missing in the weights", expected - stored), ("unknown to the network", stored - expected)):
         if names:
             raise ValueError(f"{folder}: {len(names)} tensors {what}, e.g. {min(names)}; copy the model again")
-
-
-@contextmanager
-def _silent_diffusers() -> Iterator[None]:
-    """No bars and no log lines: what they say of a failure is in the error."""
-    shown, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
-    logging.disable_progress_bar()
-    logging.set_verbosity(CRITICAL)
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if shown:
-            logging.enable_progress_bar()
 
 
 def _line(error: Exception) -> str:

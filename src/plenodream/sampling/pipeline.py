@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +13,38 @@ import torch
 from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 from diffusers.schedulers.scheduling_utils import SchedulerMixin
 
-from plenodream.geometry.cameras import check_cameras, intrinsics_from_fov
-from plenodream.geometry.trajectories import Trajectory, parse_trajectories, trajectory_cameras
-from plenodream.media.chunks import chunk_index, plan_chunks
+from plenodream.geometry.cameras import check_cameras
+from plenodream.media.chunks import plan_chunks
 from plenodream.media.fit import fit_cameras, fit_frames
-from plenodream.memory.manifest import Manifest
+from plenodream.memory.manifest import FILE, Manifest
 from plenodream.memory.retrieval import RetrievalConfig
 from plenodream.memory.scene import Scene
 from plenodream.models.codec import SpaceToDepthCodec, WanCodec
 from plenodream.models.cosmos import CosmosCameraTransformer
 from plenodream.models.weights import weights_hash
-from plenodream.sampling.autoregressive import AutoregressiveRenderer, Models, Progress, RenderSettings
+from plenodream.sampling.autoregressive import AutoregressiveRenderer, Models, Progress
 from plenodream.sampling.denoise import SamplingConfig
-from plenodream.types import Cameras, View
-
-SOURCE = "source"
+from plenodream.sampling.quiet import silent_diffusers
+from plenodream.sampling.settings import RenderSettings, cautions, changed_settings, check_slots
+from plenodream.sampling.source import (
+    DEFAULT_FOV,
+    SOURCE,
+    SourceVideo,
+    check_source,
+    source_size,
+    still_cameras,
+    write_source,
+)
+from plenodream.sampling.targets import (
+    Asked,
+    check_targets,
+    check_views,
+    declare_targets,
+    invalidate_views,
+    plan_targets,
+    target_names,
+)
+from plenodream.types import View
 
 
 class PlenopticPipeline(DiffusionPipeline):
@@ -75,8 +93,17 @@ class PlenopticPipeline(DiffusionPipeline):
             model_name=model_name,
         )
 
+    @classmethod
+    def from_pretrained(cls, *args, **options):
+        """As diffusers' own, without its bars and notes; `load_pipeline` also checks, and knows the bundled names."""
+        with silent_diffusers():
+            return super().from_pretrained(*args, **options)
+
     def default_settings(self) -> RenderSettings:
-        """Render settings that suit the model: its own context size, one candidate more, its steps and guidance."""
+        """Render settings that suit the model: its own context size, one candidate more, its steps and guidance.
+
+        `RenderSettings` shows how to change some of them.
+        """
         k = self.config.context_views
         return RenderSettings(
             RetrievalConfig(k=k), candidates=k + 1, sampling=SamplingConfig(self.config.steps, self.config.guidance)
@@ -97,7 +124,7 @@ class PlenopticPipeline(DiffusionPipeline):
     def __call__(
         self,
         video: View,
-        trajectories: Sequence[str | Trajectory] | Mapping[str, Cameras],
+        trajectories: Asked,
         out: str | Path,
         settings: RenderSettings | None = None,
         seed: int | None = None,
@@ -120,78 +147,101 @@ class PlenopticPipeline(DiffusionPipeline):
         Raises:
             ValueError: Cameras that are none, or a folder that holds another scene.
         """
-        scene = self.open_or_create(out, video, settings, seed)
-        self.declare(scene, trajectories)
+        scene = self.prepare(out, video, trajectories, settings=settings, seed=seed)
         self.render(scene, report)
         return scene
 
     def open_or_create(
         self, out: str | Path, video: View | None, settings: RenderSettings | None = None, seed: int | None = None
     ) -> Scene:
-        """The scene in a folder, made from the video if there is none yet.
+        """The scene in a folder, made from the video if there is none yet; `prepare` without views."""
+        return self.prepare(out, video, settings=settings, seed=seed)
+
+    def prepare(
+        self,
+        out: str | Path,
+        video: View | None,
+        trajectories: Asked = (),
+        files: Sequence[Path] = (),
+        settings: RenderSettings | None = None,
+        seed: int | None = None,
+        force: Sequence[str] = (),
+    ) -> Scene:
+        """A scene with all that is asked for on its list, ready for `render`.
+
+        Everything is checked before anything is written: what is refused leaves no new scene, and an old one as it was.
+
+        Args:
+            out: The scene's folder; made from the video if there is no scene yet.
+            video: The source; may be left out where there is a scene. Given again, it also mends a damaged source.
+            trajectories: As for `__call__`.
+            files: Camera files of further views, which they give their names.
+            settings: Of a new scene; defaults that suit the model where None.
+            seed: Of a new scene; 0 where None.
+            force: Views of the scene to render again.
 
         Raises:
-            ValueError: No scene and no video; a scene of another model, video, seed or settings than are asked for.
+            ValueError: No scene and no video; a scene of another model, video, seed or settings than are asked for;
+                views that cannot be.
         """
+        target_names(trajectories, files)
         folder = Path(out)
-        if (folder / "scene.json").exists() or (folder.is_dir() and video is None):
+        given = None if video is None else self.fit(video)
+        scene, damaged = None, set()
+        if (folder / FILE).exists() or (given is None and folder.is_dir()):
             scene = Scene.open(folder)
-            self._check_same(scene, video, settings, seed)
-            if not scene.complete(SOURCE):
-                if video is None:
-                    raise ValueError(f"{folder}: its source is incomplete, a run was cut off; give the video again")
-                self._write_source(scene, self.fit(video))
-            return scene
-        if video is None:
-            raise ValueError(f"{folder}: no such scene; expected a video to start one from")
-        check_cameras(video.cameras, "source cameras")
-        fitted = self.fit(video)
-        chunks = plan_chunks(len(fitted), self.config.frames, self.config.overlap)
+            self._check_same(scene, settings, seed)
+            check_views(scene, force)
+            settings = RenderSettings.from_json(scene.manifest.settings)
+        elif force:
+            raise ValueError(f"{folder}: no scene yet; expected one with a view {force[0]!r} to render again")
         settings = settings or self.default_settings()
-        manifest = Manifest(
-            self.config.model_name,
-            self.fingerprint(),
-            self.config.height,
-            self.config.width,
-            fitted.fps,
-            len(fitted),
-            tuple(chunks),
-            seed or 0,
-            settings.to_json(),
-        )
-        scene = Scene.create(folder, manifest)
-        self._write_source(scene, fitted)
+        check_slots(self.transformer, settings)
+        if given is not None:
+            check_cameras(given.cameras, "source cameras")
+            cameras, size = given.cameras, given.size
+            damaged = check_source(scene, given) if scene is not None else set()
+        elif scene is None:
+            raise ValueError(f"{folder}: no such scene; expected a video to start one from")
+        elif not scene.complete(SOURCE):
+            raise ValueError(f"{folder}: its source is incomplete, a run was cut off; give the video again")
+        else:
+            cameras, size = scene.cameras(SOURCE), source_size(scene)
+        targets = plan_targets(trajectories, cameras, files, size)
+        if scene is not None:
+            check_targets(scene, targets)
+
+        if given is not None:
+            scene = scene or self._create(folder, given, settings, seed or 0)
+            write_source(scene, given, damaged, cautions(settings, self.config.guidance))
+        assert scene is not None
+        if targets or force:
+            with scene.lock():
+                declare_targets(scene, targets)
+                invalidate_views(scene, force)
         return scene
 
-    def fit(self, video: View) -> View:
-        """A video at the model's size, its cameras with it."""
+    def fit(self, video: View) -> SourceVideo:
+        """A video at the model's size, its cameras (float32) with it."""
         height, width = self.config.height, self.config.width
         frames, _ = fit_frames(video.frames, height, width)
-        return View(frames, fit_cameras(video.cameras, height, width), video.fps)
+        cameras = fit_cameras(video.cameras, height, width).to(torch.float32)
+        if isinstance(video, SourceVideo):
+            return replace(video, frames=frames, cameras=cameras)
+        return SourceVideo(frames, cameras, video.fps, (video.cameras.height, video.cameras.width))
 
-    def declare(self, scene: Scene, trajectories: Sequence[str | Trajectory] | Mapping[str, Cameras]) -> list[str]:
-        """Put views on a scene's list; those on it already stay as they are. Returns their names, in order.
+    def declare(self, scene: Scene, trajectories: Asked) -> list[str]:
+        """Put views on a scene's list, all or none; those on it already stay as they are.
+
+        Returns:
+            Their names, in order.
 
         Raises:
             ValueError: A trajectory that is none, or another view of the same name.
         """
-        source = scene.cameras(SOURCE)
-        if isinstance(trajectories, Mapping):
-            for name, cameras in trajectories.items():
-                check_cameras(cameras, name)
-                if name == SOURCE:
-                    raise ValueError(f"a view cannot be called {SOURCE!r}: that is the source's name; choose another")
-                fitted = fit_cameras(cameras, source.height, source.width)
-                scene.declare(name, "view", fitted.to(torch.float32))
-            return list(trajectories)
-        parsed = [t for t in trajectories if isinstance(t, Trajectory)]
-        parsed += parse_trajectories([t for t in trajectories if isinstance(t, str)])
-        for trajectory in parsed:
-            cameras = trajectory_cameras(trajectory, source)
-            scene.declare(
-                trajectory.name, "view", cameras, {"preset": trajectory.preset, "parameters": trajectory.parameters}
-            )
-        return [trajectory.name for trajectory in parsed]
+        targets = plan_targets(trajectories, scene.cameras(SOURCE))
+        declare_targets(scene, targets)
+        return [target.name for target in targets]
 
     def render(self, scene: Scene, report: Callable[[Progress], None] | None = None) -> list[str]:
         """Render what a scene is still missing; returns the names of the views that were rendered."""
@@ -206,61 +256,40 @@ class PlenopticPipeline(DiffusionPipeline):
         Raises:
             ValueError: No such view, or the source.
         """
-        for name in names:
-            if scene.entry(name).kind != "view":
-                raise ValueError(
-                    f"{name!r} is a {scene.entry(name).kind}: expected one of {', '.join(scene.names('view'))}"
-                )
-        stale = set(names)
-        for helper in scene.names("helper"):
-            inputs = (scene.entry(helper).trajectory or {}).get("merge_of", ())
-            if stale & set(inputs):
-                stale.add(helper)
-        for name in scene.names():
-            if name in stale:
-                scene.invalidate(name)
+        invalidate_views(scene, names)
 
-    def _write_source(self, scene: Scene, fitted: View) -> None:
-        scene.declare(SOURCE, "source", fitted.cameras.to(torch.float32))
-        for number, chunk in enumerate(scene.manifest.chunks):
-            if not scene.has(SOURCE, number):
-                index = chunk_index(chunk, len(fitted))
-                scene.write(SOURCE, number, fitted.frames[index], {"given": True}, {})
+    def _create(self, folder: Path, given: SourceVideo, settings: RenderSettings, seed: int) -> Scene:
+        chunks = plan_chunks(len(given), self.config.frames, self.config.overlap)
+        manifest = Manifest(
+            self.config.model_name,
+            self.fingerprint(),
+            self.config.height,
+            self.config.width,
+            given.fps,
+            len(given),
+            tuple(chunks),
+            seed,
+            settings.to_json(),
+        )
+        return Scene.create(folder, manifest)
 
-    def _check_same(self, scene: Scene, video: View | None, settings: RenderSettings | None, seed: int | None) -> None:
+    def _check_same(self, scene: Scene, settings: RenderSettings | None, seed: int | None) -> None:
         manifest = scene.manifest
         if manifest.model_hash != (found := self.fingerprint()):
             raise ValueError(
                 f"{scene.folder}: scene of model {manifest.model_name} ({manifest.model_hash}), this is "
                 f"{self.config.model_name} ({found}); use the same model or another folder"
             )
-        if settings is not None and settings.to_json() != manifest.settings:
-            changed = [key for key, value in _flat(settings.to_json()) if (key, value) not in _flat(manifest.settings)]
+        if settings is not None and (changed := changed_settings(settings, manifest.settings)):
             raise ValueError(
                 f"{scene.folder}: the scene was started with other settings ({', '.join(changed)}); "
                 "leave them out to go on with its own, or use another folder"
             )
         if seed is not None and seed != manifest.seed:
             raise ValueError(f"{scene.folder}: the scene has seed {manifest.seed}, not {seed}; leave the seed out")
-        if video is None or SOURCE not in scene.names():
-            return
-        fitted, stored = self.fit(video), scene.cameras(SOURCE)
-        given = fitted.cameras.to(torch.float32)
-        same = torch.equal(given.camera_to_world, stored.camera_to_world)
-        same = same and torch.equal(given.intrinsics, stored.intrinsics)
-        same = same and all(
-            torch.equal(fitted.frames[chunk_index(chunk, len(fitted))], scene.read(SOURCE, number).frames)
-            for number, chunk in enumerate(manifest.chunks)
-            if scene.has(SOURCE, number)
-        )
-        if not same:
-            raise ValueError(
-                f"{scene.folder}: the scene has another source video or source cameras; "
-                "leave the video out to add to it, or use another folder"
-            )
 
 
-def static_source(frames: torch.Tensor, fps: float, horizontal_fov: float = 60.0) -> View:
+def static_source(frames: torch.Tensor, fps: float, horizontal_fov: float = DEFAULT_FOV) -> View:
     """A source video whose camera stands still at the origin, with a given horizontal field of view in degrees.
 
     Args:
@@ -269,18 +298,9 @@ def static_source(frames: torch.Tensor, fps: float, horizontal_fov: float = 60.0
         horizontal_fov: Degrees, 0 to 180.
     """
     count, height, width = frames.shape[:3]
-    intrinsics = intrinsics_from_fov(horizontal_fov, height, width)
-    cameras = Cameras(torch.eye(4).repeat(count, 1, 1), intrinsics.repeat(count, 1), height, width)
-    return View(frames, cameras, fps)
+    return View(frames, still_cameras(count, height, width, horizontal_fov), fps)
 
 
 def _public(config: Mapping) -> dict:
     """A config without diffusers' own bookkeeping (versions, paths), which says nothing about the model."""
     return {key: value for key, value in config.items() if not key.startswith("_")}
-
-
-def _flat(settings: Mapping, prefix: str = "") -> list[tuple[str, object]]:
-    rows: list[tuple[str, object]] = []
-    for key, value in settings.items():
-        rows += _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else [(f"{prefix}{key}", value)]
-    return rows

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -11,13 +12,20 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Column, Table
 from rich.text import Text
 
-from plenodream.memory.scene import Scene
-from plenodream.sampling.autoregressive import Progress as Step
+if TYPE_CHECKING:
+    from plenodream.memory.scene import Scene
+    from plenodream.sampling.autoregressive import Progress as Step
 
 
 @contextmanager
-def progress_bar(console: Console, views: int, quiet: bool) -> Iterator:
-    """A callback for `render(report=...)` that moves a bar of `views` view chunks and one of the steps."""
+def progress_bar(console: Console, pending: Collection[tuple[str, int]], quiet: bool) -> Iterator:
+    """A callback for `render(report=...)` that moves a bar of views and one of the steps.
+
+    Args:
+        console: Where to.
+        pending: Name and chunk of the views to come. Merged views are not among them: they count from their start.
+        quiet: No bar.
+    """
     hidden = quiet or not console.is_terminal  # a file or a pipe would show nothing but the last state
     columns = (
         TextColumn("{task.description}"),
@@ -27,16 +35,14 @@ def progress_bar(console: Console, views: int, quiet: bool) -> Iterator:
         TextColumn("left"),
     )
     with Progress(*columns, TimeRemainingColumn(), console=console, disable=hidden, transient=True) as bar:
-        all_views = bar.add_task("views", total=views)
+        known = set(pending)
+        all_views = bar.add_task("views", total=len(known))
         steps = bar.add_task("steps", total=1)
-        planned = views
 
         def report(step: Step) -> None:
-            nonlocal planned
+            known.add((step.view, step.chunk))
+            bar.update(all_views, total=len(known), advance=step.step == step.steps)
             bar.update(steps, completed=step.step, total=step.steps, description=step.view)
-            if step.step == step.steps:
-                planned = max(planned, int(bar.tasks[0].completed) + 1)
-                bar.update(all_views, advance=1, total=planned)
 
         yield report
 
@@ -50,36 +56,52 @@ def plain_table(*columns: str, right: tuple[str, ...] = (), title: str | None = 
 
 
 def table_of_views(scene: Scene) -> Table:
-    """Every view of a scene: context chosen (with scores), seconds, peak memory."""
-    numbers = ("seconds", "peak\nmemory")
-    table = plain_table("view", "context (score)", *numbers, right=numbers, title=str(scene.folder))
+    """Every view of a scene: context chosen for its first window (with scores), seconds, peak memory."""
+    numbers, windows = ("seconds", "peak\nmemory"), len(scene.manifest.chunks)
+    context = "context (score)" + (f"\nwindow 1 of {windows}" if windows > 1 else "")
+    table = plain_table("view", context, *numbers, right=numbers, title=str(scene.folder))
     for name in scene.names():
-        kind = scene.entry(name).kind
-        done = [chunk for chunk in range(len(scene.manifest.chunks)) if scene.has(name, chunk)]
-        if kind == "source" or not done:
+        kind, made = scene.entry(name).kind, _made(scene, name)
+        if kind == "source" or not made:
             table.add_row(name, "given" if kind == "source" else "not rendered yet", "", "")
             continue
-        record = scene.record(name, done[0])
+        record = scene.record(name, made[0])
         scores = record.get("scores", {})
-        context = "\n".join(f"{n} {scores[n]:.2f}" if n in scores else n for n in record.get("context", ()))
-        timings = [scene.timing(name, chunk) for chunk in done]
+        lines = [f"{n} {scores[n]:.2f}" if n in scores else n for n in record.get("context", ())]
+        if made[0] > 0:
+            lines.insert(0, f"window {made[0] + 1}:")
+        if any(scene.outdated(name, chunk) for chunk in made):
+            lines.insert(0, "outdated: a view in it was made again" if kind == "helper" else "outdated")
+        timings = [scene.timing(name, chunk) for chunk in made]
         seconds, peak = sum(t.get("seconds", 0) for t in timings), max(t.get("peak_bytes", 0) for t in timings)
-        table.add_row(name, context, f"{seconds:.1f}", f"{peak / 2**20:.0f} MiB")
+        table.add_row(name, "\n".join(lines), f"{seconds:.1f}", f"{peak / 2**20:.0f} MiB")
     return table
 
 
 def rows_of_views(scene: Scene) -> list[dict]:
-    """The same as data, for scripts."""
+    """The same as data, for scripts.
+
+    A merged view that is outdated, because a view in it was made again, is owed to nobody: it counts as complete.
+    """
     rows = []
     for name in scene.names():
-        chunks = [chunk for chunk in range(len(scene.manifest.chunks)) if scene.has(name, chunk)]
+        kind, made = scene.entry(name).kind, _made(scene, name)
+        outdated = any(scene.outdated(name, chunk) for chunk in made)
+        owed = kind != "helper" or len(made) < len(scene.manifest.chunks)
         rows.append(
             {
                 "name": name,
-                "kind": scene.entry(name).kind,
-                "complete": scene.complete(name),
+                "kind": kind,
+                "complete": scene.complete(name) or not owed,
+                "outdated": outdated,
                 "preview": str(preview) if (preview := scene.preview_path(name)).is_file() else None,
-                "chunks": [{**scene.record(name, c), **scene.timing(name, c)} for c in chunks],
+                "chunks": [{**scene.record(name, c), **scene.timing(name, c)} for c in made],
             }
         )
     return rows
+
+
+def _made(scene: Scene, name: str) -> list[int]:
+    """The chunks of a view that are there, outdated ones too."""
+    chunks = range(len(scene.manifest.chunks))
+    return [chunk for chunk in chunks if scene.has(name, chunk) or scene.outdated(name, chunk)]

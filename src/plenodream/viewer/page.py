@@ -38,6 +38,8 @@ class PageView:
         psnr: dB against the truth on pixels that the source saw.
         psnr_copy: The same for copying the source's pixels.
         truth: An mp4 of what the view should look like, where that is known.
+        windows: In how many windows it was rendered; context and candidates are those of the first.
+        outdated: What it was made from has been made again since, or it is itself to be made again.
     """
 
     name: str
@@ -50,6 +52,8 @@ class PageView:
     psnr: float | None = None
     psnr_copy: float | None = None
     truth: Path | None = None
+    windows: int = 1
+    outdated: bool = False
 
 
 @dataclass(frozen=True)
@@ -116,7 +120,9 @@ def _card(view: PageView, index: dict[str, int]) -> str:
         raise ValueError(
             f"{view.preview}: {frames} frames, but {len(view.cameras)} cameras; write the preview of this view again"
         )
-    tag = {"source": ' <span class="tag">input</span>', "view": "", "helper": ' <span class="tag">helper</span>'}
+    words = {"source": ["input"], "view": [], "helper": ["helper"]}[view.kind] + ["outdated"] * view.outdated
+    tags = "".join(f' <span class="tag">{word}</span>' for word in words)
+    window = f" (window 1 of {view.windows})" if view.windows > 1 else ""
     context = " ".join(f"{index[name]}:{_number(score)}" for name, score in view.context if name in index)
     lines = [
         f'<article class="card{" small" if max(width, height) <= SMALL else ""}" tabindex="0" '
@@ -126,9 +132,9 @@ def _card(view: PageView, index: dict[str, int]) -> str:
         _video(view.preview, "result"),
         _video(view.truth, "truth") if view.truth else "",
         '<span class="badge">truth</span></div>',
-        f'<div class="text"><h3>{escape(view.name)}{tag[view.kind]}</h3>',
+        f'<div class="text"><h3>{escape(view.name)}{tags}</h3>',
         f"<p>{_quality(view)}</p>" if view.psnr is not None else "",
-        f"<p>context</p>{_chips(view.context, index)}" if view.context else "",
+        f"<p>context{window}</p>{_chips(view.context, index)}" if view.context else "",
         _bars(view) if view.candidates else "",
         "</div></article>",
     ]
@@ -200,7 +206,7 @@ def _bars(view: PageView) -> str:
 
 def _helpers(cards: Sequence[str]) -> str:
     title = f"{len(cards)} helper view{'s' if len(cards) > 1 else ''}"
-    note = "Merged trajectories, rendered only to serve as context."
+    note = "Merged trajectories, rendered only to serve as context. Outdated: made from an earlier state of its views."
     lines = [
         f'<details class="helpers"><summary>{title}</summary><p class="note">{note}</p><section class="grid">',
         *cards,
@@ -219,12 +225,13 @@ def _table(views: Sequence[PageView]) -> str:
     ]
     columns = [(title, cells) for title, cells in columns if any(cells)]
     heads = "".join(f'<th class="number">{title}</th>' for title, _ in columns)
-    rows = [f"<tr><th>view</th><th>kind</th><th>context (score)</th>{heads}</tr>"]
+    windows = max(view.windows for view in views)
+    window = f", window 1 of {windows}" if windows > 1 else ""
+    rows = [f"<tr><th>view</th><th>kind</th><th>context (score){window}</th>{heads}</tr>"]
     for number, view in enumerate(views):
         dot = f'<span class="dot" style="--path: {path_colour(number)}"></span>'
         context = (f'{escape(name)} <span class="score">{_number(score)}</span>' for name, score in view.context)
         cells = "".join(f'<td class="number">{cells[number] or ""}</td>' for _, cells in columns)
-        rows.append(
-            f"<tr><td>{dot}{escape(view.name)}</td><td>{view.kind}</td><td>{', '.join(context)}</td>{cells}</tr>"
-        )
+        kind = f"{view.kind}, outdated" if view.outdated else view.kind
+        rows.append(f"<tr><td>{dot}{escape(view.name)}</td><td>{kind}</td><td>{', '.join(context)}</td>{cells}</tr>")
     return "\n".join(["<table>", *rows, "</table>"])

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from plenodream.memory.scene import Scene
+from plenodream.sampling.source import source_notes
 from plenodream.viewer.page import Page, PageView, write_page
 
 
@@ -27,9 +28,9 @@ class Truth:
 
 def page_view(scene: Scene, name: str, truth: Truth | None = None) -> PageView:
     """One finished video of a scene as the page shows it; context and scores are those of its first chunk."""
-    kind = scene.entry(name).kind
+    kind, windows = scene.entry(name).kind, len(scene.manifest.chunks)
     record = {} if kind == "source" else scene.record(name, 0)
-    timings = [scene.timing(name, chunk) for chunk in range(len(scene.manifest.chunks))]
+    timings = [scene.timing(name, chunk) for chunk in range(windows)]
     seconds = [timing["seconds"] for timing in timings if "seconds" in timing]
     scores = record.get("scores", {})
     return PageView(
@@ -43,6 +44,8 @@ def page_view(scene: Scene, name: str, truth: Truth | None = None) -> PageView:
         psnr=truth.psnr if truth else None,
         psnr_copy=truth.psnr_copy if truth else None,
         truth=truth.video if truth else None,
+        windows=windows,
+        outdated=any(scene.outdated(name, chunk) for chunk in range(windows)),
     )
 
 
@@ -51,7 +54,7 @@ def write_scene_page(scene: Scene, notes: tuple[str, ...] = (), truths: Mapping[
 
     Args:
         scene: Views that are not finished are left out.
-        notes: Lines of text under the heading.
+        notes: Lines of text under the heading, beside those that the scene has of its source.
         truths: By view, where the truth is known.
 
     Returns:
@@ -64,4 +67,5 @@ def write_scene_page(scene: Scene, notes: tuple[str, ...] = (), truths: Mapping[
         f"{manifest.frames} frames of {manifest.width}x{manifest.height} at {manifest.fps:g} frames/s, "
         f"model {manifest.model_name} ({manifest.model_hash}), seed {manifest.seed}"
     )
-    return write_page(scene.folder, Page(scene.folder.resolve().name, views, (facts, *notes)))
+    lines = dict.fromkeys((facts, *source_notes(scene), *notes))
+    return write_page(scene.folder, Page(scene.folder.resolve().name, views, tuple(lines)))
