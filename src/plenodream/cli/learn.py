@@ -154,15 +154,16 @@ def synth(args: Synth) -> int:
 
 def train(args: Train) -> int:
     """`plenodream train`."""
-    from plenodream.recipes.run import configure
+    from plenodream.recipes import get_recipe
     from plenodream.recipes.run import train as run
     from plenodream.sampling.load import choose_device
     from plenodream.training.config import RunOptions
 
     if args.dry_run:
         from plenodream.training.dry_run import plan
+        from plenodream.training.overrides import apply_overrides
 
-        config = configure(args.recipe, args.set, args.data)
+        config = apply_overrides(get_recipe(args.recipe), args.set)
         print(plan(config, args.world_size, args.context_parallel).table())
         return 0
     options = RunOptions(
