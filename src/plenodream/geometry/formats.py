@@ -90,6 +90,18 @@ def load_cameras(
     return fitted
 
 
+def stated_size(path: str | Path) -> tuple[int, int] | None:
+    """Height and width that a camera file states for its intrinsics; None where it states none, or is damaged."""
+    try:
+        content = json.loads(_read_text(path))
+        first = content | content["frames"][0]
+        names = ("height", "width") if "camera_to_world" in first else ("h", "w")
+        height, width = (int(first[name]) for name in names)
+    except Exception:  # text of 12 numbers a line, no size, or damaged, which `load_cameras` says
+        return None
+    return (height, width) if min(height, width) > 0 else None
+
+
 def _read_text(path: str | Path) -> str:
     try:
         text = Path(path).read_text(encoding="utf-8-sig")

@@ -15,7 +15,8 @@ from plenodream.media.timestamps import exact_rate
 FILE = "scene.json"
 SCHEMA_VERSION = 1
 KINDS = ("source", "view", "helper")
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=+,-]{0,99}")
+MAX_NAME = 100  # characters of a view's name
+_NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._=+,-]{{0,{MAX_NAME - 1}}}")
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Entry:
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
             raise ValueError(
-                f"view name {self.name!r}: expected up to 100 letters, digits and . _ = + , - "
+                f"view name {self.name!r}: expected up to {MAX_NAME} letters, digits and . _ = + , - "
                 "that start with a letter or digit"
             )
         if self.kind not in KINDS:

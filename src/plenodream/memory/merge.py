@@ -14,13 +14,13 @@ from torch import Tensor
 
 from plenodream.geometry.cameras import make_pose, project, stack_cameras, unproject
 from plenodream.geometry.frustum import inside_frustum, sample_frustum, scene_depth_range
+from plenodream.memory.manifest import MAX_NAME
 from plenodream.types import Cameras
 
 MAX_FOV = 110.0  # degrees over the longer side of the image; a pinhole stretches its corners too much beyond
 MIN_AGREEMENT = 0.5  # mean axes shorter than this (two unit axes 120 degrees apart) give no direction to look in
 RETREATS = (0.0, 0.5, 1.0)  # how far behind the mean centre to stand, in units of the inputs' spread
 NEARLY_BEST = 0.02  # share of the inputs' points given up for a pose that stands less far back
-MAX_NAME = 100  # characters of a view's name (memory/manifest.py)
 SMOOTHING = (1 / 16, 4 / 16, 6 / 16, 4 / 16, 1 / 16)  # over time
 
 Score = Callable[[Cameras, Cameras], Sequence[float]]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 import torch
 
 from plenodream.geometry.cameras import check_cameras, crop_cameras, resize_cameras
-from plenodream.geometry.formats import load_cameras
+from plenodream.geometry.formats import load_cameras, stated_size
 from plenodream.geometry.trajectories import Trajectory, parse_trajectories, trajectory_cameras
 from plenodream.media.fit import fit_cameras, plan_fit
 from plenodream.memory.manifest import Entry
@@ -150,7 +149,7 @@ def _load(path: Path, source: Cameras, size: tuple[int, int] | None) -> Cameras:
 
     In float64 until the end, so that intrinsics that are the source's are so to the last bit.
     """
-    height, width = _stated_size(path) or size or (source.height, source.width)
+    height, width = stated_size(path) or size or (source.height, source.width)
     # The source's lens in a video of that size: what `fit_cameras` does, undone.
     fit = plan_fit(height, width, source.height, source.width)
     lens = source[:1].to(torch.float64)
@@ -160,15 +159,3 @@ def _load(path: Path, source: Cameras, size: tuple[int, int] | None) -> Cameras:
     fitted = fit_cameras(cameras, source.height, source.width).to(torch.float32)
     check_cameras(fitted, str(path))  # numbers too large for float32
     return fitted
-
-
-def _stated_size(path: Path) -> tuple[int, int] | None:
-    """Height and width that a camera file states for its intrinsics; None where it states none."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-        first = content | content["frames"][0]
-        names = ("height", "width") if "camera_to_world" in first else ("h", "w")
-        height, width = (int(first[name]) for name in names)
-    except Exception:  # text of 12 numbers a line, no size, or damaged, which `load_cameras` says
-        return None
-    return (height, width) if min(height, width) > 0 else None
