@@ -14,7 +14,7 @@ RECIPE = '{"name": "a", "optimizer": {"clip": 1.0}}'
 
 def save(folder, value=1.0, recipe=RECIPE):
     weights = {"w": torch.full((2, 2), value)}
-    save_checkpoint(folder, {"step": int(value), "w": weights["w"]}, weights, recipe)
+    save_checkpoint(folder, {"step": int(value), "model": weights, "optimizer": {}, "average": {}}, weights, recipe)
 
 
 def full_disk(error):
@@ -54,6 +54,14 @@ def test_a_checkpoint_comes_back_and_is_replaced(tmp_path):
     save(tmp_path / "checkpoint", 2)
     assert load_checkpoint(tmp_path / "checkpoint", RECIPE)["step"] == 2
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint"]
+
+
+@pytest.mark.parametrize("content", [{"model": {}, "step": 3}, [1, 2], 7])
+def test_a_file_of_other_content_is_no_checkpoint(tmp_path, content):
+    save(tmp_path / "checkpoint", 1)
+    torch.save(content, tmp_path / "checkpoint" / "state.pt")
+    with pytest.raises(ValueError, match=r"damaged checkpoint .* --init-from"):
+        load_checkpoint(tmp_path / "checkpoint", RECIPE)
 
 
 def test_a_crash_between_the_two_renames_is_mended(tmp_path):

@@ -74,7 +74,11 @@ def load_checkpoint(folder: Path, recipe: str) -> dict[str, Any]:
         raise ValueError(f"{folder}: no checkpoint to resume; expected {STATE} there; leave --resume out to start anew")
     check_recipe(folder, recipe)
     try:
-        return torch.load(folder / STATE, weights_only=True, map_location="cpu")
+        state = torch.load(folder / STATE, weights_only=True, map_location="cpu")
+        missing = {"model", "optimizer", "average", "step"} - set(state)
+        if missing:
+            raise ValueError(f"no {min(missing)} in it")
+        return state
     except Exception as error:
         reason = " ".join(str(error).split())[:120]
         raise ValueError(
