@@ -20,7 +20,7 @@ _HOMES = {
     "load_pipeline": "plenodream.sampling.load",
     "open_source": "plenodream.sampling.source",
     "PlenopticPipeline": "plenodream.sampling.pipeline",
-    "RenderSettings": "plenodream.sampling.autoregressive",
+    "RenderSettings": "plenodream.sampling.settings",
     "RetrievalConfig": "plenodream.memory.retrieval",
     "SamplingConfig": "plenodream.sampling.denoise",
     "static_source": "plenodream.sampling.pipeline",

@@ -9,13 +9,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from plenodream.data.family import FAMILIES as SCENE_FAMILIES
 from plenodream.sampling.denoise import SamplingConfig
 from plenodream.training.objective import ObjectiveConfig
 
 CODECS = ("space-to-depth", "wan")
 PRECISIONS = ("auto", "fp32", "bf16")
 TRAINABLE = ("all", "attention")
-FAMILIES = ("mild", "full", "disk")
+FAMILIES = (*SCENE_FAMILIES, "disk")
 
 
 def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:

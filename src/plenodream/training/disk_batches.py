@@ -67,6 +67,7 @@ class DiskBatches:
         self._fingerprints = [open_dataset(stage).fingerprint() for stage in stages]
         self._running: tuple[Stage, int] | None = None
         self._batches: Iterator[LoadedBatch] = iter(())
+        self._episodes: Sequence[Episode] = ()  # of the running batches
 
     def __call__(self, stage: Stage, number: int) -> Batch:
         """Batch `number`: its views at random, the first one the source; the same batch for the same number.
@@ -78,8 +79,7 @@ class DiskBatches:
         cameras = loaded.cameras.to(self.device)
         if loaded.frames is not None:
             return Batch(to_signal(loaded.frames.to(self.device)), cameras)
-        episodes = self.open_dataset(stage).episodes
-        samples = [self._latents(episodes[s.episode], s, stage.frames, cameras) for s in loaded.samples]
+        samples = [self._latents(self._episodes[s.episode], s, stage.frames, cameras) for s in loaded.samples]
         return Batch(None, cameras, latents=torch.stack(samples).to(self.device))
 
     def load(self, stage: Stage, number: int) -> LoadedBatch:
@@ -88,7 +88,9 @@ class DiskBatches:
         assert rank == self.rank, (number, self.rank)
         if self._running != (stage, number):
             self.close()
-            loader = EpisodeLoader(self.open_dataset(stage), stage.batch, self.workers, self.rank, self.world_size)
+            dataset = self.open_dataset(stage)
+            self._episodes = dataset.episodes
+            loader = EpisodeLoader(dataset, stage.batch, self.workers, self.rank, self.world_size)
             loader.position, loader.skipped = step * stage.batch * self.world_size, self.skipped
             self._batches = iter(loader)
         self._running = None
