@@ -161,3 +161,18 @@ def test_low_precision_weights_take_and_give_the_callers_precision(tiny_denoiser
     assert cache.keys[0].dtype == torch.bfloat16
     assert result.dtype == torch.float32
     assert (result - exact).norm() < 0.1 * exact.norm()
+
+
+def test_a_network_without_text_is_one_with_null_text_less_its_cross_attention(tiny_denoiser, tmp_path):
+    text, none = tiny_denoiser(), tiny_denoiser(seed=1, text_embed_dim=0)
+    weights = {n: w for n, w in text.state_dict().items() if ".attn2." not in n and ".norm2." not in n}
+    assert len(weights) < len(text.state_dict())
+    none.load_state_dict(weights)
+    none.save_pretrained(tmp_path)
+    loaded = CosmosCameraTransformer.from_pretrained(tmp_path)
+    assert loaded.config.text_embed_dim == 0 and set(loaded.state_dict()) == set(weights)
+    generator = torch.Generator().manual_seed(0)
+    latents, rays = torch.randn(1, 4, 2, 3, 3, generator=generator), torch.randn(1, 2, 3, 3, 24, generator=generator)
+    inputs = (latents, torch.tensor([0.7]), rays, torch.zeros(1, 2), None)
+    for network in (none, loaded):
+        torch.testing.assert_close(network.run(*inputs)[0], text.run(*inputs)[0])

@@ -53,6 +53,13 @@ def test_stages_from_disk_are_not_rendered():
         batch(Stage(share=1, family="disk"))
 
 
+def test_mixed_stages_draw_from_every_family_in_turn():
+    families = [Stage(share=1, family=name, batch=1) for name in ("mild", "full")]
+    for number in (4, 5):
+        mixed = batch(Stage(share=1, family="mixed", batch=1), number).signal
+        assert [torch.equal(mixed, batch(stage, number).signal) for stage in families] == [number == 4, number == 5]
+
+
 def test_images_on_surfaces_change_colours_alone_and_are_remembered():
     generator = torch.Generator().manual_seed(0)
     textures = torch.rand(3, 3, 8, 8, generator=generator)

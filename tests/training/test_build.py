@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -12,8 +13,8 @@ import torch
 sys.path.insert(0, str(Path(__file__).parent))
 from tiny import tiny_config
 
-from plenodream.recipes import get_recipe
-from plenodream.training.build import build_model
+from plenodream.recipes import RECIPES, get_recipe
+from plenodream.training.build import build_model, compile_network
 from plenodream.training.config import Curriculum, OptimizerConfig, Stage
 from plenodream.training.objective import ObjectiveConfig
 
@@ -34,7 +35,7 @@ def test_sizes_that_do_not_fit_the_codec(field, value, expected):
         build_model(replace(config, model=config.model | {field: value}))
 
 
-@pytest.mark.parametrize("name", ["nano", "mini", "basic"])
+@pytest.mark.parametrize("name", RECIPES)
 def test_the_recipes_fit_their_codecs(name):
     with torch.device("meta"):
         build_model(get_recipe(name))
@@ -53,3 +54,17 @@ def test_the_recipes_fit_their_codecs(name):
 def test_values_out_of_range(make, expected):
     with pytest.raises(ValueError, match=expected):
         make()
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+def test_what_is_compiled_on_a_cpu_computes_the_same(tiny_denoiser):
+    plain, compiled = tiny_denoiser(), tiny_denoiser()
+    compile_network(compiled, torch.device("cpu"))
+    generator = torch.Generator().manual_seed(0)
+    for count in (1, 2):
+        latents = torch.randn(count, 4, 2, 3, 3, generator=generator)
+        rays = torch.randn(count, 2, 3, 3, 24, generator=generator)
+        inputs = (latents, torch.full((count,), 0.7), rays, torch.zeros(count, 2), None)
+        torch.testing.assert_close(compiled.run(*inputs)[0], plain.run(*inputs)[0], rtol=1e-5, atol=1e-5)
+    assert all(a.attn1.processor.rotated is not b.attn1.processor.rotated
+               for a, b in zip(plain.transformer_blocks, compiled.transformer_blocks, strict=True))  # fmt: skip

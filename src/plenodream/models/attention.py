@@ -10,7 +10,9 @@ from diffusers.models.attention_dispatch import dispatch_attention_fn
 from diffusers.models.embeddings import apply_rotary_emb
 from diffusers.models.transformers.transformer_cosmos import CosmosAttnProcessor2_0, CosmosRotaryPosEmbed
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
+
+from plenodream.models.cpu_attention import CpuAttention
 
 # What it takes and returns here is not what it is annotated with.
 _rotate: Any = apply_rotary_emb
@@ -98,11 +100,36 @@ class CallRope(CosmosRotaryPosEmbed):
         return fps
 
 
+def rotated(
+    x: Float[Tensor, "batch heads tokens width"],
+    norm: nn.Module,
+    cos: Float[Tensor, "tokens width"],
+    sin: Float[Tensor, "tokens width"],
+) -> Float[Tensor, "batch heads tokens width"]:
+    """Queries or keys, normalised and turned to their positions."""
+    return _rotate(norm(x), (cos, sin), use_real=True, use_real_unbind_dim=-2).to(x)
+
+
+def _attend(
+    query: Float[Tensor, "batch heads tokens width"],
+    key: Float[Tensor, "batch heads others width"],
+    value: Float[Tensor, "batch heads others width"],
+) -> Float[Tensor, "batch tokens heads width"]:
+    if query.device.type == "cpu" and query.dtype == torch.bfloat16 and torch.is_grad_enabled():
+        return CpuAttention.apply(query, key, value).transpose(1, 2)  # type: ignore[union-attr]
+    return dispatch_attention_fn(query.transpose(1, 2), key.transpose(1, 2), value.transpose(1, 2))
+
+
 class CameraAttnProcessor:
-    """Stock Cosmos self-attention, plus the block's camera projection and the context's keys and values."""
+    """Stock Cosmos self-attention, plus the block's camera projection and the context's keys and values.
+
+    Args:
+        block: Number of the block it works in.
+    """
 
     def __init__(self, block: int) -> None:
         self.block = block
+        self.rotated = rotated  # or the same, compiled
 
     def __call__(
         self,
@@ -120,10 +147,8 @@ class CameraAttnProcessor:
             project(hidden_states).unflatten(2, (attn.heads, -1)).transpose(1, 2)
             for project in (attn.to_q, attn.to_k, attn.to_v)
         )
-        query, key = (
-            _rotate(norm(x), call.rotary, use_real=True, use_real_unbind_dim=-2)
-            for norm, x in ((attn.norm_q, query), (attn.norm_k, key))
-        )
+        # Norms and rotations compute in float32 under autocast; attention, and what is stored for it, does not.
+        query, key = (self.rotated(x, norm, *call.rotary) for norm, x in ((attn.norm_q, query), (attn.norm_k, key)))
         if call.exchange is not None:
             query, key, value = call.exchange.to_heads(query, key, value)
         if call.record and self.block not in call.recorded:  # once, though checkpointing runs the block again
@@ -131,7 +156,7 @@ class CameraAttnProcessor:
         if call.context is not None:
             key = torch.cat([key, call.context.keys[self.block].to(key)], dim=2)
             value = torch.cat([value, call.context.values[self.block].to(value)], dim=2)
-        attended = dispatch_attention_fn(query.transpose(1, 2), key.transpose(1, 2), value.transpose(1, 2))
+        attended = _attend(query, key, value)
         if call.exchange is not None:
             attended = call.exchange.to_tokens(attended)
         attended = attended.flatten(2, 3).type_as(query)
@@ -149,3 +174,19 @@ class TextAttnProcessor(CosmosAttnProcessor2_0):
             return super().__call__(attn, hidden_states, encoder_hidden_states, attention_mask, image_rotary_emb)
         attended = attn.to_out[1](attn.to_out[0](attn.to_v(encoder_hidden_states)))
         return attended.expand(hidden_states.shape)
+
+
+class NoTextNorm(nn.Module):
+    """In the place of a block's norm before cross-attention, in a network without text."""
+
+    def forward(self, hidden_states: Tensor, *timestep: Tensor) -> tuple[Tensor, Tensor]:
+        """The states as they are, and a gate that is shut."""
+        return hidden_states, hidden_states.new_zeros(())
+
+
+class NoTextAttention(nn.Module):
+    """In the place of a block's cross-attention, in a network without text."""
+
+    def forward(self, hidden_states: Tensor, encoder_hidden_states: Tensor, attention_mask: None = None) -> Tensor:
+        """Nothing to add."""
+        return hidden_states.new_zeros(())

@@ -10,7 +10,15 @@ from diffusers.models.transformers.transformer_cosmos import CosmosTransformer3D
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from plenodream.models.attention import AttentionCall, CallRope, CameraAttnProcessor, ContextCache, TextAttnProcessor
+from plenodream.models.attention import (
+    AttentionCall,
+    CallRope,
+    CameraAttnProcessor,
+    ContextCache,
+    NoTextAttention,
+    NoTextNorm,
+    TextAttnProcessor,
+)
 from plenodream.models.denoiser import DenoiserMixin
 
 
@@ -21,7 +29,8 @@ class CosmosCameraTransformer(DenoiserMixin, CosmosTransformer3DModel):
         in_channels: Latent channels + 1 for the condition mask, + 1 where the weights expect a padding-mask channel
             (always zero, appended here).
         out_channels: Latent channels.
-        text_embed_dim: Width of the text tokens that the blocks see.
+        text_embed_dim: Width of the text tokens that the blocks see; 0 for a network without text, whose blocks have no
+            cross-attention.
         context_attention: `independent` or `joint` (`DenoiserMixin` says what they are); stored with the weights.
         layout: Slots of a joint sequence, `context`, `target` or `context*`.
         context_timestep: Timestep in [0, 1] of context frames in joint mode; None: they share the target's.
@@ -79,7 +88,7 @@ class CosmosCameraTransformer(DenoiserMixin, CosmosTransformer3DModel):
             attention_head_dim=attention_head_dim,
             num_layers=num_layers,
             mlp_ratio=mlp_ratio,
-            text_embed_dim=text_embed_dim,
+            text_embed_dim=max(text_embed_dim, 1),
             adaln_lora_dim=adaln_lora_dim,
             max_size=max_size,
             patch_size=patch_size,
@@ -94,6 +103,7 @@ class CosmosCameraTransformer(DenoiserMixin, CosmosTransformer3DModel):
             img_context_num_tokens=img_context_num_tokens,
             img_context_dim_out=img_context_dim_out,
         )
+        self.register_to_config(text_embed_dim=text_embed_dim)
         self.rope = CallRope(attention_head_dim, max_size, patch_size, rope_scale=rope_scale)
         width = num_attention_heads * attention_head_dim
         blocks: Any = self.transformer_blocks
@@ -101,7 +111,10 @@ class CosmosCameraTransformer(DenoiserMixin, CosmosTransformer3DModel):
             block.attn1.cam_encoder = nn.Linear(camera_numbers, width, bias=False)
             nn.init.zeros_(block.attn1.cam_encoder.weight)
             block.attn1.set_processor(CameraAttnProcessor(index))
-            block.attn2.set_processor(TextAttnProcessor())
+            if text_embed_dim:
+                block.attn2.set_processor(TextAttnProcessor())
+            else:
+                block.norm2, block.attn2 = NoTextNorm(), NoTextAttention()
 
     def run(
         self,

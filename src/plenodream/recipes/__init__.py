@@ -11,16 +11,21 @@ if TYPE_CHECKING:
     from plenodream.training.config import TrainConfig
 
 
-def _recipe(name: str) -> Callable[[], TrainConfig]:
-    """The recipe function of a module of the same name, imported when it is called."""
+def _recipe(module: str, function: str) -> Callable[[], TrainConfig]:
+    """A recipe function, imported when it is called."""
 
     def build() -> TrainConfig:
-        return getattr(import_module(f"plenodream.recipes.{name}"), name)()
+        return getattr(import_module(f"plenodream.recipes.{module}"), function)()
 
     return build
 
 
-RECIPES: dict[str, Callable[[], TrainConfig]] = {name: _recipe(name) for name in ("nano", "mini", "basic")}
+RECIPES: dict[str, Callable[[], TrainConfig]] = {
+    "nano": _recipe("nano", "nano"),
+    "mini": _recipe("mini", "mini"),
+    "mini-cpu": _recipe("mini", "mini_cpu"),
+    "basic": _recipe("basic", "basic"),
+}
 
 
 def get_recipe(name: str) -> TrainConfig:

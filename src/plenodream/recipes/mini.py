@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from plenodream.recipes.network import pixel_network
+from plenodream.sampling.denoise import SamplingConfig
 from plenodream.training.config import Curriculum, OptimizerConfig, Stage, TrainConfig
 from plenodream.training.objective import ObjectiveConfig
 
 
 def mini() -> TrainConfig:
-    """About 28M parameters, 64x64 pixels, 9 frames; mild scenes first, then the full family; minutes to hours of a GPU.
+    """21M parameters, 64x64 pixels, 9 frames; mild scenes first, then the full family; minutes to hours of a GPU.
 
     In instalments: `--set curriculum.end=0.4 --set optimizer.decay_share=0`, then `--init-from` the result with
     `--set curriculum.start=0.4`, and the rate decays in the last one alone.
@@ -16,7 +19,7 @@ def mini() -> TrainConfig:
     patch = 8
     return TrainConfig(
         name="mini",
-        model=pixel_network(patch, heads=6, head_width=64, layers=12, lora=32),
+        model=pixel_network(patch, heads=6, head_width=64, layers=10, lora=32),
         patch=patch,
         height=64,
         width=64,
@@ -34,4 +37,25 @@ def mini() -> TrainConfig:
         optimizer=OptimizerConfig(learning_rate=6e-4, muon=0.4, warmup_steps=300, ema_decay=0.999),
         steps=60000,
         validate_every=1000,
+    )
+
+
+def mini_cpu() -> TrainConfig:
+    """The same network on a CPU with bf16 matrix units (AMX): small batches, singles of both families, then clips."""
+    large = mini()
+    return replace(
+        large,
+        curriculum=Curriculum(
+            stages=(
+                Stage(share=0.20, family="mild", frames=1, batch=16),
+                Stage(share=0.30, family="mixed", frames=1, batch=16, max_context=3, any_context=True),
+                Stage(share=0.50, family="mixed", frames=9, batch=2, max_context=3, any_context=True),
+            )
+        ),
+        optimizer=OptimizerConfig(muon=0.4, decay_share=0.4),
+        sampling=SamplingConfig(steps=4),
+        precision="bf16",
+        compile=True,
+        steps=3000,
+        validate_every=500,
     )

@@ -13,7 +13,8 @@ def nano() -> TrainConfig:
     patch = 8
     return TrainConfig(
         name="nano",
-        model=pixel_network(patch, heads=5, head_width=32, layers=6, lora=16),
+        # The bundled weights have a cross-attention, though to no text.
+        model=pixel_network(patch, heads=5, head_width=32, layers=6, lora=16) | {"text_embed_dim": 8},
         patch=patch,
         height=48,
         width=48,

@@ -21,7 +21,7 @@ def pixel_network(patch: int, heads: int, head_width: int, layers: int, lora: in
         "num_attention_heads": heads,
         "attention_head_dim": head_width,
         "num_layers": layers,
-        "text_embed_dim": 8,
+        "text_embed_dim": 0,
         "adaln_lora_dim": lora,
         "patch_size": (1, 1, 1),
         "max_size": (128, 64, 64),

@@ -15,7 +15,7 @@ from plenodream.data.paths import sample_cameras
 from plenodream.data.render import render
 from plenodream.data.synthetic import sample_worlds, world_generator
 from plenodream.data.textures import textures_fingerprint
-from plenodream.training.config import Stage, TrainConfig
+from plenodream.training.config import MIXED, Stage, TrainConfig
 from plenodream.types import Cameras
 
 # Single frames are taken from paths of this many.
@@ -77,10 +77,11 @@ def synthetic_batch(
     Raises:
         ValueError: A stage that trains on something else.
     """
-    if stage.family not in FAMILIES:
+    if stage.family not in (*FAMILIES, MIXED):
         raise ValueError(f"scenes of family {stage.family!r}: expected {' or '.join(FAMILIES)}, or a folder by --data")
     generator = step_generator(seed, number, "data")
-    family, frames = FAMILIES[stage.family], max(stage.frames, _PATH_FRAMES) if stage.frames == 1 else stage.frames
+    name = tuple(FAMILIES)[number % len(FAMILIES)] if stage.family == MIXED else stage.family
+    family, frames = FAMILIES[name], max(stage.frames, _PATH_FRAMES) if stage.frames == 1 else stage.frames
     worlds = sample_worlds(family, stage.batch, generator, device, textures)
     cameras = sample_cameras(family, stage.batch, stage.views, frames, height, width, generator, device)
     times = torch.linspace(0, 1, frames, device=device).expand(stage.batch, 1, -1)
@@ -117,7 +118,7 @@ class ProceduralBatches:
             width=config.width,
             seed=config.seed,
             device=device,
-            renderer=torch.compile(render) if config.compile else render,
+            renderer=torch.compile(render) if config.compile and torch.device(device).type != "cpu" else render,
             textures=None if textures is None else textures.to(device),
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from plenodream.models.attention import rotated
 from plenodream.models.codec import SpaceToDepthCodec, WanCodec
 from plenodream.models.cosmos import CosmosCameraTransformer
 from plenodream.training.config import TrainConfig
@@ -77,3 +78,13 @@ def set_trainable(model: nn.Module, part: str) -> None:
     """Train all weights (`all`), or only self-attention and its camera projections (`attention`, the paper)."""
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(part == "all" or ".attn1." in name)
+
+
+def compile_network(model: CosmosCameraTransformer, device: torch.device) -> None:
+    """Compile a network in place; on a CPU the turning of queries and keys alone, as the rest would gain nothing."""
+    if device.type != "cpu":
+        model.compile()
+        return
+    compiled = torch.compile(rotated, dynamic=True)
+    for block in model.transformer_blocks:
+        block.attn1.processor.rotated = compiled

@@ -16,7 +16,8 @@ from plenodream.training.objective import ObjectiveConfig
 CODECS = ("space-to-depth", "wan")
 PRECISIONS = ("auto", "fp32", "bf16")
 TRAINABLE = ("all", "attention")
-FAMILIES = (*SCENE_FAMILIES, "disk")
+MIXED = "mixed"
+FAMILIES = (*SCENE_FAMILIES, MIXED, "disk")
 
 
 def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
@@ -30,7 +31,8 @@ class Stage:
 
     Attributes:
         share: Part of the whole budget (steps or minutes); the shares of all stages add up to 1.
-        family: Where scenes come from: procedural `mild` or `full`, or `disk` (a folder of episodes).
+        family: Where scenes come from: procedural `mild` or `full`, `mixed` (the one and the other in turn), or `disk`
+            (a folder of episodes).
         frames: Frames of a clip; 1 trains on single frames of view pairs.
         batch: Scenes a step.
         views: Views of a scene, the source among them.
@@ -189,7 +191,7 @@ class TrainConfig:
         validate_every: Steps between held-out scores, sample sheets and checkpoints.
         trainable: `all` weights, or `attention`: self-attention and camera projections alone, for pretrained backbones.
         precision: `bf16` autocast, `fp32`, or `auto`: the first on a GPU, the second on a CPU.
-        compile: Compile the network and the renderer with torch.compile.
+        compile: Compile the network and the renderer with torch.compile; on a CPU only what gains by it there.
         gradient_checkpointing: Compute activations again in the backward pass instead of keeping them.
     """
 

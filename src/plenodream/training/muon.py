@@ -15,13 +15,17 @@ _COEFFICIENTS, _STEPS = (3.4445, -4.7750, 2.0315), 5
 _MOMENTUM = 0.95
 
 
-def orthogonalize(matrices: Float[Tensor, "count rows columns"]) -> Float[Tensor, "count rows columns"]:
+def orthogonalize(
+    matrices: Float[Tensor, "count rows columns"], dtype: torch.dtype = torch.float32
+) -> Float[Tensor, "count rows columns"]:
     """Roughly U V^T of every matrix U S V^T: singular values between 0.7 and 1.2. Newton-Schulz, as in Muon.
 
-    In bf16 on a GPU; in float32 on a CPU, where bf16 products are slow.
+    Args:
+        matrices: All of one shape.
+        dtype: Of the products; bf16 is enough, where it is fast.
     """
     a, b, c = _COEFFICIENTS
-    x = matrices.bfloat16() if matrices.is_cuda else matrices.float()
+    x = matrices.to(dtype)
     tall = x.shape[-2] > x.shape[-1]
     x = x.mT if tall else x
     x = x / x.norm(dim=(-2, -1), keepdim=True).clamp(min=1e-7)
@@ -41,6 +45,8 @@ class Muon(torch.optim.AdamW):
     are orthogonalised together.
     """
 
+    products = torch.float32  # type of the matrix products
+
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
         """One step of both."""
@@ -58,10 +64,11 @@ class Muon(torch.optim.AdamW):
                     if parameter.grad is not None:
                         by_shape.setdefault(parameter.shape, []).append(parameter)
                 for parameters in by_shape.values():
-                    self._update(parameters, group["lr"], size, group["weight_decay"])
+                    self._update(parameters, size, group)
 
-    def _update(self, parameters: list[Tensor], rate: float, size: float, decay: float) -> None:
+    def _update(self, parameters: list[Tensor], size: float, group: dict[str, Any]) -> None:
         """Nesterov momentum, orthogonalised, of matrices of one shape."""
+        rate, decay = group["lr"], group["weight_decay"]
         for parameter in parameters:
             state = self.state[parameter]
             if not state:
@@ -73,7 +80,8 @@ class Muon(torch.optim.AdamW):
         ahead = torch._foreach_lerp(gradients, momenta, _MOMENTUM)
         # Every rank that holds a shard orthogonalises the whole matrix, and keeps its part.
         whole = torch.stack([x.full_tensor() if isinstance(x, DTensor) else x for x in ahead])
-        updates = [_like(x, parameter) for x, parameter in zip(orthogonalize(whole), parameters, strict=True)]
+        orthogonal = orthogonalize(whole, self.products)
+        updates = [_like(x, parameter) for x, parameter in zip(orthogonal, parameters, strict=True)]
         torch._foreach_mul_(parameters, 1 - rate * decay)
         torch._foreach_add_(parameters, updates, alpha=-rate * size * max(whole.shape[1:]) ** 0.5)
 

@@ -16,8 +16,14 @@ _HIDDEN = (".attn1.to_", ".ff.net")
 PATIENCE = 50
 
 
-def make_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.AdamW:
-    """Fused AdamW over the trainable weights, Muon for the matrices within blocks if asked; vectors do not decay."""
+def make_optimizer(model: nn.Module, config: OptimizerConfig, dtype: torch.dtype = torch.float32) -> torch.optim.AdamW:
+    """Fused AdamW over the trainable weights, Muon for the matrices within blocks if asked; vectors do not decay.
+
+    Args:
+        model: Its trainable weights are updated.
+        config: Rates and sizes.
+        dtype: Of Muon's matrix products.
+    """
     trainable = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
     hidden = [n for n, p in trainable.items() if config.muon and p.ndim == 2 and any(part in n for part in _HIDDEN)]
     rest = [parameter for name, parameter in trainable.items() if name not in hidden]
@@ -27,7 +33,11 @@ def make_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.Ada
         {"params": [trainable[n] for n in hidden], "weight_decay": config.weight_decay, "orthogonal": config.muon},
     ]
     kind = Muon if config.muon else torch.optim.AdamW
-    return kind([group for group in groups if group["params"]], lr=config.learning_rate, betas=(0.9, 0.98), fused=True)
+    groups = [group for group in groups if group["params"]]
+    optimizer = kind(groups, lr=config.learning_rate, betas=(0.9, 0.98), fused=True)
+    if isinstance(optimizer, Muon):
+        optimizer.products = dtype
+    return optimizer
 
 
 def learning_rate(config: OptimizerConfig, step: int, progress: float) -> float:

@@ -15,7 +15,7 @@ from plenodream.models.camera_encoder import rays_for
 from plenodream.models.codec import SpaceToDepthCodec, WanCodec
 from plenodream.models.cosmos import CosmosCameraTransformer
 from plenodream.training.batches import Batch, BatchSource, ProceduralBatches, step_generator
-from plenodream.training.build import build_codec, build_model, set_trainable
+from plenodream.training.build import build_codec, build_model, compile_network, set_trainable
 from plenodream.training.checkpoint import load_checkpoint, load_weights, save_checkpoint
 from plenodream.training.config import RunOptions, Stage, TrainConfig
 from plenodream.training.distributed_checkpoint import SHARDS, load_sharded, save_sharded
@@ -77,8 +77,8 @@ class Trainer:
             self.model.enable_gradient_checkpointing()
         self.parallel.prepare(self.model, self.dtype if bf16 else None)
         if config.compile:
-            self.model.compile()
-        self.optimizer = make_optimizer(self.model, config.optimizer)
+            compile_network(self.model, self.device)
+        self.optimizer = make_optimizer(self.model, config.optimizer, self.dtype)
         self.average = Average(self.model, config.optimizer.ema_decay)
         self.guard = SpikeGuard(config.optimizer.spike_factor)
         self.step, self.seconds, self.minutes, self.reserve = 0, 0.0, options.minutes, 0.0
