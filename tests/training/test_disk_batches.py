@@ -48,7 +48,7 @@ def test_batch_holds_the_data_sets_samples_as_the_trainer_takes_them(root):
         assert torch.equal(batch.cameras.camera_to_world[0], sample.cameras.camera_to_world)
         # Rays are anchored at the source's first camera, which must be the identity.
         torch.testing.assert_close(batch.cameras.camera_to_world[0, 0, 0], torch.eye(4))
-        assert batch.anchor is None and batch.context_signal is None
+        assert batch.context_signal is None
         # 24 wide became 16 wide by a crop: the lens stays, the middle moves.
         assert batch.cameras.intrinsics[0, 0, 0, 2] == 8
     assert batch.signal.min() >= -1 and batch.signal.max() <= 1 and batch.signal.std() > 0.05

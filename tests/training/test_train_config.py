@@ -55,7 +55,7 @@ def test_targets_are_the_last_views_and_never_the_source():
         (lambda: tiny_config(patch=0), "at least 1 pixel"),
         (lambda: tiny_config(height=0), "expected multiples"),
         (lambda: tiny_config(width=17), "17x16: expected multiples of the codec's 8"),
-        (lambda: Stage(share=1, family="wild"), "mild, full, disk"),
+        (lambda: Stage(share=1, family="wild"), "mild, full, mixed, disk"),
         (lambda: OptimizerConfig(learning_rate=0.0), "more than 0"),
         (lambda: OptimizerConfig(ema_decay=2.0), "0 to 1"),
     ],

@@ -199,13 +199,11 @@ class Scene:
 
     def has(self, name: str, chunk: int) -> bool:
         """Whether a chunk of a view is there and needs no rendering."""
-        folder = self._chunk_folder(name, chunk)
-        return name in self.names() and (folder / "video.mkv").is_file() and not (folder / _STALE).exists()
+        return self._state(name, chunk) == "ready"
 
     def outdated(self, name: str, chunk: int) -> bool:
         """Whether a chunk of a view is there but was marked by `invalidate`, and not made again since."""
-        folder = self._chunk_folder(name, chunk)
-        return name in self.names() and (folder / "video.mkv").is_file() and (folder / _STALE).exists()
+        return self._state(name, chunk) == _STALE
 
     def complete(self, name: str) -> bool:
         """Whether all chunks of a view are there and need no rendering."""
@@ -307,6 +305,12 @@ class Scene:
 
     def _chunk_folder(self, name: str, chunk: int) -> Path:
         return self._view_folder(name) / f"chunk-{chunk:03d}"
+
+    def _state(self, name: str, chunk: int) -> str:
+        folder = self._chunk_folder(name, chunk)
+        if name not in self.names() or not (folder / "video.mkv").is_file():
+            return "missing"
+        return _STALE if (folder / _STALE).exists() else "ready"
 
     def _checked(self, name: str, chunk: int, load):
         """What `load` finds in a chunk's folder; its errors say which view it is and what to do."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -76,7 +77,7 @@ class WanCodec(AutoencoderKLWan):
     """The Wan 2.1 VAE (4x8x8) with normalised latents, in the interface of our codecs."""
 
     __module__ = "plenodream"  # see CosmosCameraTransformer
-    temporal_factor, spatial_factor = 4, 8
+    temporal_factor, spatial_factor, published_channels = 4, 8, 16
     config: Any
 
     @property
@@ -127,3 +128,22 @@ def check_size(video: Tensor, multiple: int) -> None:
     height, width = video.shape[-2:]
     if height % multiple or width % multiple:
         raise ValueError(f"video of {height}x{width}: expected multiples of {multiple}; resize or crop it first")
+
+
+def misfit(network: Mapping[str, Any], channels: int, factor: int) -> str | None:
+    """What in a denoiser's config does not fit a codec, and what would; None where all does.
+
+    Args:
+        network: The denoiser's config.
+        channels: Latent channels of the codec.
+        factor: Pixels under one of its latent cells, each way.
+    """
+    side = factor * network["patch_size"][1]
+    for name, expected in (
+        ("out_channels", (channels,)),
+        ("in_channels", (channels + 1, channels + 2)),  # a mask, and where the weights know one a padding channel
+        ("camera_numbers", (6 * side**2,)),
+    ):
+        if network[name] not in expected:
+            return f"{name} is {network[name]}: expected {' or '.join(map(str, expected))}, to fit the codec"
+    return None

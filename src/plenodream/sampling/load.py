@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 
-from plenodream.models.codec import SpaceToDepthCodec, WanCodec
+from plenodream.models.codec import SpaceToDepthCodec, WanCodec, misfit
 from plenodream.models.cosmos import CosmosCameraTransformer
 from plenodream.models.denoiser import ANY_CONTEXT, CONTEXT, TARGET
 from plenodream.sampling.pipeline import PlenopticPipeline
@@ -114,24 +114,15 @@ def _check_pipeline(pipeline: PlenopticPipeline, model: str) -> None:
 def _check_parts(pipeline: PlenopticPipeline, model: str) -> int:
     """Refuse a transformer and a codec that do not fit together; returns the pixels under one token, each way."""
     network, codec = pipeline.transformer.config, pipeline.codec
-    factor, channels, layout = codec.spatial_factor, network.out_channels, network.layout
+    factor, layout, slots = codec.spatial_factor, network.layout, (CONTEXT, ANY_CONTEXT, TARGET)
+    problem = None
     if not isinstance(factor, int) or factor < 1:
-        raise ValueError(f"model {model}: the codec's patch is {factor!r}; expected a whole number, at least 1")
-    side = factor * network.patch_size[1]
-    slots = (CONTEXT, ANY_CONTEXT, TARGET)
-    for fits, found, expected in (
-        (channels == codec.channels, f"out_channels is {channels}", f"the codec's {codec.channels}"),
-        (network.in_channels > channels, f"in_channels is {network.in_channels}", f"more than out_channels {channels}"),
-        (network.camera_numbers == 6 * side**2, f"camera_numbers is {network.camera_numbers}", f"6 x {side} x {side}"),
-        (
-            isinstance(layout, list | tuple) and TARGET in layout and all(slot in slots for slot in layout),
-            f"layout is {layout}",
-            f"a list of {', '.join(slots)}, with a target",
-        ),
-    ):
-        if not fits:
-            raise ValueError(f"model {model}: {found}; expected {expected}; copy the whole model again")
-    return side
+        problem = f"the codec's patch is {factor!r}: expected a whole number, at least 1"
+    elif not isinstance(layout, list | tuple) or TARGET not in layout or any(slot not in slots for slot in layout):
+        problem = f"layout is {layout}: expected a list of {', '.join(slots)}, with a target"
+    if problem := problem or misfit(network, codec.channels, factor):
+        raise ValueError(f"model {model}: {problem}; copy the whole model again")
+    return factor * network.patch_size[1]
 
 
 def _check_folder(folder: Path) -> None:

@@ -28,15 +28,13 @@ class Batch:
 
     Attributes:
         signal: Videos in [-1, 1]; None where `latents` are given.
-        cameras: Batch shape (batch, views, frames); view 0 is the source.
-        anchor: Poses that the rays are relative to, the source's first cameras; None where they are the identity.
+        cameras: Batch shape (batch, views, frames), relative to the first camera of view 0, the source.
         context_signal: The videos as they are given as context, where that is not the truth (self-conditioning).
         latents: The videos as a pretrained codec has encoded them.
     """
 
     signal: Float[Tensor, "batch views 3 frames height width"] | None
     cameras: Cameras
-    anchor: Float[Tensor, "batch 4 4"] | None = None
     context_signal: Float[Tensor, "batch views 3 frames height width"] | None = None
     latents: Float[Tensor, "batch views channels frames height width"] | None = None
 

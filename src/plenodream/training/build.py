@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from plenodream.models.attention import rotated
-from plenodream.models.codec import SpaceToDepthCodec, WanCodec
+from plenodream.models.codec import SpaceToDepthCodec, misfit
 from plenodream.models.cosmos import CosmosCameraTransformer
 from plenodream.training.config import TrainConfig
 
@@ -40,19 +40,11 @@ def _check_sizes(config: TrainConfig, model: CosmosCameraTransformer) -> None:
     Raises:
         ValueError: Naming the field, what it is and what it should be.
     """
-    wan = config.codec == "wan"
-    side, channels = (WanCodec.spatial_factor, 16) if wan else (config.patch, 3 * config.patch**2)
-    latent_frames = (config.frames - 1) // (WanCodec.temporal_factor if wan else 1) + 1
+    cell_frames, side, channels = config.latent_cell
+    if problem := misfit(model.config, channels, side):
+        raise ValueError(f"model.{problem}")
+    latent_frames = (config.frames - 1) // cell_frames + 1
     patch, sizes = tuple(model.config.patch_size), (latent_frames, config.height // side, config.width // side)
-    for name, expected in (("out_channels", channels), ("camera_numbers", 6 * (side * patch[1]) ** 2)):
-        if (found := model.config[name]) != expected:
-            raise ValueError(
-                f"model.{name} is {found}: expected {expected}, to fit codec {config.codec} of {side} pixels"
-            )
-    if model.config.in_channels not in (channels + 1, channels + 2):
-        raise ValueError(
-            f"model.in_channels is {model.config.in_channels}: expected {channels + 1}, the latents and a mask"
-        )
     if any(size % step for size, step in zip(sizes, patch, strict=True)) or patch[0] != 1 or patch[1] != patch[2]:
         raise ValueError(f"model.patch_size is {list(patch)}: expected 1, p, p where p divides latents of {sizes[1:]}")
     most = tuple(model.config.max_size)

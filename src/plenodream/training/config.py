@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from plenodream.data.family import FAMILIES as SCENE_FAMILIES
+from plenodream.models.codec import WanCodec
 from plenodream.sampling.denoise import SamplingConfig
 from plenodream.training.objective import ObjectiveConfig
 
@@ -219,13 +220,20 @@ class TrainConfig:
         _one_of("precision", self.precision, PRECISIONS)
         if self.patch < 1:
             raise ValueError(f"patch is {self.patch}: expected at least 1 pixel")
-        side = self.patch if self.codec == "space-to-depth" else 8
+        _, side, _ = self.latent_cell
         if min(self.height, self.width) < 1 or self.height % side or self.width % side:
             raise ValueError(f"videos of {self.width}x{self.height}: expected multiples of the codec's {side} pixels")
         if self.steps < 1 or self.validate_every < 1:
             raise ValueError(f"{self.steps} steps, validated every {self.validate_every}: expected at least 1 of each")
         if not 0 <= self.seed < 1000:
             raise ValueError(f"seed {self.seed}: expected 0 to 999")
+
+    @property
+    def latent_cell(self) -> tuple[int, int, int]:
+        """Frames and pixels (each way) under one cell of the codec's latents, and its channels."""
+        if self.codec == "wan":
+            return WanCodec.temporal_factor, WanCodec.spatial_factor, WanCodec.published_channels
+        return 1, self.patch, 3 * self.patch**2
 
     @property
     def frames(self) -> int:

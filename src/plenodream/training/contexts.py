@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -23,7 +23,6 @@ from jaxtyping import Int, UInt8
 from torch import Tensor
 
 from plenodream.data.episode import write_episode
-from plenodream.geometry.cameras import relative_poses
 from plenodream.media.files import TEMPORARY, write_file
 from plenodream.models.camera_encoder import rays_for
 from plenodream.models.codec import SpaceToDepthCodec, WanCodec, to_frames
@@ -123,8 +122,7 @@ def generate_views(
         contexts: What `draw_clean_context` drew.
         generator: Of the noise (CPU): one draw for all views.
     """
-    anchor = torch.eye(4).to(scene.cameras.camera_to_world) if scene.anchor is None else scene.anchor[:, None]
-    rays = rays_for(model, codec, scene.cameras, anchor)[0]
+    rays = rays_for(model, codec, scene.cameras, torch.eye(4).to(scene.cameras.camera_to_world))[0]
     latents = codec.encode(scene.signal[0])
     noise = torch.randn(latents[1:].shape, generator=generator).to(latents)
     independent = model.config.context_attention == "independent"
@@ -210,11 +208,8 @@ def _scene_folder(folder: Path, number: int) -> Path:
 
 
 def _as_views(scene: Batch, made: UInt8[Tensor, "targets frames height width 3"]) -> dict[str, View]:
-    """True and generated views by name, cameras in the frame that the rays are anchored at."""
+    """True and generated views by name, cameras relative to the source's first."""
     cameras = scene.cameras[0].to("cpu")
-    if scene.anchor is not None:
-        poses = relative_poses(cameras.camera_to_world, scene.anchor[0].cpu())
-        cameras = replace(cameras, camera_to_world=poses)
     true = to_frames(scene.signal[0]).cpu()
     views = {f"true{index}": View(frames, cameras[index], _FPS) for index, frames in enumerate(true)}
     return views | {f"generated{n}": View(frames, cameras[n], _FPS) for n, frames in enumerate(made, start=1)}

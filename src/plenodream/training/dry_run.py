@@ -12,8 +12,6 @@ from plenodream.training.config import Stage, TrainConfig
 from plenodream.training.context_parallel import choose_axis
 
 GIB = 2**30
-# Frames, rows and columns of pixels under one latent cell.
-_FACTORS = {"wan": (4, 8, 8)}
 
 
 @dataclass(frozen=True)
@@ -162,18 +160,14 @@ def plan(
 
 def _view_grid(config: TrainConfig, frames: int, model: CosmosCameraTransformer) -> tuple[int, int, int]:
     """Latent frames, token rows and columns of one view."""
-    per_frame, *per_pixel = _FACTORS.get(config.codec, (1, config.patch, config.patch))
-    patch = model.config.patch_size
-    rows, columns = (
-        size / (factor * step)
-        for size, factor, step in zip((config.height, config.width), per_pixel, patch[1:], strict=True)
-    )
-    if (frames - 1) % per_frame or rows % 1 or columns % 1:
+    cell_frames, cell, _ = config.latent_cell
+    side = cell * model.config.patch_size[1]
+    if (frames - 1) % cell_frames or config.height % side or config.width % side:
         raise ValueError(
-            f"{config.height}x{config.width}x{frames}: expected multiples of {per_pixel[0] * patch[1]} and "
-            f"{per_pixel[1] * patch[2]} pixels and a multiple of {per_frame} frames plus 1"
+            f"{config.height}x{config.width}x{frames}: expected multiples of {side} pixels and a multiple of "
+            f"{cell_frames} frames plus 1"
         )
-    return (frames - 1) // per_frame + 1, int(rows), int(columns)
+    return (frames - 1) // cell_frames + 1, config.height // side, config.width // side
 
 
 def _passes(

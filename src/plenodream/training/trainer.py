@@ -256,8 +256,7 @@ class Trainer:
         with torch.no_grad():
             latents = self._encode(batch.signal) if batch.latents is None else batch.latents
             given = None if batch.context_signal is None else self._encode(batch.context_signal)
-            anchor = torch.eye(4, device=self.device) if batch.anchor is None else batch.anchor[:, None]
-            rays = rays_for(self.model, self.codec, batch.cameras, anchor).float()
+            rays = rays_for(self.model, self.codec, batch.cameras, torch.eye(4, device=self.device)).float()
         autocast = torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.dtype == torch.bfloat16)
         with autocast:
             return training_loss(self.model, latents, rays, context, targets, config.objective, generator, given)
