@@ -20,8 +20,7 @@ video, notes = open_source(
 scene = pipe(video, ["arc-left", "arc-right:angle=40", "zoom-out"], out)
 
 # Later, in another process perhaps: the scene knows its video, and the new view is conditioned on all that is there.
-scene = pipe.open_or_create(out, video=None)
-pipe.declare(scene, ["tilt-up"])
+scene = pipe.prepare(out, None, ["tilt-up"])
 pipe.render(scene)
 
 for name in scene.names("view"):

@@ -15,6 +15,7 @@ from plenodream.models.denoiser import LAYOUTS
 from plenodream.sampling import autoregressive
 from plenodream.sampling.autoregressive import AutoregressiveRenderer, Models, pending
 from plenodream.sampling.pipeline import PlenopticPipeline
+from plenodream.sampling.targets import invalidate_views
 
 FOUR = ("arc-left", "arc-right", "zoom-out", "tilt-up")
 
@@ -165,7 +166,7 @@ def test_a_merged_view_is_rendered_once_for_all_views_that_need_it(tiny_pipeline
     tiny_pipeline(k=1).render(scene)
     helper = scene.names("helper")[0]
     before = (scene.folder / "views" / helper / "chunk-000" / "timing.json").stat()
-    tiny_pipeline(k=1).invalidate(scene, ["b"])
+    invalidate_views(scene, ["b"])
     reports.clear()
     assert tiny_pipeline(k=1).render(scene, reports.append) == ["b"]
     assert {p.view for p in reports} == {"b"}
@@ -190,7 +191,7 @@ def test_a_merged_view_that_only_some_chunks_need_stays_partial(tiny_pipeline, c
     before, pipeline, again = content(scene.folder), tiny_pipeline(k=1), scene.names("view")[0]
     assert pipeline.render(scene) == []
     assert content(scene.folder) == before
-    pipeline.invalidate(scene, [again])
+    invalidate_views(scene, [again])
     assert pipeline.render(scene) == [again]
     assert all(scene.complete(name) for name in scene.names("view"))
 
@@ -311,7 +312,7 @@ def test_a_render_broken_off_anywhere_and_repeated_gives_the_same_bytes(
         with pytest.raises(Interrupted):
             pipeline(video, FOUR[:2], folder, settings(1, 2), report=interrupt_at(number))
         assert content(folder) != expected
-        pipeline.render(pipeline.open_or_create(folder, None))
+        pipeline.render(pipeline.prepare(folder, None))
         assert content(folder) == expected, number
 
 
@@ -319,8 +320,7 @@ def test_a_trajectory_added_later_joins_the_same_memory(tiny_pipeline, tiny_vide
     pipeline, video = tiny_pipeline(), tiny_video()
     pipeline(video, FOUR, tmp_path / "at-once", settings())
     scene = pipeline(video, FOUR[:3], tmp_path / "later", settings())
-    scene = pipeline.open_or_create(tmp_path / "later", None)
-    pipeline.declare(scene, FOUR[3:])
+    scene = pipeline.prepare(tmp_path / "later", None, FOUR[3:])
     assert pending(scene) == [("tilt-up", 0)]
     assert pipeline.render(scene) == ["tilt-up"]
     assert set(scene.record("tilt-up", 0)["candidates"]) == {"source", *FOUR[:3]}
@@ -343,7 +343,7 @@ def test_views_made_again_see_all_other_views_and_their_merged_views_follow(
     scene = pipeline(tiny_video(), FOUR[:3], tmp_path, settings(1, 2))
     merged = {h: scene.entry(h).trajectory["merge_of"] for h in scene.names("helper")}
     kept = {name: scene.frames(name) for name in scene.names()}
-    pipeline.invalidate(scene, ["arc-left"])
+    invalidate_views(scene, ["arc-left"])
     stale = {name for name in scene.names() if not scene.complete(name)}
     assert stale == {"arc-left"} | {h for h, inputs in merged.items() if "arc-left" in inputs}
     assert pipeline.render(scene) == ["arc-left"]
@@ -356,9 +356,9 @@ def test_the_source_and_unknown_views_cannot_be_made_again(tiny_pipeline, tiny_v
     pipeline = tiny_pipeline()
     scene = pipeline(tiny_video(), FOUR[:1], tmp_path, settings())
     with pytest.raises(ValueError, match="'source' is a source: expected one of arc-left"):
-        pipeline.invalidate(scene, ["source"])
+        invalidate_views(scene, ["source"])
     with pytest.raises(ValueError, match="no view 'arc-lef'"):
-        pipeline.invalidate(scene, ["arc-lef"])
+        invalidate_views(scene, ["arc-lef"])
 
 
 def test_random_numbers_depend_on_seed_view_chunk_and_purpose_alone(tiny_pipeline, tiny_video, settings, tmp_path):

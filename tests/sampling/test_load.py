@@ -8,7 +8,7 @@ import torch
 from diffusers import UniPCMultistepScheduler
 
 from plenodream.models.codec import WanCodec
-from plenodream.sampling.load import bundled_models, load_pipeline
+from plenodream.sampling.load import DEFAULT_MODEL, bundled_models, load_pipeline, model_for
 from plenodream.sampling.pipeline import PlenopticPipeline
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
@@ -184,3 +184,14 @@ def test_bundled_models_can_be_loaded_by_name():
     for name, folder in bundled_models().items():
         assert (folder / "model_index.json").is_file()
         assert load_pipeline(name, "cpu").config.model_name == name
+
+
+def test_without_a_name_a_scenes_own_bundled_model_is_used(tiny_pipeline, tiny_video, tmp_path):
+    assert model_for(tmp_path) == DEFAULT_MODEL
+    scene = tiny_pipeline().prepare(tmp_path / "scene", tiny_video())
+    assert model_for(scene.folder) == DEFAULT_MODEL
+    manifest = scene.folder / "scene.json"
+    for name in bundled_models():
+        manifest.write_text(manifest.read_text().replace('"tiny"', f'"{name}"'))
+        assert model_for(scene.folder) == name
+        manifest.write_text(manifest.read_text().replace(f'"{name}"', '"tiny"'))

@@ -36,7 +36,7 @@ def test_a_scene_holds_the_source_the_views_and_what_they_were_made_by(scene, ti
 
 def test_a_video_of_any_size_comes_to_the_models_with_its_cameras(tiny_pipeline, tiny_video, tmp_path):
     wide = tiny_video(3, height=32, width=64, fov=90.0)
-    scene = tiny_pipeline().open_or_create(tmp_path, wide)
+    scene = tiny_pipeline().prepare(tmp_path, wide)
     cameras = scene.cameras("source")
     assert scene.frames("source").shape == (3, 16, 16, 3)
     # Half of the width is cut off: 90 degrees become 2 atan(1/2).
@@ -58,9 +58,8 @@ def test_cameras_given_by_name_are_of_the_sources_own_size(tiny_pipeline, tiny_v
 
 def test_trajectories_may_be_parsed_ones_and_are_declared_once(scene, tiny_pipeline, tiny_video):
     pipeline, parsed = tiny_pipeline(), parse_trajectories(NAMES)
-    assert pipeline.declare(scene, parsed) == ["arc-left"]
-    assert pipeline.declare(scene, NAMES) == ["arc-left"]
-    assert scene.names("view") == ["arc-left"]
+    for asked in (parsed, NAMES):
+        assert pipeline.prepare(scene.folder, None, asked).names("view") == ["arc-left"]
 
 
 def test_bad_cameras_are_refused_before_anything_is_written(tiny_pipeline, tiny_video, tmp_path):
@@ -70,22 +69,26 @@ def test_bad_cameras_are_refused_before_anything_is_written(tiny_pipeline, tiny_
     broken = dataclasses.replace(video.cameras, camera_to_world=poses)
     pipeline = tiny_pipeline()
     with pytest.raises(ValueError, match="source cameras"):
-        pipeline.open_or_create(tmp_path / "a", dataclasses.replace(video, cameras=broken))
+        pipeline.prepare(tmp_path / "a", dataclasses.replace(video, cameras=broken))
     assert not (tmp_path / "a").exists()
-    scene = pipeline.open_or_create(tmp_path / "b", video)
+    scene = pipeline.prepare(tmp_path / "b", video)
     with pytest.raises(ValueError, match="sideways"):
-        pipeline.declare(scene, {"sideways": broken})
+        pipeline.prepare(scene.folder, None, {"sideways": broken})
     with pytest.raises(ValueError, match="a view cannot be called 'source'"):
-        pipeline.declare(scene, {"source": video.cameras})
+        pipeline.prepare(scene.folder, None, {"source": video.cameras})
     with pytest.raises(ValueError, match="arc-left"):
-        pipeline.declare(scene, ["arc-lef"])
+        pipeline.prepare(scene.folder, None, ["arc-lef"])
     assert scene.names() == ["source"]
+
+
+def reopened(pipeline, folder, video, settings=None, seed=None):
+    return pipeline.prepare(folder, video, settings=settings, seed=seed)
 
 
 def test_an_existing_scene_takes_what_is_the_same_or_left_out(scene, tiny_pipeline, tiny_video, settings):
     pipeline = tiny_pipeline()
     for arguments in [(None,), (tiny_video(4),), (tiny_video(4), settings(), 3), (None, settings(), None)]:
-        assert pipeline.open_or_create(scene.folder, *arguments).names() == scene.names()
+        assert reopened(pipeline, scene.folder, *arguments).names() == scene.names()
     assert pipeline(tiny_video(4), NAMES, scene.folder).names() == scene.names()
 
 
@@ -109,7 +112,7 @@ def test_an_existing_scene_refuses_what_is_not_its_own(scene, tiny_pipeline, tin
     }
     for message, (other, arguments) in cases.items():
         with pytest.raises(ValueError, match=message) as error:
-            other.open_or_create(scene.folder, *arguments)
+            reopened(other, scene.folder, *arguments)
         assert "\n" not in str(error.value)
         assert str(scene.folder) in str(error.value)
     assert content(scene.folder) == before
@@ -117,9 +120,9 @@ def test_an_existing_scene_refuses_what_is_not_its_own(scene, tiny_pipeline, tin
 
 def test_there_is_no_scene_without_a_video(tiny_pipeline, tmp_path):
     with pytest.raises(ValueError, match="no such scene; expected a video to start one from"):
-        tiny_pipeline().open_or_create(tmp_path / "nothing", None)
+        tiny_pipeline().prepare(tmp_path / "nothing", None)
     with pytest.raises(ValueError, match="not a scene"):
-        tiny_pipeline().open_or_create(tmp_path, None)
+        tiny_pipeline().prepare(tmp_path, None)
 
 
 @pytest.mark.parametrize("written", [0, 1])
@@ -139,10 +142,10 @@ def test_a_source_that_was_cut_off_is_completed_by_its_own_video_alone(
         with pytest.raises(KeyboardInterrupt):
             pipeline(video, NAMES, tmp_path / "cut", settings())
     with pytest.raises(ValueError, match="its source is incomplete, a run was cut off; give the video again"):
-        pipeline.open_or_create(tmp_path / "cut", None)
+        pipeline.prepare(tmp_path / "cut", None)
     if written:
         with pytest.raises(ValueError, match="another source video"):
-            pipeline.open_or_create(tmp_path / "cut", tiny_video(5, seed=1))
+            pipeline.prepare(tmp_path / "cut", tiny_video(5, seed=1))
     pipeline(video, NAMES, tmp_path / "cut", settings())
     pipeline(video, NAMES, tmp_path / "whole", settings())
     assert content(tmp_path / "cut") == content(tmp_path / "whole")

@@ -61,17 +61,17 @@ def test_a_field_of_view_is_for_files_that_give_no_focal_length(tmp_path):
 
 def test_a_scene_keeps_the_size_and_the_notes_of_its_source(tiny_pipeline, tiny_video, settings, tmp_path):
     video, notes = open_source(make_video(tmp_path / "a.mkv"), 16, 16)
-    scene = tiny_pipeline().open_or_create(tmp_path / "file", video)
+    scene = tiny_pipeline().prepare(tmp_path / "file", video)
     assert source_size(scene) == (18, 32) and source_notes(scene) == notes
     assert "stand still" in notes[0] and "32x18 fitted to the model's 16x16" in notes[1]
-    scene = tiny_pipeline().open_or_create(tmp_path / "tensor", tiny_video(height=20, width=30))
+    scene = tiny_pipeline().prepare(tmp_path / "tensor", tiny_video(height=20, width=30))
     assert source_size(scene) == (20, 30) and source_notes(scene) == ()
-    guided = tiny_pipeline().open_or_create(tmp_path / "guided", tiny_video(), settings(guidance=1.0))
+    guided = tiny_pipeline().prepare(tmp_path / "guided", tiny_video(), settings=settings(guidance=1.0))
     assert [note[:11] for note in source_notes(guided)] == ["guidance 1:"]
 
 
 def test_a_scene_from_before_has_neither(tiny_pipeline, tiny_video, tmp_path):
-    scene = tiny_pipeline().open_or_create(tmp_path, tiny_video(height=20, width=30))
+    scene = tiny_pipeline().prepare(tmp_path, tiny_video(height=20, width=30))
     scene.write("source", 0, scene.read("source", 0).frames, {"given": True}, {})
     assert source_size(scene) == (16, 16) and source_notes(scene) == ()
 
@@ -84,11 +84,11 @@ def test_a_damaged_source_is_mended_by_its_video(tiny_pipeline, tiny_video, sett
     damaged = tmp_path / "views" / "source" / "chunk-001" / file
     damaged.write_bytes(damaged.read_bytes()[:10])
     with pytest.raises(ValueError, match=r"view source, chunk 1 is damaged .*; give its video again"):
-        scene = pipeline.open_or_create(tmp_path, None)
+        scene = pipeline.prepare(tmp_path, None)
         _ = scene.read("source", 1), scene.record("source", 1)
     for other in (tiny_video(5, seed=1), tiny_video(5, fov=50.0)):
         with pytest.raises(ValueError, match="another source video"):
-            pipeline.open_or_create(tmp_path, other)
-    scene = pipeline.open_or_create(tmp_path, video)
+            pipeline.prepare(tmp_path, other)
+    scene = pipeline.prepare(tmp_path, video)
     pipeline.render(scene)
     assert {name: data for name, data in content(tmp_path).items() if name in before} == before

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from plenodream.memory.scene import Scene
 from plenodream.sampling.autoregressive import Progress
+from plenodream.sampling.targets import invalidate_views
 from plenodream.viewer import console as console_module
 from plenodream.viewer.console import progress_bar, rows_of_views, table_of_views
 from plenodream.viewer.scene_page import Truth, page_view, write_scene_page
@@ -97,10 +98,10 @@ def test_a_merged_view_whose_input_was_made_again_is_outdated_and_owed_to_nobody
     scene = pipeline(tiny_video(), names, tmp_path / "scene", settings(1, 2, strategy="last"))
     before = {row["name"]: row for row in rows_of_views(scene)}
     assert not any(row["outdated"] for row in before.values())
-    pipeline.invalidate(scene, ["zoom-out"])
+    invalidate_views(scene, ["zoom-out"])
     assert {row["name"]: row["complete"] for row in rows_of_views(scene)}["zoom-out"] is False
     pipeline.render(scene)
-    pipeline.invalidate(scene, ["arc-left"])
+    invalidate_views(scene, ["arc-left"])
     pipeline.render(scene)
     rows = {row["name"]: row for row in rows_of_views(scene)}
     outdated = {name for name, row in rows.items() if row["outdated"]}

@@ -35,8 +35,8 @@ class Render:
     """Camera file of the source video."""
     source_fov: float | None = None
     """Horizontal field of view of the source in degrees, where no file gives a focal length (default 60)."""
-    model: str = "nano"
-    """Bundled model, model folder, or owner/name on the hub."""
+    model: str | None = None
+    """Bundled model, model folder, or owner/name on the hub (default: the scene's own bundled one; else mini)."""
     k: int | None = None
     """Context views of each new view (default: what suits the model)."""
     strategy: str | None = None
@@ -69,12 +69,12 @@ def render(args: Render) -> int:
 
     from plenodream.cli.page import write_known_page
     from plenodream.sampling.autoregressive import pending
-    from plenodream.sampling.load import load_pipeline
+    from plenodream.sampling.load import load_pipeline, model_for
     from plenodream.sampling.source import open_source, source_notes
     from plenodream.viewer.console import progress_bar, rows_of_views, table_of_views
 
     console = Console(stderr=True, quiet=args.quiet or args.json)
-    pipeline = load_pipeline(args.model, args.device)
+    pipeline = load_pipeline(args.model or model_for(args.out), args.device)
     _check_asked(args)
     settings = _settings(pipeline, args)
     video = None

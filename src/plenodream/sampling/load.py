@@ -11,12 +11,14 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 
+from plenodream.memory.manifest import FILE, read_manifest
 from plenodream.models.codec import SpaceToDepthCodec, WanCodec, misfit
 from plenodream.models.cosmos import CosmosCameraTransformer
 from plenodream.models.denoiser import ANY_CONTEXT, CONTEXT, TARGET
 from plenodream.sampling.pipeline import PlenopticPipeline
 from plenodream.sampling.quiet import silent_diffusers
 
+DEFAULT_MODEL = "nano"
 _NETWORKS = {network.__name__: network for network in (CosmosCameraTransformer, SpaceToDepthCodec, WanCodec)}
 
 
@@ -24,6 +26,13 @@ def bundled_models() -> dict[str, Path]:
     """Folders of the models in the package, by name."""
     root = Path(str(files("plenodream"))) / "bundled"
     return {folder.name: folder for folder in sorted(root.glob("*")) if (folder / "model_index.json").is_file()}
+
+
+def model_for(folder: Path) -> str:
+    """The model to use where none is named: that of the scene in a folder if it is a bundled one, else the default."""
+    if (folder / FILE).is_file() and (name := read_manifest(folder).model_name) in bundled_models():
+        return name
+    return DEFAULT_MODEL
 
 
 def default_device() -> str:

@@ -151,12 +151,6 @@ class PlenopticPipeline(DiffusionPipeline):
         self.render(scene, report)
         return scene
 
-    def open_or_create(
-        self, out: str | Path, video: View | None, settings: RenderSettings | None = None, seed: int | None = None
-    ) -> Scene:
-        """The scene in a folder, made from the video if there is none yet; `prepare` without views."""
-        return self.prepare(out, video, settings=settings, seed=seed)
-
     def prepare(
         self,
         out: str | Path,
@@ -230,33 +224,12 @@ class PlenopticPipeline(DiffusionPipeline):
             return replace(video, frames=frames, cameras=cameras)
         return SourceVideo(frames, cameras, video.fps, (video.cameras.height, video.cameras.width))
 
-    def declare(self, scene: Scene, trajectories: Asked) -> list[str]:
-        """Put views on a scene's list, all or none; those on it already stay as they are.
-
-        Returns:
-            Their names, in order.
-
-        Raises:
-            ValueError: A trajectory that is none, or another view of the same name.
-        """
-        targets = plan_targets(trajectories, scene.cameras(SOURCE))
-        declare_targets(scene, targets)
-        return [target.name for target in targets]
-
     def render(self, scene: Scene, report: Callable[[Progress], None] | None = None) -> list[str]:
         """Render what a scene is still missing; returns the names of the views that were rendered."""
         models = Models(self.transformer.eval(), self.codec, self.scheduler, self.device)
         settings = RenderSettings.from_json(scene.manifest.settings)
         with scene.lock():
             return AutoregressiveRenderer(scene, models, settings, report).render()
-
-    def invalidate(self, scene: Scene, names: Sequence[str]) -> None:
-        """Have views rendered again, and every merged view that was made from them.
-
-        Raises:
-            ValueError: No such view, or the source.
-        """
-        invalidate_views(scene, names)
 
     def _create(self, folder: Path, given: SourceVideo, settings: RenderSettings, seed: int) -> Scene:
         chunks = plan_chunks(len(given), self.config.frames, self.config.overlap)
