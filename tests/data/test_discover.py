@@ -64,3 +64,20 @@ def test_bad_episodes_stop_a_run_or_are_left_out(tmp_path, caplog):
     write_video(tmp_path / "scene0" / "videos" / "b.mp4", frames=5)
     with pytest.raises(ValueError, match="none of 3 episodes usable"):
         find_episodes(tmp_path, skip_bad=True)
+
+
+def test_links_in_a_circle_and_hidden_files_are_passed_over(tmp_path):
+    write_episode(tmp_path / "data" / "scene", {"a": make_view(), "b": make_view(seed=1)})
+    (tmp_path / "data" / "loop").symlink_to(tmp_path / "data")
+    (tmp_path / "data" / "scene" / "videos" / "._a.mp4").write_bytes(b"not a video")
+    (episode,) = find_episodes(tmp_path / "data")
+    assert episode.names == ("a", "b")
+
+
+def test_cameras_that_cannot_be_opened_are_left_out(tmp_path, caplog):
+    for name in ("good", "bad"):
+        write_episode(tmp_path / name, {"a": make_view(), "b": make_view(seed=1)})
+    path = tmp_path / "bad" / "cameras" / "a.json"
+    path.unlink()
+    path.symlink_to(path)
+    assert [episode.name for episode in find_episodes(tmp_path, skip_bad=True)] == ["good"]

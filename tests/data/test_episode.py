@@ -1,4 +1,5 @@
 import json
+import struct
 
 import av
 import pytest
@@ -206,3 +207,18 @@ def test_static_camera_stands_for_all_frames(tmp_path):
     save_cameras(tmp_path / "a.json", static)
     view: View = open_folder(tmp_path).view("a", 1, 4)
     assert torch.equal(view.cameras.camera_to_world, static.camera_to_world.expand(3, 4, 4).float())
+
+
+@pytest.mark.parametrize(("first", "shown"), [(0, 6), (4, 5), (12, 8)])
+def test_frames_that_a_trim_hides_are_not_counted(tmp_path, first, shown):
+    write_video(tmp_path / "a.mp4", frames=24, fps=24)
+    data = bytearray((tmp_path / "a.mp4").read_bytes())
+    with av.open(str(tmp_path / "a.mp4")) as container:
+        step = round(1 / (24 * container.streams.video[0].time_base))
+    entry = data.index(b"elst") + 4 + 8  # behind name, version and count: duration and start, each in its own unit
+    duration, start = struct.unpack(">Ii", data[entry : entry + 8])
+    data[entry : entry + 8] = struct.pack(">Ii", duration * shown // 24, start + first * step)
+    (tmp_path / "a.mp4").write_bytes(data)
+    assert probe_video(tmp_path / "a.mp4").frames == shown
+    frames = torch.stack(list(read_window(tmp_path / "a.mp4", 0, shown)))
+    assert grey_levels(frames) == list(range(first, first + shown))

@@ -48,15 +48,15 @@ def test_anything_else_is_encoded_anew(episode, change):
     assert torch.equal(found, Encoder()(pixels))
 
 
-def test_changed_video_and_damaged_cache_are_encoded_anew(tmp_path, episode, caplog):
+def test_changed_video_and_damaged_cache_are_encoded_anew(episode, caplog):
     encode = Encoder()
-    first = cached_latents(episode, "c", encode, "a", 0, 4, 8, 8, tmp_path / "cache")
-    (path,) = (tmp_path / "cache").rglob("*.safetensors")
+    first = cached_latents(episode, "c", encode, "a", 0, 4, 8, 8)
+    (path,) = (episode.folder / "latents").rglob("*.safetensors")
     path.write_bytes(path.read_bytes()[:50])
-    assert torch.equal(cached_latents(episode, "c", encode, "a", 0, 4, 8, 8, tmp_path / "cache"), first)
+    assert torch.equal(cached_latents(episode, "c", encode, "a", 0, 4, 8, 8), first)
     assert encode.calls == 2 and "unreadable cached latents" in caplog.text
     os.utime(episode.videos["a"].path, ns=(1, 1))
-    cached_latents(episode, "c", encode, "a", 0, 4, 8, 8, tmp_path / "cache")
+    cached_latents(episode, "c", encode, "a", 0, 4, 8, 8)
     assert encode.calls == 3
 
 

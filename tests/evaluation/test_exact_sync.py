@@ -4,23 +4,19 @@ from dataclasses import replace
 import pytest
 import torch
 
-from plenodream.evaluation.exact_sync import (
-    MINIMUM_COVERAGE,
-    Match,
+from plenodream.evaluation.exact_sync import MINIMUM_COVERAGE, Match, hsync, match_views, vsync
+from plenodream.evaluation.fidelity import psnr
+from plenodream.geometry.cameras import intrinsics_from_fov, make_pose, rotation_matrix
+from plenodream.geometry.visibility import (
     apply_homography,
     covisible,
     erode,
     homography,
-    hsync,
     lookup,
-    match_views,
     reproject,
     seen_by_source,
-    vsync,
     warp,
 )
-from plenodream.evaluation.fidelity import psnr
-from plenodream.geometry.cameras import intrinsics_from_fov, make_pose, rotation_matrix
 from plenodream.types import Cameras
 
 BALLS = [[0.0, 0.2, 3.0], [0.4, 0.1, 3.0], [0.8, 0.0, 3.0]]

@@ -37,6 +37,8 @@ def test_json_round_trip():
     content = json.loads(text)
     assert content["summary"]["fidelity"]["sampled"]["moving"]["mean"] == 21.5
     assert content["summary"]["fidelity"]["sampled"]["moving"]["scenes"] == 4
+    (stopped,) = [d for d in content["differences"] if d["minus"] == "stopped source"]
+    assert stopped["scenes"] == 3  # those that count in both rows
 
 
 def test_intervals_hold_their_means_and_differences_are_paired():

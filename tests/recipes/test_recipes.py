@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -105,6 +106,16 @@ def test_a_run_with_images_resumes_with_the_same_ones_alone(tmp_path):
         run("plain", textures=photos)
     with pytest.raises(ValueError, match="leave --data and --contexts out"):
         run("new", textures=photos, data=tmp_path)
+    with pytest.raises(ValueError, match="leave --data out, or --contexts"):
+        run("new", contexts=photos, data=tmp_path)
+
+
+def test_contexts_need_no_other_data():
+    """The paper's recipe trains on videos from disk; its second stage on the contexts made of them."""
+    (stage,) = configure("basic", contexts=Path("contexts")).curriculum.stages
+    assert stage.self_conditioning > 0 and stage.max_context == 4
+    with pytest.raises(ValueError, match="expected --data"):
+        configure("basic")
 
 
 def test_validation_is_the_same_for_the_same_weights(tmp_path):

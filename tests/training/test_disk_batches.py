@@ -175,3 +175,20 @@ def test_latents_of_a_pretrained_codec_are_computed_once(root, tmp_path):
     other.load_state_dict(codec.state_dict())
     changed = episode_batches(tmp_path / "data", [clips], 16, 16, workers=0, codec=other)
     assert not torch.equal(changed(clips, 0).latents, batch.latents) and other.calls == 4
+
+
+def test_a_video_that_becomes_unreadable_is_replaced_where_latents_are_computed_too(tmp_path, caplog):
+    folders = synthesize(tmp_path, scenes=3, views=2, frames=5, height=16, width=16)
+    clips = Stage(1.0, "disk", frames=5, batch=1, views=2)
+    codec = CountingCodec(base_dim=4, z_dim=4, num_res_blocks=1, latents_mean=[0.0] * 4, latents_std=[1.0] * 4).eval()
+    source = episode_batches(tmp_path, [clips], 16, 16, workers=0, codec=codec)
+    video = folders[1] / "videos" / "cam02.mp4"
+    video.write_bytes(video.read_bytes()[:200])
+    got = [source(clips, number) for number in range(3)]
+    assert len([record for record in caplog.records if str(video) in record.message]) == 1
+    whole = episode_batches(tmp_path, [clips], 16, 16, workers=0, codec=codec)  # leaves the broken episode out
+    known = torch.cat([whole(clips, number).cameras.camera_to_world for number in range(8)])
+    for batch in got:
+        assert batch.latents.shape == (1, 2, 4, 2, 2, 2)
+        poses = batch.cameras.camera_to_world
+        assert min((poses - other).abs().max() for other in known) < 1e-5  # cameras of the episode that took its place

@@ -29,9 +29,8 @@ def is_agibot(root: Path) -> bool:
 
 
 def agibot_folders(root: Path) -> list[Path]:
-    """The video folders of all episodes under `root`, in the order task, episode."""
-    folders = {video.parent for video in root.glob("observations/*/*/videos/*_color.mp4")}
-    return sorted(folders, key=lambda folder: [(len(part), part) for part in folder.parts[-3:-1]])
+    """The video folders of all episodes under `root`."""
+    return sorted({video.parent for video in root.glob("observations/*/*/videos/*_color.mp4")})
 
 
 def open_agibot(videos: Path) -> Episode:

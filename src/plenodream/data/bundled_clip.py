@@ -15,9 +15,10 @@ from torch import Tensor
 from plenodream.data.family import MILD
 from plenodream.data.render import render
 from plenodream.data.synthetic import sample_worlds, world_generator
-from plenodream.geometry.cameras import intrinsics_from_fov, pixel_centres, project, unproject
+from plenodream.geometry.cameras import intrinsics_from_fov
 from plenodream.geometry.formats import save_cameras
 from plenodream.geometry.trajectories import parse_trajectories, trajectory_cameras
+from plenodream.geometry.visibility import seen_by_source
 from plenodream.media.fit import fit_frames
 from plenodream.media.video import read_video, write_preview
 from plenodream.types import Cameras
@@ -25,8 +26,6 @@ from plenodream.types import Cameras
 TRAJECTORIES = ("arc-left", "arc-right:angle=40", "zoom-out", "tilt-up")
 WORLD = 7
 SIZE, FRAMES, FPS, FOV = 288, 9, 6.0, 60.0
-# Depths that differ by less than this share are one surface: the test that decides what the source saw.
-DEPTH_TOLERANCE = 0.01
 
 
 def clip_folder() -> Path:
@@ -89,12 +88,6 @@ def make_clip(folder: Path, world: int, trajectories: Sequence[str] = TRAJECTORI
         cameras = trajectory_cameras(trajectory, source)
         frames, depth = shoot(cameras)
         write_preview(folder / "truth" / f"{trajectory.name}.mp4", frames, FPS)
-        points = unproject(pixel_centres(SIZE, SIZE, depth).flatten(0, 1), depth.flatten(1), cameras)
-        pixels, z = project(points, source)
-        column, row = pixels.floor().long().unbind(-1)
-        inside = (column >= 0) & (column < SIZE) & (row >= 0) & (row < SIZE) & (z > 0)
-        index = row.clamp(0, SIZE - 1) * SIZE + column.clamp(0, SIZE - 1)
-        found = source_depth.flatten(1).gather(1, index)
-        seen = inside & ((z - found).abs() < DEPTH_TOLERANCE * z)
-        masks[trajectory.name] = np.packbits(seen.unflatten(1, (SIZE, SIZE)).numpy(), axis=-1)
+        seen = seen_by_source(depth, cameras, source_depth, source)
+        masks[trajectory.name] = np.packbits(seen.numpy(), axis=-1)
     np.savez_compressed(folder / "seen.npz", **masks)

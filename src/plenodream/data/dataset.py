@@ -26,7 +26,7 @@ from plenodream.media.fit import fit_cameras
 from plenodream.types import Cameras
 
 _log = logging.getLogger(__name__)
-_ATTEMPTS = 16  # so many unreadable episodes in a row mean that the disk is gone, not that a file is bad
+ATTEMPTS = 16  # so many unreadable episodes in a row mean that the disk is gone, not that a file is bad
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ class EpisodeDataset(Dataset):
         """
         epoch, position = divmod(index, len(self))
         skipped: list[str] = []
-        for attempt in range(_ATTEMPTS):
+        for attempt in range(ATTEMPTS):
             generator = _generator(self.seed, index, attempt)
             replacement = int(torch.randint(len(self), (), generator=generator))
             chosen = replacement if attempt else self.order(epoch)[position]
@@ -131,7 +131,7 @@ class EpisodeDataset(Dataset):
                 return self._read(chosen, generator, tuple(skipped))
             except (ValueError, OSError) as error:
                 skipped.append(str(error))
-        raise ValueError(f"{_ATTEMPTS} episodes in a row cannot be read; check the disk (last: {skipped[-1]})")
+        raise ValueError(f"{ATTEMPTS} episodes in a row cannot be read; check the disk (last: {skipped[-1]})")
 
     def order(self, epoch: int) -> list[int]:
         """The permutation of the episodes in an epoch."""
@@ -139,6 +139,11 @@ class EpisodeDataset(Dataset):
             permutation = torch.randperm(len(self), generator=_generator(self.seed, epoch, -1))
             self._order = (epoch, permutation.tolist())
         return self._order[1]
+
+    def replacement(self, sample: Sample, attempt: int) -> Sample:
+        """Another sample, drawn from the seed, for one whose videos turn out to be unreadable later on."""
+        generator = _generator(self.seed, sample.episode, sample.start, sample.names, attempt)
+        return self._read(int(torch.randint(len(self), (), generator=generator)), generator, ())
 
     def fingerprint(self) -> str:
         """Changes with the episodes, the window and the seed, that is, when an old position means other samples."""
@@ -168,7 +173,7 @@ class EpisodeDataset(Dataset):
 
 
 class EpisodeLoader:
-    """Endless batches of one rank, decoded in worker processes, with a state to resume from in mid-epoch.
+    """Endless batches of one rank, decoded in worker processes, from any position of the stream on.
 
     Args:
         dataset: The stream, the same on all ranks.
@@ -203,33 +208,15 @@ class EpisodeLoader:
         for batch in loader:
             self.position += self.batch_size * self.world_size
             for reason in (reason for sample in batch.samples for reason in sample.skipped):
-                if reason not in self.skipped:
-                    _log.warning("skipped: %s", reason)
-                self.skipped[reason] += 1
+                note_skipped(self.skipped, reason)
             yield batch
 
-    @property
-    def epoch(self) -> int:
-        """Epochs finished."""
-        return self.position // len(self.dataset)
 
-    def state_dict(self) -> dict:
-        """Epoch, position within it, and what they are positions of; the same on all ranks."""
-        epoch, position = divmod(self.position, len(self.dataset))
-        return {"epoch": epoch, "position": position, "data": self.dataset.fingerprint()}
-
-    def load_state_dict(self, state: dict) -> None:
-        """Go on where a state was taken, on any number of ranks; takes effect with the next `iter`.
-
-        Raises:
-            ValueError: The state belongs to other data, another window or another seed.
-        """
-        if state["data"] != (found := self.dataset.fingerprint()):
-            raise ValueError(
-                f"the saved data position belongs to data {state['data']}, but this is {found}; "
-                "expected the same episodes, window and seed: restore them, or start from the weights only"
-            )
-        self.position = state["epoch"] * len(self.dataset) + state["position"]
+def note_skipped(skipped: Counter[str], reason: str) -> None:
+    """Count an episode that was passed over; each reason is logged once."""
+    if reason not in skipped:
+        _log.warning("skipped: %s", reason)
+    skipped[reason] += 1
 
 
 def collate(samples: Sequence[Sample]) -> Batch:
@@ -268,6 +255,6 @@ def _clean_processes() -> BaseContext:
     return context
 
 
-def _generator(*key: int) -> torch.Generator:
+def _generator(*key: object) -> torch.Generator:
     digest = hashlib.sha256(repr(key).encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)

@@ -48,7 +48,7 @@ def probe_video(path: Path) -> VideoFile:
             if not container.streams.video:
                 raise UnreadableVideo(f"{path}: no video stream found; expected a video file")
             stream = container.streams.video[0]
-            frames = stream.frames or len(_timestamps(container))
+            frames = _listed_frames(container, stream) or len(_timestamps(container))
             rate = stream.average_rate or stream.base_rate
             height, width = stream.codec_context.height, stream.codec_context.width
     except (av.FFmpegError, OSError) as error:
@@ -91,6 +91,13 @@ def read_window(path: Path, start: int, stop: int) -> Iterator[UInt8[Tensor, "he
         raise _unreadable(path, error) from None
     if done < stop - start:
         raise UnreadableVideo(f"{path}: only {done} of the frames {start} to {stop - 1} could be decoded")
+
+
+def _listed_frames(container: av.container.InputContainer, stream: av.VideoStream) -> int:
+    """How many frames the header lists, less those that an edit list (a trim) hides; 0 where it says nothing."""
+    if not stream.frames or "mov" not in container.format.name:
+        return stream.frames
+    return sum(not entry.is_discard for entry in stream.index_entries)
 
 
 def _timestamps(container: av.container.InputContainer) -> list[int]:

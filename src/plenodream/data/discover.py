@@ -52,17 +52,22 @@ def find_episodes(root: str | Path, skip_bad: bool = False) -> list[Episode]:
     return episodes
 
 
-def _attempt(opener: Callable[[], Episode]) -> Episode | ValueError:
+def _attempt(opener: Callable[[], Episode]) -> Episode | Exception:
     try:
         return opener()
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         return error
 
 
 def _openers(root: Path) -> Iterator[tuple[Path, Callable[[], Episode]]]:
     """Every folder that is an episode, and how to open it."""
+    walked: set[Path] = set()
     for path, children, files in os.walk(root, followlinks=True):
         folder = Path(path)
+        if (place := folder.resolve()) in walked:  # links may lead round in a circle
+            children.clear()
+            continue
+        walked.add(place)
         name = folder.relative_to(root).as_posix() if folder != root else folder.resolve().name
         children[:] = [child for child in children if not child.startswith((".", TEMPORARY))]
         if is_agibot(folder):
@@ -78,7 +83,7 @@ def _openers(root: Path) -> Iterator[tuple[Path, Callable[[], Episode]]]:
         elif "videos" in children and "cameras" in children:
             children.clear()
             yield folder, partial(_missing_cameras, folder)
-        elif any(file.endswith(".mp4") for file in files):
+        elif any(file.endswith(".mp4") and not file.startswith(".") for file in files):
             children.clear()
             yield folder, partial(open_folder, folder, name)
 

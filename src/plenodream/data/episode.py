@@ -194,8 +194,12 @@ def write_episode(folder: Path, views: Mapping[str, View], depth: Mapping[str, T
 
 def is_episode(folder: Path) -> bool:
     """Whether a folder looks like one of `write_episode`: some video has cameras of its name."""
-    videos = (folder / "videos").glob("*.mp4")
-    return any((folder / "cameras" / f"{video.stem}.json").is_file() for video in videos)
+    return any((folder / "cameras" / f"{name}.json").is_file() for name in videos_in(folder / "videos"))
+
+
+def videos_in(folder: Path) -> dict[str, Path]:
+    """The videos of a folder by name; hidden files, which some systems put beside others, are none."""
+    return {video.stem: video for video in sorted(folder.glob("*.mp4")) if not video.name.startswith(".")}
 
 
 def open_episode(folder: Path, name: str | None = None) -> Episode:
@@ -205,8 +209,8 @@ def open_episode(folder: Path, name: str | None = None) -> Episode:
         ValueError: Videos or cameras are missing, ragged or unreadable.
     """
     depth = {path.stem: path for path in sorted((folder / "depth").glob("*.safetensors"))}
-    videos = {video.stem: video for video in sorted((folder / "videos").glob("*.mp4"))}
-    return open_views(name or folder.name, folder, videos, partial(load_camera_files, folder / "cameras"), depth)
+    readers = partial(load_camera_files, folder / "cameras")
+    return open_views(name or folder.name, folder, videos_in(folder / "videos"), readers, depth)
 
 
 def open_folder(folder: Path, name: str | None = None) -> Episode:
@@ -217,8 +221,7 @@ def open_folder(folder: Path, name: str | None = None) -> Episode:
     Raises:
         ValueError: Videos or cameras are missing, ragged or unreadable.
     """
-    videos = {video.stem: video for video in sorted(folder.glob("*.mp4"))}
-    return open_views(name or folder.name, folder, videos, partial(load_camera_files, folder))
+    return open_views(name or folder.name, folder, videos_in(folder), partial(load_camera_files, folder))
 
 
 def load_camera_files(folder: Path, videos: Mapping[str, VideoFile]) -> dict[str, Cameras]:

@@ -36,10 +36,11 @@ class SceneFamily:
         hardness: Steepness of the textures' edges: 1 is a sine, 4 nearly flat colours with edges.
         light_turn: Angle of the light from straight above.
         lens: Focal length in millimetres on a 36 mm wide film.
-        zoom: Largest factor on the focal length between views and along a path.
+        zoom: Largest factor on the focal length of the base lens; two views differ by up to its square.
         reach: Factor on the extent of the camera paths.
         subject: Distance of the subject around which cameras turn.
-        source_static: Share of samples whose source camera stands still.
+        source_static: Share of samples whose source camera is made to stand still; others may draw a path that goes
+            nowhere.
     """
 
     things: tuple[str, ...]

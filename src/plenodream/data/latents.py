@@ -6,7 +6,6 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable
-from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
@@ -27,9 +26,10 @@ def cached_latents(
     stop: int,
     height: int,
     width: int,
-    folder: Path | None = None,
 ) -> Tensor:
     """Latents of frames start <= index < stop of a view: from the cache, or encoded from pixels and then cached.
+
+    The cache lies beside the data, in `<episode>/latents`.
 
     The key holds the codec, the size and the whole window, because a slice of latents is not the latents of a slice;
     it also holds the video's size and time of change. A damaged cache file is written again. A full or read-only disk
@@ -44,7 +44,6 @@ def cached_latents(
         stop: One past the last frame.
         height: Height to fit frames to.
         width: Width to fit frames to.
-        folder: Cache folder, shared by any number of data sets; beside the data (`<episode>/latents`) if not given.
 
     Returns:
         What `encode` returned, on the CPU.
@@ -64,7 +63,7 @@ def cached_latents(
     }
     text = json.dumps(key, sort_keys=True)
     digest = hashlib.sha256(text.encode()).hexdigest()[:24]
-    path = (folder or episode.folder / "latents") / digest[:2] / f"{name}-{digest}.safetensors"
+    path = episode.folder / "latents" / digest[:2] / f"{name}-{digest}.safetensors"
     if path.exists():
         try:
             with safe_open(path, framework="pt") as file:

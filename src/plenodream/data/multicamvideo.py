@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 from plenodream.data.decode import VideoFile
-from plenodream.data.episode import Episode, open_views
+from plenodream.data.episode import Episode, open_views, videos_in
 from plenodream.data.unreal import load_unreal_poses
 from plenodream.types import Cameras
 
@@ -40,9 +40,8 @@ def open_multicamvideo(folder: Path, name: str | None = None) -> Episode:
         ValueError: Videos or cameras are missing or ragged, or no folder on the path says the focal length.
     """
     focal = focal_length(folder)
-    videos = {video.stem: video for video in sorted((folder / "videos").glob("*.mp4"))}
     reader = partial(load_multicamvideo_cameras, folder / "cameras" / "camera_extrinsics.json", focal)
-    return open_views(name or "/".join(folder.parts[-2:]), folder, videos, reader)
+    return open_views(name or "/".join(folder.parts[-2:]), folder, videos_in(folder / "videos"), reader)
 
 
 def focal_length(folder: Path) -> float:
@@ -51,7 +50,7 @@ def focal_length(folder: Path) -> float:
     Raises:
         ValueError: No such folder on the path.
     """
-    for part in reversed(folder.resolve().parts):
+    for part in reversed(folder.absolute().parts):
         if found := re.fullmatch(r"f(\d+(?:\.\d+)?)(?:_.*)?", part):
             return float(found.group(1))
     raise ValueError(

@@ -1,4 +1,4 @@
-"""Do two generated views agree on what neither saw in the source? The paper's claim, with its controls."""
+"""Do two generated views agree on what the source does not show at the time? The paper's claim, with its controls."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from plenodream.evaluation.exact_sync import MINIMUM_COVERAGE, Match, hsync, lookup, match_views, vsync
-from plenodream.evaluation.fidelity import copy_source, mean_colour, sharpness_ratio, squared_error, variance_ratio
+from plenodream.evaluation.exact_sync import MINIMUM_COVERAGE, Match, hsync, match_views, vsync
+from plenodream.evaluation.fidelity import mean_colour, sharpness_ratio, squared_error, variance_ratio
 from plenodream.evaluation.reconstruction import HeldOut
 from plenodream.evaluation.sampler import ViewSampler, noise_seeds
+from plenodream.geometry.visibility import lookup
 from plenodream.types import Cameras
 
 # What view b is conditioned on, besides the source; view a always on the source alone.
@@ -136,8 +137,8 @@ def score_pairs(
     rows = {"truth": (sampler.reconstruct(true_a), sampler.reconstruct(true_b))}
     rows |= {name: (a, video) for name, video in b.items()}
     rows |= {UNSEEN: (sampled.other_a, b["retrieved history"])}
-    rows |= {"copy of source": (a, copy_source(source, *source.shape[2:4]))}
-    rows |= {"mean colour": (a, mean_colour(source, *source.shape[2:4]))}
+    rows |= {"copy of source": (a, source)}
+    rows |= {"mean colour": (a, mean_colour(source))}
     return {name: _columns(*videos, true_b, pairs.match) for name, videos in rows.items()}
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from plenodream.geometry.cameras import relative_poses, rotation_vector
 
-MINIMUM_PATH = 0.01
+_MINIMUM_PATH = 0.01  # metres
 
 
 @dataclass(frozen=True)
@@ -55,9 +55,7 @@ def rotation_angles(a: Float[Tensor, "*#batch 3 3"], b: Float[Tensor, "*#batch 3
     return rotation_vector(a.double().transpose(-1, -2) @ b.double()).norm(dim=-1)
 
 
-def paper_error(
-    predicted: Float[Tensor, "frames 4 4"], truth: Float[Tensor, "frames 4 4"], minimum_path: float = MINIMUM_PATH
-) -> CameraError:
+def paper_error(predicted: Float[Tensor, "frames 4 4"], truth: Float[Tensor, "frames 4 4"]) -> CameraError:
     """RotErr (radians) and TransErr (squared distance) of the paper, both summed over frames.
 
     Source: TransErr and RotErr of PlenopticDreamer. It does not state its scale alignment; ours is the least squares
@@ -66,7 +64,6 @@ def paper_error(
     Args:
         predicted: Camera-to-world poses in any world and scale.
         truth: Camera-to-world poses in metres.
-        minimum_path: Translation error is None if the true camera never gets this far (metres) from its first centre.
 
     Raises:
         ValueError: Paths of different lengths, not of shape (frames, 4, 4), or not finite.
@@ -74,15 +71,13 @@ def paper_error(
     predicted, truth = _anchored(predicted, truth)
     rotation = rotation_angles(predicted[:, :3, :3], truth[:, :3, :3]).sum().item()
     p, g = predicted[:, :3, 3], truth[:, :3, 3]
-    if not _translates(g, minimum_path):
+    if not _translates(g):
         return CameraError(rotation, None)
     scale = ((p * g).sum() / p.square().sum().clamp(min=1e-300)).clamp(min=0)
     return CameraError(rotation, (g - scale * p).square().sum().item())
 
 
-def cami2v_error(
-    predicted: Float[Tensor, "frames 4 4"], truth: Float[Tensor, "frames 4 4"], minimum_path: float = MINIMUM_PATH
-) -> CamI2VError:
+def cami2v_error(predicted: Float[Tensor, "frames 4 4"], truth: Float[Tensor, "frames 4 4"]) -> CamI2VError:
     """RotErr, TransErr and CamMC as CamI2V's evaluation computes them: sums over frames, distances not squared.
 
     Arguments and errors as for `paper_error`. A prediction that does not translate counts as standing still.
@@ -90,7 +85,7 @@ def cami2v_error(
     predicted, truth = _anchored(predicted, truth)
     rotation = rotation_angles(predicted[:, :3, :3], truth[:, :3, :3]).sum().item()
     p, g = predicted[:, :3, 3], truth[:, :3, 3]
-    if not _translates(g, minimum_path):
+    if not _translates(g):
         return CamI2VError(rotation, None, None, None, None)
     true_length, own_length = g.norm(dim=-1).max(), p.norm(dim=-1).max().clamp(min=1e-9)
     turn = (predicted[:, :3, :3] - truth[:, :3, :3]).square().sum((-2, -1))
@@ -105,18 +100,17 @@ def cami2v_error(
     )
 
 
-def worldscore_error(
-    predicted: Float[Tensor, "frames 4 4"], truth: Float[Tensor, "frames 4 4"], minimum_path: float = MINIMUM_PATH
-) -> CameraError:
+def worldscore_error(predicted: Float[Tensor, "frames 4 4"], truth: Float[Tensor, "frames 4 4"]) -> CameraError:
     """Rotation (degrees) and translation (distance in the truth's units) of WorldScore, both means over frames.
 
     The scale on the predicted centres is the one that minimises the mean distance itself, not its square; that is what
-    reproduces WorldScore's numbers. Arguments and errors as for `paper_error`.
+    reproduces WorldScore's numbers. It may be negative: a path walked backwards counts as right. Arguments and errors
+    as for `paper_error`.
     """
     predicted, truth = _anchored(predicted, truth)
     rotation = torch.rad2deg(rotation_angles(predicted[:, :3, :3], truth[:, :3, :3])).mean().item()
     p, g = predicted[:, :3, 3], truth[:, :3, 3]
-    if not _translates(g, minimum_path):
+    if not _translates(g):
         return CameraError(rotation, None)
     return CameraError(rotation, (g - _least_distance_scale(p, g) * p).norm(dim=-1).mean().item())
 
@@ -138,8 +132,8 @@ def _least_distance_scale(p: Float[Tensor, "frames 3"], g: Float[Tensor, "frames
     return (low + high) / 2
 
 
-def _translates(centres: Float[Tensor, "frames 3"], minimum_path: float) -> bool:
-    return centres.norm(dim=-1).max().item() > minimum_path
+def _translates(centres: Float[Tensor, "frames 3"]) -> bool:
+    return centres.norm(dim=-1).max().item() > _MINIMUM_PATH
 
 
 def _anchored(predicted: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:

@@ -133,23 +133,11 @@ def sharpness_ratio(
     return _ratio(energy(frames), energy(reference))
 
 
-def copy_source(
-    source: Float[Tensor, "*scenes frames height width 3"], height: int, width: int
-) -> Float[Tensor, "*scenes frames {height} {width} 3"]:
-    """The source video itself as a prediction of any target, resized if the sizes differ: what not moving scores."""
-    if source.shape[-3:-1] == (height, width):
-        return source
-    pictures = source.flatten(0, -4).movedim(-1, -3)
-    resized = torch.nn.functional.interpolate(pictures, (height, width), mode="bilinear", antialias=True)
-    return resized.movedim(-3, -1).unflatten(0, source.shape[:-3])
-
-
 def mean_colour(
-    source: Float[Tensor, "*scenes frames height width 3"], height: int, width: int
-) -> Float[Tensor, "*scenes frames {height} {width} 3"]:
+    source: Float[Tensor, "*scenes frames height width 3"],
+) -> Float[Tensor, "*scenes frames height width 3"]:
     """The mean colour of the source video as a prediction of any target: what knowing nothing else scores."""
-    mean = source.mean((-4, -3, -2), keepdim=True)
-    return mean.expand(*source.shape[:-3], height, width, 3)
+    return source.mean((-4, -3, -2), keepdim=True).expand_as(source)
 
 
 def _ratio(numerator: Tensor, denominator: Tensor) -> Tensor:

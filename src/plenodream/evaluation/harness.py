@@ -11,11 +11,12 @@ from torch import Tensor
 
 from plenodream.data.family import scene_family
 from plenodream.evaluation.agreement import CONDITIONS, choose_pairs, pair_coverage, sample_pairs, score_pairs
-from plenodream.evaluation.exact_sync import MINIMUM_COVERAGE, warp
-from plenodream.evaluation.fidelity import copy_source, mean_colour, sharpness_ratio, variance_ratio
+from plenodream.evaluation.exact_sync import MINIMUM_COVERAGE
+from plenodream.evaluation.fidelity import mean_colour, sharpness_ratio, variance_ratio
 from plenodream.evaluation.reconstruction import HeldOut, held_out, reconstruction_errors
 from plenodream.evaluation.report import COVERAGE, EvalReport
 from plenodream.evaluation.sampler import ViewSampler, noise_seeds
+from plenodream.geometry.visibility import warp
 from plenodream.sampling.denoise import SamplingConfig
 from plenodream.sampling.pipeline import PlenopticPipeline
 
@@ -150,15 +151,14 @@ def _fidelity(sampler: ViewSampler, data: HeldOut, seed: int, first: int) -> tup
     truth, seen, moving = flat(data.rgb), flat(data.seen), flat(data.moving)
     cameras = data.cameras[:, 1 : TARGETS + 1]
     warped = warp(data.rgb[:, :1], data.depth[:, 1 : TARGETS + 1], cameras, data.cameras[:, :1]).flatten(1, 2)
-    whole = source.shape[2:4]
     videos = {
         "truth": torch.cat([sampler.reconstruct(data.rgb[:, target]) for target in targets], dim=1),
         WARPED: warped,
         "sampled": sample(scene, scene),
         "wrong camera": sample(scene, scene ^ 1),
         "stopped source": sample(scene + scenes, scene),
-        "copy of source": copy_source(source, *whole).repeat(1, TARGETS, 1, 1, 1),
-        "mean colour": mean_colour(source, *whole).repeat(1, TARGETS, 1, 1, 1),
+        "copy of source": source.repeat(1, TARGETS, 1, 1, 1),
+        "mean colour": mean_colour(source).repeat(1, TARGETS, 1, 1, 1),
     }
     rows: Rows = {}
     for name, video in videos.items():

@@ -13,10 +13,11 @@ from plenodream.data.family import SceneFamily
 from plenodream.data.paths import sample_cameras
 from plenodream.data.render import render
 from plenodream.data.synthetic import sample_worlds, world_generator
-from plenodream.evaluation.exact_sync import MINIMUM_COVERAGE, seen_by_source
-from plenodream.evaluation.fidelity import SquaredError, copy_source, squared_error
+from plenodream.evaluation.exact_sync import MINIMUM_COVERAGE
+from plenodream.evaluation.fidelity import SquaredError, squared_error
 from plenodream.evaluation.sampler import ViewSampler, noise_seeds
 from plenodream.geometry.cameras import stack_cameras
+from plenodream.geometry.visibility import seen_by_source
 from plenodream.models.codec import SpaceToDepthCodec
 from plenodream.models.denoiser import DenoiserMixin
 from plenodream.sampling.denoise import SamplingConfig
@@ -127,7 +128,7 @@ def score_reconstruction(
     data: HeldOut,
     seed: int = 0,
 ) -> Reconstruction:
-    """Sample every target view of every scene from its source, with the right camera and with the next scene's."""
+    """Sample every target view of every scene from its source, with the right camera and with another scene's."""
     sampler = ViewSampler(model, codec, scheduler, sampling)
     scenes, targets = len(data.rgb), data.rgb.shape[1] - 1
     source = sampler.encode(data.rgb[:, 0], data.cameras[:, 0], data.anchor)
@@ -148,7 +149,7 @@ def score_reconstruction(
             "hidden": right["hidden"],
             "moving": right["moving"],
             "wrong_camera": squared_error(wrong, truth, seen),
-            "copied": squared_error(copy_source(data.rgb[:, 0], *truth.shape[2:4]), truth, seen),
+            "copied": squared_error(data.rgb[:, 0], truth, seen),
         }
         for name, error in scores.items():
             columns[name].append(error.psnr(MINIMUM_COVERAGE))

@@ -37,8 +37,9 @@ _NOTES = {
     "agreement": (
         "Rows say what view b saw besides the source. unseen history: b with retrieved history against a view a that",
         "it did not see (cancels b's blur). truth: both true (ceiling). copy, mean colour: instead of b, the floors.",
-        "vsync: where the source shows it too. tolerant: best shift by up to 1 pixel. b to truth, variance, sharpness:",
-        "of b on those pixels, the latter as parts of the truth's: below 1 is blur, which agrees easily.",
+        "vsync: where the source shows it too. Shown is what is shown at the same time. tolerant: best shift by up to",
+        "1 pixel. b to truth, variance, sharpness: of b on those pixels, the latter as parts of the truth's: below 1",
+        "is blur, which agrees easily.",
     ),
 }
 
@@ -87,23 +88,24 @@ class EvalReport:
         """Mean paired difference of two rows, over scenes where both count, with its 95 % bootstrap interval."""
         return _interval(self._scores(table, row, column) - self._scores(table, minus, column))
 
-    def counted(self, table: str, row: str, column: str) -> int:
-        """Number of scenes with enough pixels to compare."""
-        return sum(value is not None for value in self.values[table][row][column])
+    def counted(self, table: str, column: str, *rows: str) -> int:
+        """Number of scenes with enough pixels to compare in all of the rows."""
+        each = zip(*(self.values[table][row][column] for row in rows), strict=True)
+        return sum(None not in values for values in each)
 
     def to_json(self) -> str:
         """Settings, means with intervals, paired differences, and the numbers of every scene."""
         settings = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("values", "gallery")}
         summary = {
             table: {
-                row: {column: self._entry(self.interval(table, row, column), table, row, column) for column in columns}
+                row: {column: self._entry(self.interval(table, row, column), table, column, row) for column in columns}
                 for row, columns in rows.items()
             }
             for table, rows in self.values.items()
         }
         differences = [
             {"table": table, "column": column, "row": row, "minus": minus}
-            | self._entry(self.difference(table, column, row, minus), table, row, column)
+            | self._entry(self.difference(table, column, row, minus), table, column, row, minus)
             for table, column, row, minus in DIFFERENCES
         ]
         content = {"format": FORMAT, **settings, "summary": summary, "differences": differences, "values": self.values}
@@ -126,7 +128,7 @@ class EvalReport:
             }
             names = [f.name for f in fields(EvalReport) if f.name not in ("values", "gallery")]
             return EvalReport(**{name: content[name] for name in names}, values=values)
-        except (KeyError, TypeError, json.JSONDecodeError) as error:
+        except (AttributeError, KeyError, TypeError, json.JSONDecodeError) as error:
             raise ValueError(
                 f"not an evaluation report ({error!r}); expected the report.json of an evaluation"
             ) from None
@@ -135,9 +137,9 @@ class EvalReport:
         scores = self.values[table][row][column]
         return torch.tensor([float("nan") if score is None else score for score in scores], dtype=torch.float64)
 
-    def _entry(self, interval: Interval, table: str, row: str, column: str) -> dict[str, float | int | None]:
+    def _entry(self, interval: Interval, table: str, column: str, *rows: str) -> dict[str, float | int | None]:
         rounded = {name: None if x != x else round(x, 4) for name, x in interval._asdict().items()}
-        return rounded | {"scenes": self.counted(table, row, column)}
+        return rounded | {"scenes": self.counted(table, column, *rows)}
 
 
 def format_report(report: EvalReport) -> str:
@@ -155,7 +157,7 @@ def format_report(report: EvalReport) -> str:
             if row != COVERAGE:
                 cells.append([row, *(_cell(report.interval(table, row, column)) for column in names)])
         cells.append(["pixels compared", *(f"{100 * report.interval(table, COVERAGE, c).mean:.1f} %" for c in names)])
-        counts = [max(report.counted(table, row, c) for row in rows if row != COVERAGE) for c in names]
+        counts = [max(report.counted(table, c, row) for row in rows if row != COVERAGE) for c in names]
         cells.append(["scenes that count", *map(str, counts)])
         lines += ["", _TITLES[table], *_align(cells), *_NOTES[table]]
     rows = []

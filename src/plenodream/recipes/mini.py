@@ -23,7 +23,7 @@ def mini() -> TrainConfig:
         patch=patch,
         height=64,
         width=64,
-        # A view is 64 tokens a frame: every step is 100 to 150 thousand tokens, clean and noisy ones together.
+        # A view is 64 tokens a frame: every step is 65 to 150 thousand tokens, clean and noisy ones together.
         curriculum=Curriculum(
             stages=(
                 Stage(share=0.10, family="mild", frames=1, batch=256),

@@ -9,7 +9,7 @@ from plenodream.training.objective import ObjectiveConfig
 
 
 def nano() -> TrainConfig:
-    """2.9M parameters, 48x48 pixels, 9 frames, mildly varied rooms; under two hours on two cores."""
+    """2.9M parameters, 48x48 pixels, 9 frames, mildly varied rooms; under two hours on one core."""
     patch = 8
     return TrainConfig(
         name="nano",

@@ -22,19 +22,30 @@ from plenodream.training.self_conditioning import SelfConditioning, second_stage
 from plenodream.training.trainer import Trainer
 
 
-def configure(recipe: str, overrides: Sequence[str] = (), data: Path | None = None) -> TrainConfig:
+def configure(
+    recipe: str, overrides: Sequence[str] = (), data: Path | None = None, contexts: Path | None = None
+) -> TrainConfig:
     """A recipe's config with changed fields.
 
     Args:
         recipe: Its name.
         overrides: `field=value` texts.
         data: Folder of episodes. The recipe's `disk` stages train on it; all stages if it has none.
+        contexts: Folder of generated contexts. The recipe's self-conditioned stages train on it; its last stage alone
+            if it has none.
 
     Raises:
-        ValueError: Unknown recipe or field (with the nearest one), a value that does not fit, data without a folder.
+        ValueError: Unknown recipe or field (with the nearest one), a value that does not fit, stages without a folder,
+            folders for other stages.
     """
     config = apply_overrides(get_recipe(recipe), overrides)
     stages = config.curriculum.stages
+    if contexts is not None:
+        if data is not None:
+            raise ValueError("--contexts hold their own videos: leave --data out, or --contexts")
+        return second_stage(config)
+    if any(stage.self_conditioning for stage in stages):
+        raise ValueError(f"recipe {recipe} trains on generated contexts: expected --contexts, a folder of them")
     from_disk = any(stage.family == "disk" for stage in stages)
     if from_disk and data is None:
         raise ValueError(f"recipe {recipe} trains on videos with cameras: expected --data, a folder of episodes")
@@ -48,7 +59,6 @@ def train(
     options: RunOptions,
     overrides: Sequence[str] = (),
     data: Path | None = None,
-    batches: BatchSource | None = None,
     contexts: Path | None = None,
     textures: Path | None = None,
 ) -> dict[str, float]:
@@ -59,7 +69,6 @@ def train(
         options: Of this run; `init_from` may also be the name of a bundled model.
         overrides: `field=value` texts.
         data: Folder of episodes to train on.
-        batches: What to train on instead of both.
         contexts: Folder of contexts that the weights of `init_from` generated, to train on (the paper's stage 2): the
             recipe's self-conditioned stages, or its last stage alone if it has none.
         textures: Folder of images that a share of the surfaces of procedural training scenes shows; held-out scenes
@@ -71,12 +80,8 @@ def train(
     Raises:
         ValueError: Anything a user can mend, in one line.
     """
-    config = configure(recipe, overrides, data)
-    if contexts is not None:
-        config = second_stage(config)
-    elif any(stage.self_conditioning for stage in config.curriculum.stages):
-        raise ValueError(f"recipe {recipe} trains on generated contexts: expected --contexts, a folder of them")
-    if textures is not None and (data is not None or contexts is not None or batches is not None):
+    config = configure(recipe, overrides, data, contexts)
+    if textures is not None and (data is not None or contexts is not None):
         raise ValueError("--textures is for procedural scenes: leave --data and --contexts out, or --textures")
     images = None if textures is None else load_textures(textures)
     options = replace(options, init_from=_weights(options.init_from))
@@ -85,9 +90,10 @@ def train(
     codec = _pretrained_codec(pretrained) if config.codec == "wan" and pretrained else None
     parallel = setup_parallel(options.context_parallel, options.device)
     try:
-        if contexts is not None and batches is None:
+        batches: BatchSource | None = None
+        if contexts is not None:
             batches = _context_batches(config, contexts, options, parallel)
-        elif data is not None and batches is None:
+        elif data is not None:
             batches = _disk_batches(config, data, parallel, codec)
         elif images is not None:
             batches = ProceduralBatches(config, parallel.device, images)

@@ -26,7 +26,7 @@ def make_validation(
 ) -> Validate | None:
     """Scores on fixed scenes that no run trains on, of the family that the recipe ends with, sampled from the source.
 
-    A run on videos from disk is scored on mild procedural scenes, whose truth is exact.
+    A run that ends with both families, or on videos from disk, is scored on mild procedural scenes.
 
     PSNR in dB, means over scenes and targets: on pixels the source sees, on hidden ones, on moving ones, with a wrong
     camera, and of the source copied; targets whose camera stands with the source's are left out, a copy is exact there.
@@ -56,7 +56,7 @@ def make_validation(
         for target in range(min(_SHOWN, result.videos.shape[1])):
             shown[f"true {target + 1}"], shown[f"made {target + 1}"] = data.rgb[:, target + 1], result.videos[:, target]
         save_sheet(sheets / f"{step:07d}.png", shown)
-        differs = result.copied < _SAME
+        differs = ~(result.copied >= _SAME)  # NaN: the source sees nothing of it
         means = {name: getattr(result, name)[differs].nanmean().item() for name in SCORES}
         return {name: round(mean, 3) for name, mean in means.items() if math.isfinite(mean)}
 

@@ -11,16 +11,22 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from plenodream.data.dataset import (
+    ATTEMPTS,
+    EpisodeDataset,
+    EpisodeLoader,
+    Sample,
+    Window,
+    collate,
+    note_skipped,
+)
 from plenodream.data.dataset import Batch as LoadedBatch
-from plenodream.data.dataset import EpisodeDataset, EpisodeLoader, Sample, Window
 from plenodream.data.discover import find_episodes
-from plenodream.data.episode import Episode
 from plenodream.data.latents import cached_latents
 from plenodream.models.codec import WanCodec, to_signal
 from plenodream.models.weights import weights_hash
 from plenodream.training.batches import Batch
 from plenodream.training.config import Stage
-from plenodream.types import Cameras
 
 
 class DiskBatches:
@@ -67,7 +73,7 @@ class DiskBatches:
         self._fingerprints = [open_dataset(stage).fingerprint() for stage in stages]
         self._running: tuple[Stage, int] | None = None
         self._batches: Iterator[LoadedBatch] = iter(())
-        self._episodes: Sequence[Episode] = ()  # of the running batches
+        self._dataset: EpisodeDataset | None = None  # of the running batches
 
     def __call__(self, stage: Stage, number: int) -> Batch:
         """Batch `number`: its views at random, the first one the source; the same batch for the same number.
@@ -76,11 +82,11 @@ class DiskBatches:
             ValueError: Many episodes in a row cannot be read.
         """
         loaded = self.load(stage, number)
-        cameras = loaded.cameras.to(self.device)
         if loaded.frames is not None:
-            return Batch(to_signal(loaded.frames.to(self.device)), cameras)
-        samples = [self._latents(self._episodes[s.episode], s, stage.frames, cameras) for s in loaded.samples]
-        return Batch(None, cameras, latents=torch.stack(samples).to(self.device))
+            return Batch(to_signal(loaded.frames.to(self.device)), loaded.cameras.to(self.device))
+        encoded = [self._encoded(sample, stage) for sample in loaded.samples]
+        cameras = collate([sample for sample, _ in encoded]).cameras.to(self.device)
+        return Batch(None, cameras, latents=torch.stack([latents for _, latents in encoded]).to(self.device))
 
     def load(self, stage: Stage, number: int) -> LoadedBatch:
         """The same as bytes, with what the samples came from. Any number can be asked for; the next one is fastest."""
@@ -88,9 +94,8 @@ class DiskBatches:
         assert rank == self.rank, (number, self.rank)
         if self._running != (stage, number):
             self.close()
-            dataset = self.open_dataset(stage)
-            self._episodes = dataset.episodes
-            loader = EpisodeLoader(dataset, stage.batch, self.workers, self.rank, self.world_size)
+            self._dataset = self.open_dataset(stage)
+            loader = EpisodeLoader(self._dataset, stage.batch, self.workers, self.rank, self.world_size)
             loader.position, loader.skipped = step * stage.batch * self.world_size, self.skipped
             self._batches = iter(loader)
         self._running = None
@@ -98,15 +103,29 @@ class DiskBatches:
         self._running = stage, number + self.world_size
         return loaded
 
+    def _encoded(self, sample: Sample, stage: Stage) -> tuple[Sample, Tensor]:
+        """A sample with its latents; one whose videos cannot be read is replaced by another."""
+        assert self._dataset is not None
+        reason = ""
+        for attempt in range(ATTEMPTS):
+            try:
+                return sample, self._latents(self._dataset, sample, stage.frames)
+            except (ValueError, OSError) as error:
+                reason = str(error)
+                note_skipped(self.skipped, reason)
+                sample = self._dataset.replacement(sample, attempt)
+        raise ValueError(f"{ATTEMPTS} episodes in a row cannot be encoded; check the disk (last: {reason})")
+
     @torch.no_grad()
-    def _latents(self, episode: Episode, sample: Sample, frames: int, cameras: Cameras) -> Tensor:
+    def _latents(self, dataset: EpisodeDataset, sample: Sample, frames: int) -> Tensor:
         """Latents (views, channels, frames, height, width) of a sample's window, from the cache where it has them."""
 
         def encode(pixels: Tensor) -> Tensor:
             assert self.codec is not None
             return self.codec.encode(to_signal(pixels)[None].to(self.device))[0]
 
-        window = (sample.start, sample.start + frames, cameras.height, cameras.width)
+        episode = dataset.episodes[sample.episode]
+        window = (sample.start, sample.start + frames, dataset.window.height, dataset.window.width)
         return torch.stack([cached_latents(episode, self._codec_name, encode, n, *window) for n in sample.names])
 
     def fingerprint(self) -> str:
