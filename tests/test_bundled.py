@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from plenodream.data.bundled_clip import TRAJECTORIES, WORLD, clip_folder, make_clip, true_view
@@ -41,6 +42,10 @@ def test_clip_is_rendered_from_its_world(tmp_path: Path):
         fresh, stored = (read_video(folder / name).frames.float() for folder in (tmp_path, clip_folder()))
         assert fresh.shape == stored.shape
         assert (fresh - stored).abs().mean() < 3
+    fresh, stored = (
+        np.unpackbits(np.load(folder / "seen.npz")["arc-left"], axis=-1) for folder in (tmp_path, clip_folder())
+    )
+    assert 0.1 < stored.mean() < 0.9 and (fresh != stored).mean() < 0.005
     assert load_cameras(clip_folder() / "cameras.json", 288, 288, frames=9).camera_to_world.equal(
         torch.eye(4).repeat(9, 1, 1)
     )
