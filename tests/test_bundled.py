@@ -6,13 +6,15 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
 from plenodream.data.bundled_clip import TRAJECTORIES, WORLD, clip_folder, make_clip, true_view
+from plenodream.evaluation.report import EvalReport, format_report
 from plenodream.geometry.formats import load_cameras
 from plenodream.geometry.trajectories import parse_trajectories
 from plenodream.media.video import read_video
-from plenodream.sampling.load import bundled_models, load_pipeline
+from plenodream.sampling.load import DEFAULT_MODEL, bundled_models, load_pipeline
 
 
 def test_nano_is_small_and_loads():
@@ -24,16 +26,37 @@ def test_nano_is_small_and_loads():
     assert pipeline.transformer.dtype == torch.float32
 
 
-def test_nano_is_the_recipe():
-    from plenodream.recipes.nano import nano
+def test_mini_is_the_default_and_of_its_size():
+    folder = bundled_models()["mini"]
+    assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) <= 60e6 and DEFAULT_MODEL == "mini"
+    pipeline = load_pipeline("mini", "cpu")
+    assert 20e6 <= sum(parameter.numel() for parameter in pipeline.transformer.parameters()) <= 30e6
+    assert pipeline.config.height >= 64 and pipeline.config.width >= 64 and pipeline.config.frames >= 9
+
+
+@pytest.mark.parametrize(("name", "recipe"), [("nano", "nano"), ("mini", "mini-cpu")])
+def test_a_bundled_model_is_its_recipes(name, recipe):
+    from plenodream.recipes import get_recipe
     from plenodream.training.build import build_model
 
-    stored = load_pipeline("nano", "cpu").transformer
-    made = build_model(nano())
+    stored = load_pipeline(name, "cpu").transformer
+    made = build_model(get_recipe(recipe))
     assert {name: p.shape for name, p in made.named_parameters()} == {
         name: p.shape for name, p in stored.named_parameters()
     }
-    assert json.loads((bundled_models()["nano"] / "transformer" / "config.json").read_text())["prediction"] == "x0"
+    trained = json.loads((bundled_models()[name] / "training.json").read_text())["recipe"]
+    written = json.loads(get_recipe(recipe).to_json())
+    assert {key for key in written if written[key] != trained[key]} <= {"steps"}
+
+
+@pytest.mark.parametrize(("name", "families"), [("nano", ["mild"]), ("mini", ["mild", "full"])])
+def test_scores_on_a_model_card_are_those_of_the_model(name, families):
+    folder = bundled_models()[name]
+    card = (folder / "README.md").read_text()
+    for family in families:
+        report = EvalReport.from_json((folder / f"eval_{family}.json").read_text())
+        assert format_report(report).strip() in card
+        assert report.fingerprint == load_pipeline(name, "cpu").fingerprint()
 
 
 def test_clip_is_rendered_from_its_world(tmp_path: Path):

@@ -56,6 +56,6 @@ def mini_cpu() -> TrainConfig:
         sampling=SamplingConfig(steps=4),
         precision="bf16",
         compile=True,
-        steps=3000,
+        steps=3163,
         validate_every=500,
     )

@@ -18,7 +18,7 @@ from plenodream.models.denoiser import ANY_CONTEXT, CONTEXT, TARGET
 from plenodream.sampling.pipeline import PlenopticPipeline
 from plenodream.sampling.quiet import silent_diffusers
 
-DEFAULT_MODEL = "nano"
+DEFAULT_MODEL = "mini"
 _NETWORKS = {network.__name__: network for network in (CosmosCameraTransformer, SpaceToDepthCodec, WanCodec)}
 
 
