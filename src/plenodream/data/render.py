@@ -203,7 +203,7 @@ def _quadric(a: Tensor, b: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
 def _contact_shadow(extent: Tensor, centre: Tensor, floor: Tensor, points: list[Tensor]) -> Tensor:
     """Darkening of the floor below parts, as from a wide light above: 1 far from them; wider below what is high up."""
     height = floor[:, None] - centre[..., 1]
-    scale = 1 / (1.3 * extent[..., [0, 2]].mean(-1) + 0.4 * height.clamp(min=0))
+    scale = 1 / (1.3 * extent[..., ::2].mean(-1) + 0.4 * height.clamp(min=0))
     # Absent parts wait below the floor and darken nothing.
     x, z = torch.where(height < 0, 1e3, scale * centre[..., 0]), scale * centre[..., 2]
     nearest = None

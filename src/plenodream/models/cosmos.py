@@ -139,7 +139,11 @@ class CosmosCameraTransformer(DenoiserMixin, CosmosTransformer3DModel):
             words = self.config.crossattn_proj_in_channels if projected else self.config.text_embed_dim
             text = latents.new_zeros(batch, 1, words)
         text = text.to(latents)
-        call = AttentionCall(camera_tokens.flatten(1, 3).to(latents), context, record)
+        # Every block projects the rays: they are cast once, not by every block's autocast.
+        device, dtype = latents.device, latents.dtype
+        if torch.is_autocast_enabled(device.type):
+            dtype = torch.get_autocast_dtype(device.type)
+        call = AttentionCall(camera_tokens.flatten(1, 3).to(device, dtype), context, record)
         (prediction,) = self(
             hidden_states=torch.cat([latents, mask, padding], dim=1),
             timestep=timestep if timestep.ndim == 1 else timestep[:, None, :, None, None],

@@ -72,11 +72,11 @@ def set_trainable(model: nn.Module, part: str) -> None:
         parameter.requires_grad_(part == "all" or ".attn1." in name)
 
 
-def compile_network(model: CosmosCameraTransformer, device: torch.device) -> None:
-    """Compile a network in place; on a CPU the turning of queries and keys alone, as the rest would gain nothing."""
-    if device.type != "cpu":
-        model.compile()
-        return
+def compile_network(model: CosmosCameraTransformer) -> None:
+    """Compile the turning of queries and keys, in place: half of what is moved through memory element by element.
+
+    Whole blocks, and more so the whole network, would be compiled anew for every stage, context size and overlap.
+    """
     compiled = torch.compile(rotated, dynamic=True)
     for block in model.transformer_blocks:
         block.attn1.processor.rotated = compiled

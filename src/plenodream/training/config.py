@@ -192,7 +192,7 @@ class TrainConfig:
         validate_every: Steps between held-out scores, sample sheets and checkpoints.
         trainable: `all` weights, or `attention`: self-attention and camera projections alone, for pretrained backbones.
         precision: `bf16` autocast, `fp32`, or `auto`: the first on a GPU, the second on a CPU.
-        compile: Compile the network and the renderer with torch.compile; on a CPU only what gains by it there.
+        compile: Compile what gains by torch.compile: the turning of queries and keys, and on a GPU the renderer.
         gradient_checkpointing: Compute activations again in the backward pass instead of keeping them.
     """
 

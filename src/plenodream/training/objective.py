@@ -161,6 +161,7 @@ def _independent(
 ) -> Tensor:
     """Encode the views that some target is given, once each, and run all targets against them."""
     batch, shared = len(context), int(context.max()) + 1 if context.numel() else 1
-    cache = model.encode_context(ViewTokens(given[:, :shared], camera_tokens[:, :shared]))
     flat = (context + torch.arange(batch).view(-1, 1, 1) * shared).flatten(0, 1)
-    return model.predict(x_t[:, None], t, rays[:, None], cache, flat.to(x_t.device), clean)[:, 0]
+    flat = flat.to(x_t.device)  # before the pass, as a copy waits for all that is queued
+    cache = model.encode_context(ViewTokens(given[:, :shared], camera_tokens[:, :shared]))
+    return model.predict(x_t[:, None], t, rays[:, None], cache, flat, clean)[:, 0]

@@ -77,7 +77,7 @@ class Trainer:
             self.model.enable_gradient_checkpointing()
         self.parallel.prepare(self.model, self.dtype if bf16 else None)
         if config.compile:
-            compile_network(self.model, self.device)
+            compile_network(self.model)
         self.optimizer = make_optimizer(self.model, config.optimizer, self.dtype)
         self.average = Average(self.model, config.optimizer.ema_decay)
         self.guard = SpikeGuard(config.optimizer.spike_factor)
