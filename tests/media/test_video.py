@@ -88,11 +88,13 @@ def test_rates_survive_exactly(tmp_path, fps):
 
 
 def test_same_frames_same_bytes(tmp_path):
-    frames = noise(5, 40, 50, 3)
+    frames = noise(5, 40, 48, 3)
     for write, suffix in ((write_lossless, "mkv"), (write_preview, "mp4")):
-        write(tmp_path / f"a.{suffix}", frames, 30)
-        write(tmp_path / f"b.{suffix}", frames.clone(), 30)
-        assert (tmp_path / f"a.{suffix}").read_bytes() == (tmp_path / f"b.{suffix}").read_bytes()
+        contents = set()
+        for _ in range(20):  # an encoder's rare variation shows
+            write(tmp_path / f"a.{suffix}", frames.clone(), 30)
+            contents.add((tmp_path / f"a.{suffix}").read_bytes())
+        assert len(contents) == 1
 
 
 def test_lossless_refuses_what_changed_on_disk(tmp_path):
