@@ -96,6 +96,26 @@ def settings():
 
 
 @pytest.fixture(scope="session")
+def trim():
+    """Hides frames of an mp4 by its edit list, as phones and editors do; the samples stay in the file."""
+    import struct
+
+    import av
+
+    def hide(path, first: int, shown: int) -> bytes:
+        data = bytearray(path.read_bytes())
+        with av.open(str(path)) as container:
+            stream = container.streams.video[0]
+            frames, step = stream.frames, round(1 / (stream.average_rate * stream.time_base))
+        entry = data.index(b"elst") + 4 + 8  # behind name, version and count: duration and start, each in its own unit
+        duration, start = struct.unpack(">Ii", data[entry : entry + 8])
+        data[entry : entry + 8] = struct.pack(">Ii", duration * shown // frames, start + first * step)
+        return bytes(data)
+
+    return hide
+
+
+@pytest.fixture(scope="session")
 def partial_scene(tiny_pipeline, tiny_video, settings, tmp_path_factory):
     """A scene of three chunks, to be read only. Its source turns away after the first one, so that other views are
     merged for the first chunk than for the last: some merged views are there for some chunks alone."""

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from plenodream.data.agibot import agibot_folders, is_agibot, open_agibot
-from plenodream.data.episode import Episode, is_episode, open_episode, open_folder
+from plenodream.data.episode import Episode, is_episode, open_episode, open_folder, videos_in
 from plenodream.data.multicamvideo import is_multicamvideo, open_multicamvideo
 from plenodream.media.files import TEMPORARY
 
@@ -62,7 +62,7 @@ def _attempt(opener: Callable[[], Episode]) -> Episode | Exception:
 def _openers(root: Path) -> Iterator[tuple[Path, Callable[[], Episode]]]:
     """Every folder that is an episode, and how to open it."""
     walked: set[Path] = set()
-    for path, children, files in os.walk(root, followlinks=True):
+    for path, children, _ in os.walk(root, followlinks=True):
         folder = Path(path)
         if (place := folder.resolve()) in walked:  # links may lead round in a circle
             children.clear()
@@ -83,7 +83,7 @@ def _openers(root: Path) -> Iterator[tuple[Path, Callable[[], Episode]]]:
         elif "videos" in children and "cameras" in children:
             children.clear()
             yield folder, partial(_missing_cameras, folder)
-        elif any(file.endswith(".mp4") and not file.startswith(".") for file in files):
+        elif videos_in(folder):
             children.clear()
             yield folder, partial(open_folder, folder, name)
 

@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import io
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -29,6 +28,7 @@ from plenodream.geometry.formats import load_cameras, save_cameras
 from plenodream.media.files import sync_folder, temporary_name, write_file
 from plenodream.media.fit import fit_cameras, fit_frames
 from plenodream.media.timestamps import exact_rate
+from plenodream.media.video import encode
 from plenodream.types import Cameras, View
 
 _FRAMES_AT_ONCE = 8
@@ -274,15 +274,7 @@ def _for_all_frames(cameras: Cameras, frames: int) -> Cameras:
 
 def _encode_exactly(view: View) -> bytes:
     """An mp4 whose decoded RGB equals the frames: H.264 in RGB without quantisation."""
-    rate, buffer = exact_rate(view.fps), io.BytesIO()
-    with av.open(buffer, "w", format="mp4", options={"fflags": "+bitexact"}) as container:
-        options = {"qp": "0", "preset": "veryfast", "g": str(_KEYFRAMES), "bf": "0"}
-        stream = container.add_stream("libx264rgb", rate=rate, options=options)
-        stream.height, stream.width, stream.pix_fmt = view.cameras.height, view.cameras.width, "rgb24"
-        stream.codec_context.thread_count = 1
-        for number, image in enumerate(view.frames.cpu().numpy()):
-            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
-            frame.pts, frame.time_base = number, 1 / rate
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
-    return buffer.getvalue()
+    options = {"qp": "0", "preset": "veryfast", "g": str(_KEYFRAMES), "bf": "0"}
+    images = (av.VideoFrame.from_ndarray(image, format="rgb24") for image in view.frames.cpu().numpy())
+    size = view.cameras.height, view.cameras.width
+    return encode(images, size, exact_rate(view.fps), "mp4", "libx264rgb", "rgb24", options, {}, {})

@@ -100,7 +100,7 @@ def write_lossless(path: str | Path, frames: UInt8[Tensor, "frames height width 
     options = {"level": "3", "g": "1", "slices": "4" if min(frames.shape[1:3]) > 1 else "1"}
     images = (av.VideoFrame.from_ndarray(image, format="rgb24") for image in frames.cpu().numpy())
     size = (frames.shape[1], frames.shape[2])
-    write_file(path, _encode(images, size, rate, "matroska", "ffv1", "bgr0", options, {}, tags))
+    write_file(path, encode(images, size, rate, "matroska", "ffv1", "bgr0", options, {}, tags))
 
 
 def read_lossless(path: str | Path) -> Clip:
@@ -154,12 +154,10 @@ def write_preview(path: str | Path, frames: UInt8[Tensor, "frames height width 3
         )
 
     options = {"crf": "16", "preset": "fast", "g": "24"}
-    if torch.backends.cpu.get_cpu_capability().startswith("AVX512"):
-        options["x264-params"] = "asm=avx2"  # x264's AVX-512 code gives other bytes every now and then
     index_size = 4096 + 40 * len(frames)  # room for the index in front: about 20 bytes a frame are used
     images = (image(frame) for frame in frames.cpu())
     muxer = {"moov_size": str(index_size)}
-    write_file(path, _encode(images, (len(rows), len(columns)), rate, "mp4", "libx264", "yuv420p", options, muxer, {}))
+    write_file(path, encode(images, (len(rows), len(columns)), rate, "mp4", "libx264", "yuv420p", options, muxer, {}))
 
 
 def _checked_rate(path: Path, rate: Fraction) -> Fraction:
@@ -177,7 +175,7 @@ def _pixels_hash(frames: Tensor) -> str:
     return digest.hexdigest()
 
 
-def _encode(
+def encode(
     images: Iterable[av.VideoFrame],
     size: tuple[int, int],
     rate: Fraction,
@@ -188,8 +186,13 @@ def _encode(
     muxer_options: dict[str, str],
     tags: dict[str, str],
 ) -> bytes:
-    """The bytes of a video file: encoded in memory, so that a full disk is met by `write_file` alone."""
+    """The bytes of a video file: encoded in memory, so that a full disk is met by `write_file` alone.
+
+    The same images give the same bytes.
+    """
     buffer = io.BytesIO()
+    if codec.startswith("libx264") and torch.backends.cpu.get_cpu_capability().startswith("AVX512"):
+        options = options | {"x264-params": "asm=avx2"}  # its AVX-512 code gives other bytes every now and then
     # bitexact: no random identifiers and dates; one thread: bytes do not depend on the number of cores.
     with av.open(buffer, "w", format=container_format, options={"fflags": "+bitexact", **muxer_options}) as container:
         container.metadata.update(tags)

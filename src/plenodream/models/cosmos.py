@@ -103,7 +103,7 @@ class CosmosCameraTransformer(DenoiserMixin, CosmosTransformer3DModel):
             img_context_num_tokens=img_context_num_tokens,
             img_context_dim_out=img_context_dim_out,
         )
-        self.register_to_config(text_embed_dim=text_embed_dim)
+        self.register_to_config(text_embed_dim=text_embed_dim)  # the stock layers take no 0, and noted what they took
         self.rope = CallRope(attention_head_dim, max_size, patch_size, rope_scale=rope_scale)
         width = num_attention_heads * attention_head_dim
         blocks: Any = self.transformer_blocks

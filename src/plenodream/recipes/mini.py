@@ -42,9 +42,8 @@ def mini() -> TrainConfig:
 
 def mini_cpu() -> TrainConfig:
     """The same network on a CPU with bf16 matrix units (AMX): small batches, singles of both families, then clips."""
-    large = mini()
     return replace(
-        large,
+        mini(),
         curriculum=Curriculum(
             stages=(
                 Stage(share=0.20, family="mild", frames=1, batch=16),
