@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from jaxtyping import Float, UInt8
@@ -59,21 +59,26 @@ class View:
         frames: RGB, 0..255.
         cameras: One camera per frame, of the frames' size.
         fps: Frames per second.
+        depth: Metres along the optical axis (z, not distance along the ray); 0 where it is not known. None where nothing
+            is known of it.
     """
 
     frames: UInt8[Tensor, "frames height width 3"]
     cameras: Cameras
     fps: float
+    depth: Float[Tensor, "frames height width"] | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         assert self.frames.shape[:3] == (len(self.cameras), self.cameras.height, self.cameras.width), (
             f"{tuple(self.frames.shape)} frames for {len(self.cameras)} cameras of "
             f"{self.cameras.height}x{self.cameras.width}"
         )
+        assert self.depth is None or self.depth.shape == self.frames.shape[:3], self.depth.shape
 
     def __len__(self) -> int:
         return self.frames.shape[0]
 
     def __getitem__(self, index: slice) -> View:
         """The view of some of its frames."""
-        return replace(self, frames=self.frames[index], cameras=self.cameras[index])
+        depth = None if self.depth is None else self.depth[index]
+        return replace(self, frames=self.frames[index], cameras=self.cameras[index], depth=depth)
