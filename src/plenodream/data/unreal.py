@@ -42,13 +42,13 @@ def load_unreal_poses(path: Path) -> dict[str, Float[Tensor, "frames 4 4"]]:
         raise ValueError(f"{path}: no cameras found; expected frameN -> camXX -> four bracketed rows")
     if all(isinstance(value, str) for value in data.values()):
         data = {"frame0": data}
-    numbers = {key: re.fullmatch(r"frame(\d+)", key) for key in data}
-    if not all(numbers.values()) or not all(isinstance(value, dict) for value in data.values()):
+    numbers = {key: int(key[5:]) for key in data if re.fullmatch(r"frame\d+", key)}
+    if len(numbers) < len(data) or not all(isinstance(value, dict) for value in data.values()):
         raise ValueError(f"{path}: top level keys {list(data)[:3]}; expected frame0, frame1, ... each with its cameras")
-    frames = sorted(data, key=lambda key: int(numbers[key].group(1)))
+    frames = sorted(data, key=lambda key: numbers[key])
     names = sorted(data[frames[0]])
     for number, frame in enumerate(frames):
-        if int(numbers[frame].group(1)) != number:
+        if numbers[frame] != number:
             raise ValueError(f"{path}: frame{number} is missing; expected frame0 ... frame{len(frames) - 1}")
         if sorted(data[frame]) != names or not names:
             raise ValueError(f"{path}: {frame} has cameras {sorted(data[frame])}; expected {names} as in {frames[0]}")

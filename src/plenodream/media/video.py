@@ -118,7 +118,7 @@ def read_lossless(path: str | Path) -> Clip:
             images = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
         frames = torch.from_numpy(np.stack(images))
         rate = Fraction(tags["FRAME_RATE"])
-    except (av.error.FFmpegError, IndexError, KeyError, ValueError) as error:
+    except (av.FFmpegError, IndexError, KeyError, ValueError) as error:
         reason = f"no {error} tag" if isinstance(error, KeyError) else getattr(error, "strerror", error)
         raise ValueError(f"{path}: damaged, or not a lossless video of ours ({reason})") from None
     if tags.get("PIXELS_SHA256") != _pixels_hash(frames):
@@ -197,6 +197,7 @@ def encode(
     with av.open(buffer, "w", format=container_format, options={"fflags": "+bitexact", **muxer_options}) as container:
         container.metadata.update(tags)
         stream = container.add_stream(codec, rate=rate, options=options)
+        assert isinstance(stream, av.VideoStream)
         stream.height, stream.width, stream.pix_fmt = *size, pixel_format
         context = stream.codec_context
         context.thread_count = 1
