@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import PurePosixPath
 
 
@@ -18,7 +19,7 @@ def frame_numbers(names: Sequence[str]) -> tuple[int, ...] | None:
     if not all(found):
         return None
     numbers = tuple(int(digits[-1]) for digits in found)
-    return numbers if all(a < b for a, b in zip(numbers, numbers[1:], strict=False)) else None
+    return numbers if all(a < b for a, b in pairwise(numbers)) else None
 
 
 def _natural(name: str) -> list[str | int]:

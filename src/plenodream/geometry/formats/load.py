@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -179,7 +180,7 @@ def _numbers(file: CameraFile, frames: int | None) -> tuple[int, ...] | None:
     if first is None:
         first = 0 if numbers[0] == 0 or numbers[-1] + 1 == frames else 1
     numbers = tuple(number - first for number in numbers)
-    gap = max(b - a for a, b in zip(numbers, numbers[1:], strict=False))
+    gap = max(b - a for a, b in pairwise(numbers))
     if frames is None:
         return numbers if file.counted_from is not None else None
     return numbers if 0 <= numbers[0] < gap and 0 <= frames - 1 - numbers[-1] < gap else None

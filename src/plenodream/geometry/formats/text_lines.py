@@ -32,9 +32,7 @@ def number_lines(content: Content, columns: int, meaning: str, head: int = 0) ->
                 f"({meaning})"
             )
         if len(words) != columns:
-            raise ValueError(
-                f"{content.path}: {len(words)} numbers on line {number}; expected {columns} ({meaning})"
-            )
+            raise ValueError(f"{content.path}: {len(words)} numbers on line {number}; expected {columns} ({meaning})")
         rows.append([float(word) for word in words])
     return rows
 
