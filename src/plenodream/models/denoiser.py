@@ -92,7 +92,7 @@ class DenoiserMixin:
         timestep: Float[Tensor, "batch"] | Float[Tensor, "batch frames"],
         camera_tokens: Float[Tensor, "batch frames rows columns numbers"],
         condition_mask: Float[Tensor, "batch frames"],
-        text: Float[Tensor, "batch words width"] | None,
+        text: Float[Tensor, "#batch words features"] | None,
         context: ContextCache | None = None,
         record: bool = False,
     ) -> tuple[Float[Tensor, "batch channels frames height width"], ContextCache | None]:
@@ -122,7 +122,7 @@ class DenoiserMixin:
         context: ContextCache | ViewTokens,
         context_index: Int[Tensor, "batch context"] | None = None,
         clean_frames: Float[Tensor, "batch frames"] | None = None,
-        text: Float[Tensor, "batch words width"] | None = None,
+        text: Float[Tensor, "#batch words features"] | None = None,
     ) -> Float[Tensor, "batch targets channels frames height width"]:
         """Raw prediction (velocity or x0, as the config says) for the target views.
 

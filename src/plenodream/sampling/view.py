@@ -22,7 +22,7 @@ def sample_view(
     camera_tokens: Float[Tensor, "batch frames rows columns numbers"],
     context: ContextCache | ViewTokens,
     context_index: Int[Tensor, "batch context"] | None = None,
-    text: Float[Tensor, "batch words width"] | None = None,
+    text: Float[Tensor, "#batch words features"] | None = None,
     clean: Float[Tensor, "batch channels frames height width"] | None = None,
     clean_frames: int = 0,
     on_step: Callable[[int], None] | None = None,

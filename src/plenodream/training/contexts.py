@@ -110,7 +110,7 @@ def generate_views(
     scene: Batch,
     contexts: Sequence[Int[Tensor, "targets context"]],
     generator: torch.Generator,
-) -> UInt8[Tensor, "targets frames height width 3"]:
+) -> UInt8[Tensor, "views frames height width 3"]:
     """Sample views 1 .. V - 1 of one scene, each from true views.
 
     Args:
@@ -207,7 +207,7 @@ def _scene_folder(folder: Path, number: int) -> Path:
     return folder / f"scene{number:05d}"
 
 
-def _as_views(scene: Batch, made: UInt8[Tensor, "targets frames height width 3"]) -> dict[str, View]:
+def _as_views(scene: Batch, made: UInt8[Tensor, "views frames height width 3"]) -> dict[str, View]:
     """True and generated views by name, cameras relative to the source's first."""
     cameras = scene.cameras[0].to("cpu")
     true = to_frames(scene.signal[0]).cpu()
