@@ -5,7 +5,6 @@ from itertools import combinations
 import pytest
 import torch
 
-from plenodream.data.family import MILD
 from plenodream.evaluation.agreement import (
     CONDITIONS,
     UNSEEN,
@@ -21,6 +20,7 @@ from plenodream.evaluation.exact_sync import MINIMUM_COVERAGE, hsync, match_view
 from plenodream.evaluation.reconstruction import HeldOut, held_out
 from plenodream.evaluation.sampler import ViewSampler, noise_seeds
 from plenodream.sampling.denoise import SamplingConfig
+from plenodream.worlds.family import MILD
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import pytest
 
-from plenodream.data.family import MILD
 from plenodream.evaluation import harness
 from plenodream.evaluation.agreement import CONDITIONS, UNSEEN
 from plenodream.evaluation.fidelity import psnr
@@ -10,6 +9,7 @@ from plenodream.evaluation.harness import TARGETS, VIEWS, evaluate
 from plenodream.evaluation.reconstruction import held_out
 from plenodream.evaluation.report import COVERAGE, EvalReport
 from plenodream.models.camera_encoder import camera_tokens
+from plenodream.worlds.family import MILD
 
 CONTROLS = ("truth", "source warped by true depth", "copy of source", "mean colour")
 

@@ -3,11 +3,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from plenodream.data.family import MILD
 from plenodream.evaluation.exact_sync import MINIMUM_COVERAGE
 from plenodream.evaluation.fidelity import psnr
 from plenodream.evaluation.reconstruction import held_out, reconstruction_errors, score_reconstruction
 from plenodream.sampling.denoise import SamplingConfig
+from plenodream.worlds.family import MILD
 
 SIZE = {"views": 3, "frames": 3, "height": 16, "width": 16}
 

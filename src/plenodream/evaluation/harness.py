@@ -9,7 +9,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from plenodream.data.family import scene_family
 from plenodream.evaluation.agreement import CONDITIONS, choose_pairs, pair_coverage, sample_pairs, score_pairs
 from plenodream.evaluation.exact_sync import MINIMUM_COVERAGE
 from plenodream.evaluation.fidelity import mean_colour, sharpness_ratio, variance_ratio
@@ -17,8 +16,9 @@ from plenodream.evaluation.reconstruction import HeldOut, held_out, reconstructi
 from plenodream.evaluation.report import COVERAGE, EvalReport
 from plenodream.evaluation.sampler import ViewSampler, noise_seeds
 from plenodream.geometry.visibility import warp
+from plenodream.rendering.pipeline import PlenopticPipeline
 from plenodream.sampling.denoise import SamplingConfig
-from plenodream.sampling.pipeline import PlenopticPipeline
+from plenodream.worlds.family import scene_family
 
 # Target views drawn per scene; the first of them are reconstructed, and of all the best pair is compared.
 VIEWS, TARGETS = 5, 2

@@ -9,10 +9,6 @@ from diffusers import SchedulerMixin
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from plenodream.data.family import SceneFamily
-from plenodream.data.paths import sample_cameras
-from plenodream.data.render import render
-from plenodream.data.synthetic import sample_worlds, world_generator
 from plenodream.evaluation.exact_sync import MINIMUM_COVERAGE
 from plenodream.evaluation.fidelity import SquaredError, squared_error
 from plenodream.evaluation.sampler import ViewSampler, noise_seeds
@@ -22,6 +18,10 @@ from plenodream.models.codec import SpaceToDepthCodec
 from plenodream.models.denoiser import DenoiserMixin
 from plenodream.sampling.denoise import SamplingConfig
 from plenodream.types import Cameras
+from plenodream.worlds.cameras import sample_cameras
+from plenodream.worlds.family import SceneFamily
+from plenodream.worlds.raycast import render
+from plenodream.worlds.world import sample_worlds, world_generator
 
 
 @dataclass(frozen=True)

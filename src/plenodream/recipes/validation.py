@@ -7,7 +7,6 @@ from pathlib import Path
 
 import torch
 
-from plenodream.data.family import FAMILIES
 from plenodream.evaluation.reconstruction import held_out, score_reconstruction
 from plenodream.media.sheet import save_sheet
 from plenodream.models.codec import SpaceToDepthCodec
@@ -15,6 +14,7 @@ from plenodream.models.cosmos import CosmosCameraTransformer
 from plenodream.training.config import TrainConfig
 from plenodream.training.export import make_scheduler
 from plenodream.training.trainer import Validate
+from plenodream.worlds.family import FAMILIES
 
 SCORES = ("seen", "hidden", "moving", "wrong_camera", "copied")
 _SAME = 50.0  # dB

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from plenodream.data.family import FAMILIES as SCENE_FAMILIES
 from plenodream.models.codec import WanCodec
 from plenodream.sampling.denoise import SamplingConfig
 from plenodream.training.objective import ObjectiveConfig
+from plenodream.worlds.family import FAMILIES as SCENE_FAMILIES
 
 CODECS = ("space-to-depth", "wan")
 PRECISIONS = ("auto", "fp32", "bf16")
