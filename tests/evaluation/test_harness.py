@@ -8,7 +8,7 @@ from plenodream.evaluation.fidelity import psnr
 from plenodream.evaluation.harness import TARGETS, VIEWS, evaluate
 from plenodream.evaluation.reconstruction import held_out
 from plenodream.evaluation.report import COVERAGE, EvalReport
-from plenodream.models.camera_encoder import camera_tokens
+from plenodream.models.rays import camera_tokens
 from plenodream.worlds.family import MILD
 
 CONTROLS = ("truth", "source warped by true depth", "copy of source", "mean colour")

@@ -9,9 +9,10 @@ from diffusers import FlowMatchEulerDiscreteScheduler
 from plenodream.geometry.cameras import stack_cameras
 from plenodream.memory.retrieval import RetrievalConfig, retrieve
 from plenodream.memory.scene import Scene
-from plenodream.models.codec import WanCodec, to_signal
-from plenodream.models.cosmos import CosmosCameraTransformer
-from plenodream.models.denoiser import LAYOUTS
+from plenodream.models.codecs.protocol import to_signal
+from plenodream.models.codecs.wan import WanCodec
+from plenodream.models.cosmos.transformer import CosmosCameraTransformer
+from plenodream.models.layout import LAYOUTS
 from plenodream.rendering import renderer
 from plenodream.rendering.pipeline import PlenopticPipeline
 from plenodream.rendering.renderer import AutoregressiveRenderer, Models, pending
@@ -39,13 +40,13 @@ def interrupt_at(number):
 @pytest.fixture
 def encoded(monkeypatch):
     """Counts the views whose keys and values are computed."""
-    calls, encode = [], CosmosCameraTransformer.encode_context
+    calls, encode = [], CosmosCameraTransformer.encode
 
     def spy(self, views, text=None):
         calls.append(views)
         return encode(self, views, text)
 
-    monkeypatch.setattr(CosmosCameraTransformer, "encode_context", spy)
+    monkeypatch.setattr(CosmosCameraTransformer, "encode", spy)
     return calls
 
 

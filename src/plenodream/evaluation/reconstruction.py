@@ -14,8 +14,8 @@ from plenodream.evaluation.fidelity import SquaredError, squared_error
 from plenodream.evaluation.sampler import ViewSampler, noise_seeds
 from plenodream.geometry.cameras import stack_cameras
 from plenodream.geometry.visibility import seen_by_source
-from plenodream.models.codec import SpaceToDepthCodec
-from plenodream.models.denoiser import DenoiserMixin
+from plenodream.models.codecs.space_to_depth import SpaceToDepthCodec
+from plenodream.models.denoiser import Denoiser
 from plenodream.sampling.denoise import SamplingConfig
 from plenodream.types import Cameras
 from plenodream.worlds.cameras import sample_cameras
@@ -121,7 +121,7 @@ class Reconstruction:
 
 
 def score_reconstruction(
-    model: DenoiserMixin,
+    model: Denoiser,
     codec: SpaceToDepthCodec,
     scheduler: SchedulerMixin,
     sampling: SamplingConfig,

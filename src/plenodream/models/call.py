@@ -60,8 +60,7 @@ class AttentionCall:
         if self.context is None:
             return None
         key, value = (
-            self.context.read(2 * block + part, like.shape[0]).transpose(1, 2).flatten(2, 3).to(like)
-            for part in (0, 1)
+            self.context.read(2 * block + part, like.shape[0]).transpose(1, 2).flatten(2, 3).to(like) for part in (0, 1)
         )
         return key, value
 

@@ -10,10 +10,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from plenodream.models.camera_encoder import camera_tokens as plucker_rays
 from plenodream.models.codecs.protocol import Codec
 from plenodream.models.context import Context, ViewTokens
 from plenodream.models.layout import context_slots, lay_out
+from plenodream.models.rays import camera_tokens
 from plenodream.types import Cameras
 
 
@@ -25,13 +25,13 @@ class Pass:
         count: How many.
         views: Views in each.
         seen: Views that its queries attend to, its own included.
-        own_times: Whether every frame has a timestep of its own.
+        own_times: How often every frame has a timestep of its own, 0 to 1.
     """
 
     count: int
     views: int
     seen: int
-    own_times: bool
+    own_times: float
 
 
 class Denoiser(Protocol):
@@ -95,8 +95,15 @@ class Denoiser(Protocol):
         """v = eps - x_0 for the targets, whatever the network predicts; arguments of `predict`."""
         ...
 
-    def passes(self, targets: int, context: int, clean: int) -> list[Pass]:
-        """What predicting some targets from `context` views each sends through it; `clean` views are encoded."""
+    def passes(self, targets: int, context: int, clean: int, overlap: float = 0.0) -> list[Pass]:
+        """What predicting some targets from `context` views each sends through it.
+
+        Args:
+            targets: How many.
+            context: Views that each reads.
+            clean: Views that are encoded for them.
+            overlap: How often some of a target's frames are known, 0 to 1.
+        """
         ...
 
     def misfit(self, channels: int, factor: int) -> str | None:
@@ -154,10 +161,10 @@ class DenoiserMixin:
         self, codec: Codec, cameras: Cameras, anchor: Float[Tensor, "*#batch 4 4"]
     ) -> Float[Tensor, "*batch frames rows columns numbers"]:
         """See `Denoiser`: folded Plücker rays of every latent frame."""
-        return plucker_rays(cameras, anchor, self.config.patch_size[1] * codec.spatial_factor, codec.temporal_factor)
+        return camera_tokens(cameras, anchor, self.config.patch_size[1] * codec.spatial_factor, codec.temporal_factor)
 
     def encode(self, views: ViewTokens) -> Context:
-        """See `Denoiser`. Keys and values, each view seen alone and without text (independent), or the views (joint)."""
+        """See `Denoiser`. Keys and values of each view alone, without text (independent), or the views (joint)."""
         latents, camera_tokens = views.latents.flatten(0, 1), views.camera_tokens.flatten(0, 1)
         if not self._independent:
             image = () if views.image is None else (views.image.flatten(0, 1),)
@@ -218,20 +225,20 @@ class DenoiserMixin:
             return raw
         return (noisy - raw) / timestep.view(-1, *[1] * (noisy.ndim - 1))
 
-    def passes(self, targets: int, context: int, clean: int) -> list[Pass]:
+    def passes(self, targets: int, context: int, clean: int, overlap: float = 0.0) -> list[Pass]:
         """See `Denoiser`. In independent mode the first pass is that of the clean views.
 
         Raises:
             ValueError: More context views than slots.
         """
         if self._independent:
-            return [Pass(clean, 1, 1, False), Pass(targets, 1, 1 + context, False)]
+            return [Pass(clean, 1, 1, 0.0), Pass(targets, 1, 1 + context, overlap)]
         slots = context if self.context_slots is None else self.context_slots
         if context > slots:
             raise ValueError(
                 f"context of {context} views for a sequence of {slots} context slots: expected at most {slots}"
             )
-        return [Pass(targets, 1 + slots, 1 + slots, self.config.context_timestep is not None)]
+        return [Pass(targets, 1 + slots, 1 + slots, float(self.config.context_timestep is not None))]
 
     def misfit(self, channels: int, factor: int) -> str | None:
         """See `Denoiser`."""

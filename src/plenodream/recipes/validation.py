@@ -9,8 +9,8 @@ import torch
 
 from plenodream.evaluation.reconstruction import held_out, score_reconstruction
 from plenodream.media.sheet import save_sheet
-from plenodream.models.codec import SpaceToDepthCodec
-from plenodream.models.cosmos import CosmosCameraTransformer
+from plenodream.models.codecs.space_to_depth import SpaceToDepthCodec
+from plenodream.models.cosmos.transformer import CosmosCameraTransformer
 from plenodream.training.config import TrainConfig
 from plenodream.training.export import make_scheduler
 from plenodream.training.trainer import Validate

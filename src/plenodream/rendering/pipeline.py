@@ -19,8 +19,8 @@ from plenodream.memory.manifest import FILE, Manifest
 from plenodream.memory.retrieval import RetrievalConfig
 from plenodream.memory.scene import Scene
 from plenodream.memory.windows import plan_windows
-from plenodream.models.codec import SpaceToDepthCodec, WanCodec
-from plenodream.models.cosmos import CosmosCameraTransformer
+from plenodream.models.codecs.protocol import Codec
+from plenodream.models.cosmos.transformer import CosmosCameraTransformer
 from plenodream.models.weights import weights_hash
 from plenodream.rendering.quiet import silent_diffusers
 from plenodream.rendering.renderer import AutoregressiveRenderer, Models, Progress
@@ -69,7 +69,7 @@ class PlenopticPipeline(DiffusionPipeline):
     def __init__(
         self,
         transformer: CosmosCameraTransformer,
-        codec: SpaceToDepthCodec | WanCodec,
+        codec: Codec,
         scheduler: SchedulerMixin,
         height: int = 432,
         width: int = 768,

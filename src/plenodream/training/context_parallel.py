@@ -10,8 +10,6 @@ from diffusers import ModelMixin
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from plenodream.models.attention import AttentionCall
-
 AXES = ("latent frames", "token rows", "token columns")
 
 
@@ -109,7 +107,7 @@ def share_sequences(model: ModelMixin, group: dist.ProcessGroup) -> None:
     group must be given the same inputs.
 
     Args:
-        model: A denoiser whose blocks have `CameraAttnProcessor`, with patch size 1 in time.
+        model: A denoiser with patch size 1 in time, whose self-attention is `attend_in_call`.
         group: The ranks.
 
     Raises:
@@ -121,11 +119,10 @@ def share_sequences(model: ModelMixin, group: dist.ProcessGroup) -> None:
     patch = tuple(model.config.patch_size)
 
     def divide(module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:
-        latents, timestep, call = kwargs["hidden_states"], kwargs["timestep"], kwargs["fps"]
-        assert isinstance(call, AttentionCall)
+        latents, timestep, call = kwargs["hidden_states"], kwargs["timestep"], current_call()
         grid = tuple(length // step for length, step in zip(latents.shape[2:], patch, strict=True))
         axis = choose_axis(grid, size)
-        rotary = module.rope(latents, fps=call).rotary
+        rotary = module.rope(latents).rotary
         call.rotary = tuple(cut(x.unflatten(0, grid), axis, group).flatten(0, 2) for x in rotary)
         call.camera_tokens = cut(call.camera_tokens.unflatten(1, grid), 1 + axis, group).flatten(1, 3)
         call.exchange = HeadExchange(group, axis)
@@ -134,7 +131,7 @@ def share_sequences(model: ModelMixin, group: dist.ProcessGroup) -> None:
         return args, kwargs | {"hidden_states": cut(latents, 2 + axis, group), "timestep": timestep}
 
     def unite(module: nn.Module, args: tuple, kwargs: dict[str, Any], output: tuple[Tensor]) -> tuple[Tensor]:
-        return (gather(output[0], 2 + kwargs["fps"].exchange.axis, group),)
+        return (gather(output[0], 2 + current_call().exchange.axis, group),)
 
     model.register_forward_pre_hook(divide, with_kwargs=True)
     model.register_forward_hook(unite, with_kwargs=True)
@@ -161,7 +158,7 @@ def tie_records(model: nn.Module) -> None:
     """
 
     def tie(module: nn.Module, args: tuple, kwargs: dict[str, Any], output: tuple[Tensor]) -> None:
-        call = kwargs["fps"]
+        call = current_call()
         if call.record and output[0].requires_grad:
             flat = [tensor for index in sorted(call.recorded) for tensor in call.recorded[index]]
             tied = _Tie.apply(output[0], *flat)

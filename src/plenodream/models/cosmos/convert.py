@@ -1,16 +1,14 @@
-"""Weights: their hash, the publisher's keys of Cosmos camera networks, and a stock network to start from."""
+"""The publisher's keys of Cosmos camera networks, and a stock network to start from."""
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Mapping
 
-import torch
 from diffusers.models.transformers.transformer_cosmos import CosmosTransformer3DModel
 from torch import Tensor, nn
 
-from plenodream.models.cosmos import CosmosCameraTransformer
+from plenodream.models.cosmos.transformer import CosmosCameraTransformer
 
 _RULES: tuple[tuple[str, str], ...] = (
     (r"^net\.", ""),
@@ -32,16 +30,6 @@ _RULES: tuple[tuple[str, str], ...] = (
     (r"^t_embedding_norm\.", "time_embed.norm."),
     (r"^x_embedder\.proj\.1\.", "patch_embed.proj."),
 )
-
-
-def weights_hash(weights: Mapping[str, Tensor]) -> str:
-    """Hash of a network's weights (its `state_dict`), floats as bf16: one for fp32 weights and their bf16 copy."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(weights.items()):
-        stored = tensor.detach().to("cpu", torch.bfloat16 if tensor.is_floating_point() else None)
-        digest.update(name.encode())
-        digest.update(stored.contiguous().flatten().view(torch.uint8).numpy().data)
-    return digest.hexdigest()[:16]
 
 
 def from_published(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
