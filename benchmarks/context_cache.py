@@ -10,7 +10,7 @@ import argparse
 import torch
 from common import machine, seconds
 
-from plenodream.models.context import ViewTokens
+from plenodream.models.context import Context, ViewTokens
 from plenodream.rendering.load import load_pipeline
 
 

@@ -5,7 +5,7 @@ import torch
 
 from plenodream.evaluation.reconstruction import held_out
 from plenodream.evaluation.sampler import ViewSampler, noise_seeds
-from plenodream.models.context import ViewTokens
+from plenodream.models.context import Context, ViewTokens
 from plenodream.models.rays import camera_tokens
 from plenodream.sampling.denoise import SamplingConfig
 from plenodream.sampling.view import sample_view

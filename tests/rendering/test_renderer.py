@@ -42,9 +42,9 @@ def encoded(monkeypatch):
     """Counts the views whose keys and values are computed."""
     calls, encode = [], CosmosCameraTransformer.encode
 
-    def spy(self, views, text=None):
+    def spy(self, views):
         calls.append(views)
-        return encode(self, views, text)
+        return encode(self, views)
 
     monkeypatch.setattr(CosmosCameraTransformer, "encode", spy)
     return calls
@@ -233,9 +233,9 @@ def test_windows_of_a_long_source_share_their_overlap_to_the_byte(
 def test_the_overlap_is_shown_to_the_network(tiny_pipeline, tiny_video, settings, tmp_path, monkeypatch):
     seen, predict = [], CosmosCameraTransformer.predict
 
-    def spy(self, noisy, timestep, rays, context, index=None, clean_frames=None, text=None):
+    def spy(self, noisy, timestep, rays, context, clean_frames=None, text=None):
         seen.append((None if clean_frames is None else clean_frames.tolist(), noisy[:, 0, :, :2]))
-        return predict(self, noisy, timestep, rays, context, index, clean_frames, text)
+        return predict(self, noisy, timestep, rays, context, clean_frames, text)
 
     monkeypatch.setattr(CosmosCameraTransformer, "predict", spy)
     pipeline = tiny_pipeline(overlap=2)

@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from plenodream.models.codecs.protocol import Codec
-from plenodream.models.context import ViewTokens
+from plenodream.models.context import Context, ViewTokens
 from plenodream.models.denoiser import Denoiser
 from plenodream.sampling.denoise import SamplingConfig
 from plenodream.sampling.view import sample_view

@@ -14,7 +14,13 @@ from plenodream.models.context import Context
 
 
 class Exchange(Protocol):
-    """How devices that hold parts of one sequence attend together: each sees all tokens in some of the heads."""
+    """How devices that hold parts of one sequence attend together: each sees all tokens in some of the heads.
+
+    Attributes:
+        axis: Of frames, rows and columns, the one that is shared.
+    """
+
+    axis: int
 
     def to_heads(self, *tensors: Float[Tensor, "batch heads part width"]) -> tuple[Tensor, ...]:
         """From all heads of this device's tokens to all tokens of this device's heads."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -35,13 +35,21 @@ class Pass:
 
 
 class Denoiser(Protocol):
-    """A video network that knows cameras and other views; nobody outside of `models` asks for more.
+    """A video network that knows cameras and other views; nobody outside of `models` asks for more. A diffusers module.
 
     Attributes:
         config: What it was built with; `prediction` and `patch_size` are there whatever the backbone.
     """
 
     config: Any
+
+    def state_dict(self) -> dict[str, Any]:
+        """As a module's."""
+        ...
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """As a module's."""
+        ...
 
     @property
     def blocks(self) -> Sequence[nn.Module]:

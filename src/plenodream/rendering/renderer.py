@@ -20,7 +20,7 @@ from plenodream.memory.retrieval import retrieve
 from plenodream.memory.scene import Scene
 from plenodream.memory.windows import window_index
 from plenodream.models.codecs.protocol import Codec, to_frames, to_signal
-from plenodream.models.context import ViewTokens
+from plenodream.models.context import Context, ViewTokens
 from plenodream.models.denoiser import Denoiser
 from plenodream.rendering.settings import RenderSettings, check_slots
 from plenodream.rendering.source import SOURCE

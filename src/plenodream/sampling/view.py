@@ -9,6 +9,7 @@ from diffusers.schedulers.scheduling_utils import SchedulerMixin
 from jaxtyping import Float
 from torch import Tensor
 
+from plenodream.models.context import Context
 from plenodream.models.denoiser import Denoiser
 from plenodream.sampling.denoise import SamplingConfig, denoise
 

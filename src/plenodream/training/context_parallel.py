@@ -6,9 +6,11 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from diffusers import ModelMixin
+from diffusers.models.modeling_utils import ModelMixin
 from jaxtyping import Float
 from torch import Tensor, nn
+
+from plenodream.models.call import current_call
 
 AXES = ("latent frames", "token rows", "token columns")
 
@@ -122,8 +124,9 @@ def share_sequences(model: ModelMixin, group: dist.ProcessGroup) -> None:
         latents, timestep, call = kwargs["hidden_states"], kwargs["timestep"], current_call()
         grid = tuple(length // step for length, step in zip(latents.shape[2:], patch, strict=True))
         axis = choose_axis(grid, size)
-        rotary = module.rope(latents).rotary
-        call.rotary = tuple(cut(x.unflatten(0, grid), axis, group).flatten(0, 2) for x in rotary)
+        rotary = module.get_submodule("rope")(latents).rotary
+        cos, sin = (cut(x.unflatten(0, grid), axis, group).flatten(0, 2) for x in rotary)
+        call.rotary = cos, sin
         call.camera_tokens = cut(call.camera_tokens.unflatten(1, grid), 1 + axis, group).flatten(1, 3)
         call.exchange = HeadExchange(group, axis)
         if timestep.ndim == 5:
@@ -131,7 +134,9 @@ def share_sequences(model: ModelMixin, group: dist.ProcessGroup) -> None:
         return args, kwargs | {"hidden_states": cut(latents, 2 + axis, group), "timestep": timestep}
 
     def unite(module: nn.Module, args: tuple, kwargs: dict[str, Any], output: tuple[Tensor]) -> tuple[Tensor]:
-        return (gather(output[0], 2 + current_call().exchange.axis, group),)
+        exchange = current_call().exchange
+        assert exchange is not None
+        return (gather(output[0], 2 + exchange.axis, group),)
 
     model.register_forward_pre_hook(divide, with_kwargs=True)
     model.register_forward_hook(unite, with_kwargs=True)

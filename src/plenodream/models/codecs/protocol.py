@@ -43,6 +43,10 @@ class Codec(Protocol):
         """Video in [-1, 1], about."""
         ...
 
+    def to(self, *args: Any, **kwargs: Any) -> Any:
+        """As a module's."""
+        ...
+
     def latent_frames(self, frames: int) -> int:
         """Latent frames of a video.
 
