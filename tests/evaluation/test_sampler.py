@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from plenodream.evaluation.reconstruction import held_out
 from plenodream.evaluation.sampler import ViewSampler, noise_seeds
+from plenodream.evaluation.scenes import held_out
 from plenodream.models.context import Context, ViewTokens
 from plenodream.models.rays import camera_tokens
 from plenodream.sampling.denoise import SamplingConfig
