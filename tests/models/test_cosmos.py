@@ -18,11 +18,14 @@ from plenodream.models.layout import LAYOUTS
 REFERENCE = Path(__file__).parents[1] / "reference" / "cosmos_camera_dit"
 
 
+@pytest.mark.parametrize("per_frame", [False, True], ids=["one-timestep", "timesteps-by-frame"])
 @pytest.mark.parametrize(("network", "layout"), [("in4_out1", "middle-of-4"), ("in1_out2", "source-between-targets")])
 @torch.no_grad()
-def test_the_published_network_is_reproduced(network, layout):
+def test_the_published_network_is_reproduced(network, layout, per_frame):
+    # The reference has one timestep. Given to every frame by itself, it takes the way that other ones of context take.
     config = json.loads((REFERENCE / network / "config.json").read_text())
     tensors = load_file(REFERENCE / network / "tensors.safetensors")
+    time = tensors["timestep"][0] * config["timestep_scale"]
     model = CosmosCameraTransformer(
         in_channels=18,
         out_channels=config["out_channels"],
@@ -37,7 +40,7 @@ def test_the_published_network_is_reproduced(network, layout):
         encoder_hidden_states_channels=config["crossattn_emb_channels"],
         context_attention="joint",
         layout=LAYOUTS[layout],
-        context_timestep=None,
+        context_timestep=time.item() if per_frame else None,
     )
     model.load_state_dict(from_published(load_file(REFERENCE / network / "weights.safetensors")), strict=True)
     views, targets = config["views"], config["target_views"]
@@ -46,7 +49,7 @@ def test_the_published_network_is_reproduced(network, layout):
     rays = rearrange(tensors["plucker_tokens"], "(v f) h w n -> 1 v f h w n", v=views)
     velocity = model.predict(
         latents[:, targets],
-        tensors["timestep"][0] * config["timestep_scale"],
+        time,
         rays[:, targets],
         model.encode(ViewTokens(latents[:, context], rays[:, context])),
         text=tensors["text_embeds"],
