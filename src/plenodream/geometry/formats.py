@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from plenodream.files.atomic import write_file
 from plenodream.geometry.cameras import check_cameras, resize_cameras
 from plenodream.types import Cameras
 
@@ -46,7 +47,7 @@ def save_cameras(path: str | Path, cameras: Cameras, fps: float | None = None) -
         for pose, values in zip(poses, intrinsics, strict=True)
     ]
     lines = ",\n  ".join(frames)
-    Path(path).write_text(f'{json.dumps(head)[:-1]},\n "frames": [\n  {lines}\n ]\n}}\n', encoding="utf-8")
+    write_file(path, f'{json.dumps(head)[:-1]},\n "frames": [\n  {lines}\n ]\n}}\n'.encode())
 
 
 def load_cameras(
