@@ -131,3 +131,19 @@ def partial_scene(tiny_pipeline, tiny_video, settings, tmp_path_factory):
     video = replace(video, cameras=replace(video.cameras, camera_to_world=poses))
     views = ("rotate-left:angle=60", "rotate-right:angle=60", "zoom-out", "tilt-up")
     return tiny_pipeline(k=1)(video, views, tmp_path_factory.mktemp("partial") / "scene", settings(1, 3))
+
+
+@pytest.fixture(scope="session")
+def closed_form():
+    """A scene whose depth and visibility are known in closed form."""
+    from closed_form import ClosedForm
+
+    return ClosedForm()
+
+
+@pytest.fixture(scope="session")
+def views(closed_form):
+    """Makes three cameras' views of it."""
+    from closed_form import three_views
+
+    return lambda size=(24, 32): three_views(closed_form, size)

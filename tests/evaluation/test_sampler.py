@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from plenodream.evaluation.reconstruction import held_out
 from plenodream.evaluation.sampler import ViewSampler, noise_seeds
+from plenodream.evaluation.scenes import held_out
 from plenodream.models.attention import ContextCache
 from plenodream.models.camera_encoder import camera_tokens
 from plenodream.models.denoiser import ViewTokens

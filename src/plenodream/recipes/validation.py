@@ -7,7 +7,8 @@ from pathlib import Path
 
 import torch
 
-from plenodream.evaluation.reconstruction import held_out, score_reconstruction
+from plenodream.evaluation.reconstruction import score_reconstruction
+from plenodream.evaluation.scenes import held_out
 from plenodream.media.sheet import save_sheet
 from plenodream.models.codec import SpaceToDepthCodec
 from plenodream.models.cosmos import CosmosCameraTransformer

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import pytest
 import torch
 from torch import Tensor
 
@@ -74,6 +73,13 @@ class ClosedForm:
         return inside & (step > 1 - 1e-6)
 
 
-@pytest.fixture
-def closed_form() -> ClosedForm:
-    return ClosedForm()
+BALLS = [[0.0, 0.2, 3.0], [0.4, 0.1, 3.0], [0.8, 0.0, 3.0]]
+LOOK = [[0.0, 0.3, 4.0]]
+
+
+def three_views(scene: ClosedForm, size=(24, 32)):
+    """Three frames of a moving ball from three cameras, a, b and the source, and what they show."""
+    a = scene.cameras([[0.0, 0, 0], [0.1, 0, 0], [0.2, 0, 0]], LOOK, size)
+    b = scene.cameras([[0.8, -0.2, 0.2], [0.7, -0.2, 0.3], [0.6, -0.2, 0.4]], LOOK, size)
+    source = scene.cameras([[-1.0, 0.0, 0.0], [-0.6, 0.0, 0.0], [-0.3, 0.0, 0.0]], [[-1.2, 0.3, 4]], size)
+    return a, b, source, *(scene.cast(c, BALLS) for c in (a, b, source))

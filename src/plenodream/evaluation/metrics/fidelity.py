@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 MAX_PSNR = 100.0
+MINIMUM_COVERAGE = 0.005  # share of the pixels below which a masked score says nothing
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from plenodream.evaluation.camera_error import cami2v_error, paper_error, rotation_angles, worldscore_error
+from plenodream.evaluation.metrics.camera import cami2v_error, paper_error, rotation_angles, worldscore_error
 from plenodream.geometry.cameras import axis_rotation, make_pose, rotation_matrix
 
-REFERENCE = Path(__file__).parents[1] / "reference" / "metric_values"
+REFERENCE = Path(__file__).parents[2] / "reference" / "metric_values"
 VALUES = json.loads((REFERENCE / "values.json").read_text())
 TENSORS = load_file(REFERENCE / "tensors.safetensors")
 

@@ -1,11 +1,11 @@
+from __future__ import annotations
+
 import math
-from dataclasses import replace
 
 import pytest
 import torch
+from closed_form import LOOK
 
-from plenodream.evaluation.exact_sync import MINIMUM_COVERAGE, Match, hsync, match_views, vsync
-from plenodream.evaluation.fidelity import psnr
 from plenodream.geometry.cameras import intrinsics_from_fov, make_pose, rotation_matrix
 from plenodream.geometry.visibility import (
     apply_homography,
@@ -18,25 +18,6 @@ from plenodream.geometry.visibility import (
     warp,
 )
 from plenodream.types import Cameras
-
-BALLS = [[0.0, 0.2, 3.0], [0.4, 0.1, 3.0], [0.8, 0.0, 3.0]]
-LOOK = [[0.0, 0.3, 4.0]]
-
-
-@pytest.fixture
-def views(closed_form):
-    """Three frames of a moving ball from three cameras: a, b and the source."""
-
-    def make(size=(24, 32)):
-        a = closed_form.cameras([[0.0, 0, 0], [0.1, 0, 0], [0.2, 0, 0]], LOOK, size)
-        b = closed_form.cameras([[0.8, -0.2, 0.2], [0.7, -0.2, 0.3], [0.6, -0.2, 0.4]], LOOK, size)
-        source = closed_form.cameras([[-1.0, 0.0, 0.0], [-0.6, 0.0, 0.0], [-0.3, 0.0, 0.0]], [[-1.2, 0.3, 4]], size)
-        return a, b, source, *(closed_form.cast(c, BALLS) for c in (a, b, source))
-
-    return make
-
-
-# ---------------------------------------------------------------- plain references
 
 
 def plain_project(point, camera):
@@ -96,18 +77,13 @@ def plain_masks(a, b, source, cast_a, cast_b, cast_source, strict):
     return shared, seen
 
 
-# ---------------------------------------------------------------- against the references
-
-
 @pytest.mark.parametrize("strict", [False, True])
 def test_masks_match_the_plain_loop(views, strict):
     a, b, source, in_a, in_b, in_source = views((12, 16))
     shared, seen = plain_masks(a, b, source, in_a, in_b, in_source, strict)
     assert torch.equal(covisible(in_a.depth, a, in_b.depth, b), shared)
     assert torch.equal(seen_by_source(in_a.depth, a, in_source.depth, source, in_a.moving, strict), seen)
-    match = match_views(in_a.depth, a, in_b.depth, b, in_source.depth, source, in_a.moving, strict)
-    assert torch.equal(match.hidden, shared & torch.stack([plain_erode(~frame) for frame in seen]))
-    assert torch.equal(match.visible, shared & torch.stack([plain_erode(frame) for frame in seen]))
+    assert torch.equal(erode(~seen), torch.stack([plain_erode(~frame) for frame in seen]))
 
 
 def test_warp_matches_the_plain_loop(views):
@@ -120,51 +96,6 @@ def test_warp_matches_the_plain_loop(views):
                 for channel in range(3):
                     expected = plain_bilinear(in_b.frames[t, ..., channel].tolist(), u, v)
                     assert warped[t, y, x, channel].item() == pytest.approx(expected, abs=1e-9)
-
-
-def test_agreement_matches_the_plain_loop(views):
-    a, b, source, in_a, in_b, in_source = views((12, 16))
-    match = match_views(in_a.depth, a, in_b.depth, b, in_source.depth, source, in_a.moving)
-    result = vsync(in_a.frames, in_b.frames, match)
-    warped = warp(in_b.frames, in_a.depth, a, b)
-    for part, chosen in ((result.all, match.visible), (result.moving, match.visible & in_a.moving)):
-        total, count = 0.0, 0
-        for t, y, x in chosen.nonzero().tolist():
-            total += (in_a.frames[t, y, x] - warped[t, y, x]).square().mean().item()
-            count += 1
-        assert part.total.item() == pytest.approx(total)
-        assert (part.count.item(), part.coverage.item()) == (count, count / (3 * 12 * 16))
-
-
-def test_scenes_are_pooled_one_by_one_and_predictions_broadcast(views):
-    a, b, source, in_a, in_b, in_source = views((12, 16))
-
-    def twice(cameras):
-        pose, intrinsics = cameras.camera_to_world, cameras.intrinsics
-        return replace(
-            cameras,
-            camera_to_world=torch.stack([pose, pose.flip(0)]),
-            intrinsics=torch.stack([intrinsics, intrinsics.flip(0)]),
-        )
-
-    def both(x):
-        return torch.stack([x, x.flip(0)])
-
-    single = match_views(in_a.depth, a, in_b.depth, b, in_source.depth, source, in_a.moving, strict=True)
-    batch = match_views(
-        both(in_a.depth), twice(a), both(in_b.depth), twice(b), both(in_source.depth), twice(source),
-        both(in_a.moving), strict=True,
-    )  # fmt: skip
-    assert torch.equal(batch.hidden, both(single.hidden))
-    noise = in_b.frames + 0.1 * torch.randn(in_b.frames.shape, generator=torch.Generator().manual_seed(0))
-    one, other = vsync(in_a.frames, in_b.frames, single).all.psnr(), vsync(in_a.frames, noise, single).all.psnr()
-    found = vsync(both(in_a.frames), torch.stack([both(in_b.frames), both(noise)]), batch, shift=1)
-    assert found.all.total.shape == found.moving.count.shape == (2, 2)
-    found = vsync(both(in_a.frames), torch.stack([both(in_b.frames), both(noise)]), batch).all.psnr()
-    torch.testing.assert_close(found, torch.stack([one, other])[:, None].expand(2, 2))
-
-
-# ---------------------------------------------------------------- closed forms
 
 
 def test_a_wall_seen_by_two_cameras_side_by_side():
@@ -183,21 +114,6 @@ def test_a_wall_seen_by_two_cameras_side_by_side():
     torch.testing.assert_close(warp(ramp, depth, cameras[:1], cameras[1:])[0, 0, 4:, 0], torch.arange(28.0))
 
 
-@pytest.mark.parametrize(("size", "kept"), [((24, 32), 0.7), ((48, 48), 0.85), ((96, 128), 0.97)])
-def test_masks_keep_to_the_true_visibility(views, closed_form, size, kept):
-    a, b, source, in_a, in_b, in_source = views(size)
-    in_view, in_sight = closed_form.visible(in_a.points, b, BALLS), closed_form.visible(in_a.points, source, BALLS)
-    match = match_views(in_a.depth, a, in_b.depth, b, in_source.depth, source, in_a.moving)
-    assert not (match.hidden & in_sight).sum() > 1e-3 * match.hidden.sum()
-    assert not (match.visible & ~in_sight).sum() > 1e-3 * match.visible.sum()
-    assert not ((match.hidden | match.visible) & ~in_view).any()
-    # Besides the rings around edges only the crease of floor and wall is lost, a line that thins out with size.
-    for mask, truth in ((match.hidden, in_view & ~in_sight), (match.visible, in_view & in_sight)):
-        core = erode(erode(erode(truth)))
-        assert core.sum() > 50
-        assert (mask & core).sum() > kept * core.sum()
-
-
 def test_what_a_source_saw_earlier_is_hidden_only_for_the_lax_test(views, closed_form):
     a, _, source, in_a, _, in_source = views((24, 32))
     now = seen_by_source(in_a.depth, a, in_source.depth, source, in_a.moving)
@@ -213,9 +129,6 @@ def test_a_view_is_covisible_with_itself(views):
     assert covisible(in_a.depth, a, in_a.depth, a).all()
     assert seen_by_source(in_a.depth, a, in_a.depth, a).all()
     torch.testing.assert_close(warp(in_a.frames, in_a.depth, a, a), in_a.frames)
-    match = match_views(in_a.depth, a, in_a.depth, a, in_a.depth, a)
-    assert not match.hidden.any()
-    assert hsync(in_a.frames, in_a.frames, match).all.psnr().isnan()
 
 
 def test_a_slanted_floor_is_covisible_at_small_sizes(closed_form):
@@ -241,62 +154,6 @@ def test_both_directions_count_alike(closed_form):
     assert there == pytest.approx(covisible(in_high.depth, high, in_left.depth, left).sum().item(), rel=0.15)
 
 
-# ---------------------------------------------------------------- scores
-
-
-def test_truth_scores_near_the_ceiling_and_strangers_do_not(views):
-    a, b, source, in_a, in_b, in_source = views((48, 64))
-    match = match_views(in_a.depth, a, in_b.depth, b, in_source.depth, source, in_a.moving)
-    generator = torch.Generator().manual_seed(1)
-    stranger = in_b.frames.flip(-1)
-    for measure in (hsync, vsync):
-        truth = measure(in_a.frames, in_b.frames, match)
-        assert min(p.psnr(MINIMUM_COVERAGE).item() for p in (truth.all, truth.static, truth.moving)) > 38
-        assert measure(in_a.frames, stranger, match).all.psnr() < 15
-        noisy = in_b.frames + 0.1 * torch.randn(in_b.frames.shape, generator=generator)
-        # Interpolation averages some of the noise away: a little above 20 dB.
-        assert 20 < measure(in_a.frames, noisy, match).all.psnr() < 25
-
-
-def test_parts_sum_to_the_whole(views):
-    a, b, source, in_a, in_b, in_source = views()
-    match = match_views(in_a.depth, a, in_b.depth, b, in_source.depth, source, in_a.moving)
-    result = vsync(in_a.frames, in_b.frames, match)
-    assert result.moving.count > 20
-    torch.testing.assert_close(result.static.total + result.moving.total, result.all.total)
-    torch.testing.assert_close(result.static.coverage + result.moving.coverage, result.all.coverage)
-    without = vsync(in_a.frames, in_b.frames, replace(match, moving=None))
-    assert without.static is without.moving is None
-
-
-def test_shifts_forgive_a_displaced_picture_and_nothing_else(views):
-    a, b, source, in_a, in_b, in_source = views((48, 64))
-    match = match_views(in_a.depth, a, in_b.depth, b, in_source.depth, source)
-    exact = vsync(in_a.frames, in_b.frames, match).all.psnr()
-    displaced = in_b.frames.clone()
-    displaced[:, 1:] = in_b.frames[:, :-1]
-    displaced[2] = in_b.frames[2].roll(-1, dims=1)
-    assert vsync(in_a.frames, displaced, match).all.psnr() < exact - 10
-    assert vsync(in_a.frames, displaced, match, shift=1).all.psnr() > exact - 6
-    strange = torch.rand(in_b.frames.shape, generator=torch.Generator().manual_seed(2))
-    plain, tolerant = (vsync(in_a.frames, strange, match, shift=s).all.psnr() for s in (0, 1))
-    assert plain <= tolerant < plain + 0.3
-
-
-def test_little_coverage_is_skipped():
-    mask = torch.zeros(1, 20, 20, dtype=torch.bool)
-    mask[0, 3, 3] = True
-    frames = torch.rand(1, 20, 20, 3, generator=torch.Generator().manual_seed(0))
-    pixels = torch.stack(torch.meshgrid(torch.arange(20), torch.arange(20), indexing="xy"), dim=-1)[None] + 0.5
-    match = Match(pixels, hidden=mask, visible=~mask)
-    assert hsync(frames, frames, match).all.coverage.item() == pytest.approx(1 / 400)
-    assert hsync(frames, frames, match).all.psnr(MINIMUM_COVERAGE).isnan()
-    assert vsync(frames, frames, match).all.psnr(MINIMUM_COVERAGE) == 100
-
-
-# ---------------------------------------------------------------- shared centres
-
-
 def turned(vectors, size=(24, 32), centre=(0.3, -0.2, 0.1)):
     rotation = rotation_matrix(torch.tensor(vectors, dtype=torch.float64))
     centre = torch.tensor(centre, dtype=torch.float64).expand(*rotation.shape[:-2], 3)
@@ -312,7 +169,8 @@ def test_the_homography_of_a_shared_centre_needs_no_depth(closed_form):
     assert (z > 0).all()
     torch.testing.assert_close(found, pixels)
     warped = lookup(in_b.frames, found)
-    assert psnr(warped, in_a.frames, covisible(in_a.depth, a, in_b.depth, b)) > 35
+    error = (warped - in_a.frames).square().mean(-1)[covisible(in_a.depth, a, in_b.depth, b)].mean()
+    assert error < 10**-3.5
 
 
 def test_equal_cameras_have_the_identity_homography():
@@ -320,9 +178,6 @@ def test_equal_cameras_have_the_identity_homography():
     torch.testing.assert_close(homography(a, a)[0], torch.eye(3, dtype=torch.float64))
     behind = apply_homography(homography(a, turned([[0.0, math.pi, 0]])), 24, 32)
     assert behind.isnan().all()
-
-
-# ---------------------------------------------------------------- edges of the domain
 
 
 def test_sky_without_depth_is_seen_by_nobody(views):
@@ -347,23 +202,9 @@ def test_what_lies_behind_the_other_camera_is_not_shown():
     assert not seen_by_source(depth, cameras[:1], torch.full_like(depth, 2.0), cameras[1:]).any()
 
 
-def test_float32_agrees_with_float64(views):
-    a, b, source, in_a, in_b, in_source = views()
-    exact = match_views(in_a.depth, a, in_b.depth, b, in_source.depth, source)
-    a, b, source = (c.to(torch.float32) for c in (a, b, source))
-    single = match_views(in_a.depth.float(), a, in_b.depth.float(), b, in_source.depth.float(), source)
-    assert (single.hidden != exact.hidden).float().mean() < 0.002
-    torch.testing.assert_close(single.pixels.double(), exact.pixels, atol=1e-3, rtol=0)
-
-
 def test_bad_input_is_named(views):
     a, b, source, in_a, in_b, in_source = views()
     with pytest.raises(ValueError, match="depth of view a is 24x31"):
         covisible(in_a.depth[..., :-1], a, in_b.depth, b)
     with pytest.raises(ValueError, match="depth of view b is 23x32"):
         seen_by_source(in_a.depth, a, in_source.depth[:, 1:], source)
-    match = match_views(in_a.depth, a, in_b.depth, b, in_source.depth, source)
-    with pytest.raises(ValueError, match="divide uint8"):
-        hsync((in_a.frames * 255).byte(), in_b.frames, match)
-    with pytest.raises(ValueError, match="view a at the size of its depth"):
-        hsync(in_a.frames[:, :-1], in_b.frames, match)

@@ -1,8 +1,8 @@
 """Do two generated views agree? Exact where true depth and cameras are known: no learned matcher, no texture needed.
 
-View a's pixel p at depth D_a(p) lands at q in view b. It is co-visible where b shows the same point, hidden where the
+View a's pixel p at depth D_a(p) lands at q in view b. It is shared where b shows the same point, hidden where the
 source does not. HSync compares the two videos on hidden pixels, VSync on those the source saw; what is shown is decided
-in `geometry.visibility`. "Not seen" is eroded as "co-visible" is: the ring of pixels between seen and hidden belongs to
+in `geometry.visibility`. "Not seen" is eroded as "shared" is: the ring of pixels between seen and hidden belongs to
 neither. Shapes are as there.
 """
 
@@ -14,11 +14,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from plenodream.evaluation.fidelity import SquaredError, pool
+from plenodream.evaluation.metrics.fidelity import SquaredError, pool
 from plenodream.geometry.visibility import covisible, erode, lookup, reproject, seen_by_source
 from plenodream.types import Cameras
-
-MINIMUM_COVERAGE = 0.005
 
 
 @dataclass(frozen=True)
@@ -28,13 +26,13 @@ class Match:
     Attributes:
         pixels: (x, y) in b's image of the point behind every pixel of a.
         hidden: Pixels of a that b shows and the source does not.
-        visible: Pixels of a that b shows and the source does too.
+        seen: Pixels of a that b shows and the source does too.
         moving: Pixels of a that show something that moves; None if not known.
     """
 
     pixels: Float[Tensor, "*scenes frames height width 2"]
     hidden: Bool[Tensor, "*scenes frames height width"]
-    visible: Bool[Tensor, "*scenes frames height width"]
+    seen: Bool[Tensor, "*scenes frames height width"]
     moving: Bool[Tensor, "*scenes frames height width"] | None = None
 
 
@@ -70,7 +68,7 @@ def match_views(
     shared = covisible(depth_a, cameras_a, depth_b, cameras_b)
     seen = seen_by_source(depth_a, cameras_a, source_depth, source_cameras, moving_a, strict)
     pixels = reproject(depth_a, cameras_a, cameras_b)[0]
-    return Match(pixels, hidden=shared & erode(~seen), visible=shared & erode(seen), moving=moving_a)
+    return Match(pixels, hidden=shared & erode(~seen), seen=shared & erode(seen), moving=moving_a)
 
 
 def hsync(
@@ -98,7 +96,7 @@ def vsync(
     shift: int = 0,
 ) -> Agreement:
     """Agreement of two videos on the pixels both show and the source showed too; arguments as for `hsync`."""
-    return _agreement(frames_a, frames_b, match, match.visible, shift)
+    return _agreement(frames_a, frames_b, match, match.seen, shift)
 
 
 def _agreement(frames_a: Tensor, frames_b: Tensor, match: Match, mask: Tensor, shift: int) -> Agreement:

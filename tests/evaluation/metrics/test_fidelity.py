@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from plenodream.evaluation.fidelity import (
+from plenodream.evaluation.metrics.fidelity import (
     mean_colour,
     psnr,
     sharpness_ratio,
