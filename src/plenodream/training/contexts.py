@@ -82,7 +82,7 @@ class SceneSet:
         return lambda n: batches(stage, n)
 
 
-def draw_clean_context(views: int, k: int, generator: torch.Generator) -> list[Int[Tensor, "targets context"]]:
+def draw_clean_context(views: int, k: int, generator: torch.Generator) -> list[Int[Tensor, "_ _"]]:
     """Context of the views 1 .. views - 1: the source and up to k - 1 random views before the view itself.
 
     Only earlier views, so that what is generated as view i was never shown view j > i, which may become the target that
@@ -107,9 +107,9 @@ def generate_views(
     scheduler: SchedulerMixin,
     sampling: SamplingConfig,
     scene: Batch,
-    contexts: Sequence[Int[Tensor, "targets context"]],
+    contexts: Sequence[Int[Tensor, "_ _"]],
     generator: torch.Generator,
-) -> UInt8[Tensor, "views frames height width 3"]:
+) -> UInt8[Tensor, "targets frames height width 3"]:
     """Sample views 1 .. V - 1 of one scene, each from true views.
 
     Args:
