@@ -15,10 +15,10 @@ from plenodream.data.render import render
 from plenodream.data.synthetic import sample_worlds, world_generator
 from plenodream.evaluation.exact_sync import MINIMUM_COVERAGE
 from plenodream.evaluation.fidelity import SquaredError, squared_error
-from plenodream.evaluation.sampler import ViewSampler, noise_seeds
+from plenodream.evaluation.sampler import ViewSampler, colours, noise_seeds
 from plenodream.geometry.cameras import stack_cameras
 from plenodream.geometry.visibility import seen_by_source
-from plenodream.models.codec import SpaceToDepthCodec
+from plenodream.models.codec import SpaceToDepthCodec, signal_to_depth
 from plenodream.models.denoiser import DenoiserMixin
 from plenodream.sampling.denoise import SamplingConfig
 from plenodream.types import Cameras
@@ -99,6 +99,15 @@ def reconstruction_errors(
     return {name: squared_error(video, truth, mask) for name, mask in masks.items()}
 
 
+def depth_error(
+    signal: Float[Tensor, "scenes channels frames height width"], truth: Float[Tensor, "scenes frames height width"]
+) -> Float[Tensor, "scenes"]:
+    """Median over a video's pixels of |z - true z| / true z; NaN where the signal has no depth."""
+    if signal.shape[1] < 4:
+        return truth.new_full((len(truth),), torch.nan)
+    return ((signal_to_depth(signal[:, 3]) - truth).abs() / truth).flatten(1).median(dim=1).values
+
+
 @dataclass(frozen=True)
 class Reconstruction:
     """PSNR in dB per scene and target view; NaN where less than 0.5 % of the pixels could be compared.
@@ -109,6 +118,7 @@ class Reconstruction:
         moving: Result, on seen pixels that move.
         wrong_camera: Result with another scene's camera, on seen pixels.
         copied: The source itself as result, on seen pixels.
+        depth: Median error of the depth, relative to the true one, of all pixels; NaN for a model without depth.
         videos: What was sampled.
     """
 
@@ -117,6 +127,7 @@ class Reconstruction:
     moving: Float[Tensor, "scenes targets"]
     wrong_camera: Float[Tensor, "scenes targets"]
     copied: Float[Tensor, "scenes targets"]
+    depth: Float[Tensor, "scenes targets"]
     videos: Float[Tensor, "scenes targets frames height width 3"]
 
 
@@ -134,12 +145,13 @@ def score_reconstruction(
     source = sampler.encode(data.rgb[:, 0], data.cameras[:, 0], data.anchor)
     index = torch.arange(scenes, device=data.rgb.device)[:, None]
     columns: dict[str, list[Tensor]] = {
-        name: [] for name in ("seen", "hidden", "moving", "wrong_camera", "copied", "videos")
+        name: [] for name in ("seen", "hidden", "moving", "wrong_camera", "copied", "depth", "videos")
     }
     for target in range(1, targets + 1):
         cameras = data.cameras[:, target]
         seeds = noise_seeds(seed, f"target-{target}", 0, scenes)
-        video = sampler.sample(source, index, cameras, data.anchor, seeds)
+        signal = sampler.sample_signal(source, index, cameras, data.anchor, seeds)
+        video = colours(signal)
         others = index[:, 0].roll(1)
         wrong = sampler.sample(source, index, cameras[others], data.anchor, seeds)
         truth, seen, moving = data.rgb[:, target], data.seen[:, target], data.moving[:, target]
@@ -153,5 +165,6 @@ def score_reconstruction(
         }
         for name, error in scores.items():
             columns[name].append(error.psnr(MINIMUM_COVERAGE))
+        columns["depth"].append(depth_error(signal, data.depth[:, target]))
         columns["videos"].append(video)
     return Reconstruction(**{name: torch.stack(values, dim=1) for name, values in columns.items()})

@@ -1,4 +1,8 @@
-"""Video to latents and back, behind one interface: an invertible space-to-depth codec, and the Wan VAE."""
+"""Video to latents and back, behind one interface: an invertible space-to-depth codec, and the Wan VAE.
+
+A signal is what a codec takes: RGB in [-1, 1], and for a codec with `depth` a fourth channel, inverse depth, in which 0
+says that nothing is known.
+"""
 
 from __future__ import annotations
 
@@ -13,16 +17,38 @@ from einops import rearrange
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+# Metres at which the signal of inverse depth is 0: how far the subject is in the scenes that models are trained on.
+DEPTH_UNIT = 4.0
+# Largest signals of depth, either way: 4 cm and 200 m.
+_NEAREST, _FARTHEST = 0.98, -0.9608
+
 
 def to_signal(frames: UInt8[Tensor, "*batch frames height width 3"]) -> Float[Tensor, "*batch 3 frames height width"]:
     """RGB bytes to the range [-1, 1] that codecs take."""
     return rearrange(frames, "... f h w c -> ... c f h w").float() / 127.5 - 1
 
 
-def to_frames(signal: Float[Tensor, "*batch 3 frames height width"]) -> UInt8[Tensor, "*batch frames height width 3"]:
-    """Codec output to RGB bytes, clipped and rounded."""
-    pixels = (signal.float().clamp(-1, 1) + 1) * 127.5
+def to_frames(
+    signal: Float[Tensor, "*batch channels frames height width"],
+) -> UInt8[Tensor, "*batch frames height width 3"]:
+    """Codec output to RGB bytes, clipped and rounded; without its depth, where it has one."""
+    pixels = (signal[..., :3, :, :, :].float().clamp(-1, 1) + 1) * 127.5
     return rearrange(pixels.round().to(torch.uint8), "... c f h w -> ... f h w c")
+
+
+def depth_to_signal(depth: Float[Tensor, "*batch height width"]) -> Float[Tensor, "*batch height width"]:
+    """Metres along z to inverse depth between -1 (far) and 1 (near): 2 u / (u + z) - 1 with u = `DEPTH_UNIT`. Ours.
+
+    Depth that is not known (0, negative or not finite) becomes 0.
+    """
+    known = (depth > 0) & depth.isfinite()
+    return torch.where(known, 2 * DEPTH_UNIT / (DEPTH_UNIT + torch.where(known, depth, 1.0)) - 1, 0.0)
+
+
+def signal_to_depth(signal: Float[Tensor, "*batch height width"]) -> Float[Tensor, "*batch height width"]:
+    """The inverse of `depth_to_signal`, in metres; signals out of range become 4 cm or 200 m."""
+    bounded = signal.float().clamp(_FARTHEST, _NEAREST)
+    return DEPTH_UNIT * (1 - bounded) / (1 + bounded)
 
 
 class SpaceToDepthCodec(ModelMixin, ConfigMixin):
@@ -30,6 +56,7 @@ class SpaceToDepthCodec(ModelMixin, ConfigMixin):
 
     Args:
         patch: Side of the square in pixels.
+        depth: Whether signals have a fourth channel, inverse depth (`depth_to_signal`).
     """
 
     __module__ = "plenodream"  # see CosmosCameraTransformer
@@ -37,7 +64,7 @@ class SpaceToDepthCodec(ModelMixin, ConfigMixin):
     config: Any
 
     @register_to_config
-    def __init__(self, patch: int = 8) -> None:
+    def __init__(self, patch: int = 8, depth: bool = False) -> None:
         super().__init__()
         # A parameterless module still needs a tensor for dtype, device and a weights file.
         self.register_buffer("patch_size", torch.tensor(patch))
@@ -49,21 +76,30 @@ class SpaceToDepthCodec(ModelMixin, ConfigMixin):
 
     @property
     def channels(self) -> int:
-        """Latent channels."""
-        return 3 * self.config.patch**2
+        """Latent channels, those of depth last."""
+        return (3 + self.depth) * self.config.patch**2
 
-    def encode(self, video: Float[Tensor, "batch 3 frames height width"]) -> Float[Tensor, "batch c frames rows cols"]:
-        """Latents of a video in [-1, 1].
+    @property
+    def depth(self) -> bool:
+        """Whether its signals have depth."""
+        return self.config.depth
+
+    def encode(
+        self, video: Float[Tensor, "batch channels frames height width"]
+    ) -> Float[Tensor, "batch c frames rows cols"]:
+        """Latents of a signal; to a codec with depth, one of colours alone is one of unknown depth.
 
         Raises:
             ValueError: If height or width is not a multiple of the patch.
         """
         check_size(video, self.config.patch)
+        if self.depth and video.shape[1] == 3:
+            video = torch.nn.functional.pad(video, (0, 0, 0, 0, 0, 0, 0, 1))
         return rearrange(video, "b c f (h p) (w q) -> b (c p q) f h w", p=self.config.patch, q=self.config.patch)
 
     def decode(
         self, latents: Float[Tensor, "batch c frames rows cols"]
-    ) -> Float[Tensor, "batch 3 frames height width"]:
+    ) -> Float[Tensor, "batch channels frames height width"]:
         """The exact inverse of `encode`."""
         patch = self.config.patch
         return rearrange(latents, "b (c p q) f h w -> b c f (h p) (w q)", p=patch, q=patch)
@@ -78,6 +114,7 @@ class WanCodec(AutoencoderKLWan):
 
     __module__ = "plenodream"  # see CosmosCameraTransformer
     temporal_factor, spatial_factor, published_channels = 4, 8, 16
+    depth = False
     config: Any
 
     @property
