@@ -6,7 +6,7 @@ from pathlib import Path
 
 import av
 
-from plenodream.evaluation.demo import score_demo
+from plenodream.demo.score import score_demo
 from plenodream.memory.scene import Scene
 
 scene = Scene.open(Path(sys.argv[1]))

@@ -12,7 +12,7 @@ from common import machine, seconds
 
 from plenodream.models.attention import ContextCache
 from plenodream.models.denoiser import ViewTokens
-from plenodream.sampling.load import load_pipeline
+from plenodream.rendering.load import load_pipeline
 
 
 def main() -> None:

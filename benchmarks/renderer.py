@@ -8,10 +8,10 @@ import argparse
 import torch
 from common import machine, seconds
 
-from plenodream.data.family import FULL, MILD
-from plenodream.data.paths import sample_cameras
-from plenodream.data.render import render
-from plenodream.data.synthetic import sample_worlds, world_generator
+from plenodream.worlds.cameras import sample_cameras
+from plenodream.worlds.family import FULL, MILD
+from plenodream.worlds.raycast import render
+from plenodream.worlds.world import sample_worlds, world_generator
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from plenodream import load_pipeline, open_source
-from plenodream.data.bundled_clip import clip_folder
+from plenodream.demo.clip import clip_folder
 from plenodream.viewer.scene_page import write_scene_page
 
 out = Path(sys.argv[1] if len(sys.argv) > 1 else "scene")

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from plenodream import load_pipeline, open_source
-from plenodream.data.bundled_clip import clip_folder
+from plenodream.demo.clip import clip_folder
 from plenodream.geometry.cameras import look_at
 from plenodream.geometry.formats import load_cameras, save_cameras
 

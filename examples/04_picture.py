@@ -9,7 +9,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from plenodream import load_pipeline, open_source
-from plenodream.data.bundled_clip import TRAJECTORIES, clip_folder, true_view
+from plenodream.demo.clip import TRAJECTORIES, clip_folder, true_view
 
 out = Path(sys.argv[1] if len(sys.argv) > 1 else "picture")
 pipe = load_pipeline("nano")

@@ -25,5 +25,5 @@ pipe = load_pipeline("nano")
 scene = pipe(
     static_source(clip.frames, clip.fps, 60.0), ["arc-left:angle=15", "zoom-in:distance=1", "truck-right"], out
 )
-print(f"{path.name}: {len(clip.frames)} frames at {clip.fps:.3g} frames/s, in {len(scene.manifest.chunks)} windows")
+print(f"{path.name}: {len(clip.frames)} frames at {clip.fps:.3g} frames/s, in {len(scene.manifest.windows)} windows")
 print(write_scene_page(scene, clip.notes))

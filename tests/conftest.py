@@ -44,7 +44,7 @@ def tiny_pipeline(tiny_denoiser):
     from diffusers import FlowMatchEulerDiscreteScheduler
 
     from plenodream.models.codec import SpaceToDepthCodec
-    from plenodream.sampling.pipeline import PlenopticPipeline
+    from plenodream.rendering.pipeline import PlenopticPipeline
 
     def build(seed: int = 0, k: int = 2, overlap: int = 1, guidance: float = 0.0, **model) -> PlenopticPipeline:
         config = {"in_channels": 193, "out_channels": 192, "camera_numbers": 6 * 64, "prediction": "x0"}
@@ -72,7 +72,7 @@ def tiny_video():
     """Makes source videos of random pixels whose camera stands still."""
     import torch
 
-    from plenodream.sampling.pipeline import static_source
+    from plenodream.rendering.pipeline import static_source
 
     def build(frames: int = 3, seed: int = 0, height: int = 16, width: int = 16, fov: float = 60.0):
         generator = torch.Generator().manual_seed(seed)
@@ -86,8 +86,8 @@ def tiny_video():
 def settings():
     """Makes render settings of two steps."""
     from plenodream.memory.retrieval import RetrievalConfig
+    from plenodream.rendering.settings import RenderSettings
     from plenodream.sampling.denoise import SamplingConfig
-    from plenodream.sampling.settings import RenderSettings
 
     def build(k=2, candidates=None, strategy="fov", guidance=0.0):
         return RenderSettings(RetrievalConfig(strategy, k), candidates or k, SamplingConfig(2, guidance))
@@ -117,8 +117,8 @@ def trim():
 
 @pytest.fixture(scope="session")
 def partial_scene(tiny_pipeline, tiny_video, settings, tmp_path_factory):
-    """A scene of three chunks, to be read only. Its source turns away after the first one, so that other views are
-    merged for the first chunk than for the last: some merged views are there for some chunks alone."""
+    """A scene of three windows, to be read only. Its source turns away after the first one, so that other views are
+    merged for the first window than for the last: some merged views are there for some windows alone."""
     from dataclasses import replace
 
     import torch
@@ -131,3 +131,19 @@ def partial_scene(tiny_pipeline, tiny_video, settings, tmp_path_factory):
     video = replace(video, cameras=replace(video.cameras, camera_to_world=poses))
     views = ("rotate-left:angle=60", "rotate-right:angle=60", "zoom-out", "tilt-up")
     return tiny_pipeline(k=1)(video, views, tmp_path_factory.mktemp("partial") / "scene", settings(1, 3))
+
+
+@pytest.fixture(scope="session")
+def closed_form():
+    """A scene whose depth and visibility are known in closed form."""
+    from closed_form import ClosedForm
+
+    return ClosedForm()
+
+
+@pytest.fixture(scope="session")
+def views(closed_form):
+    """Makes three cameras' views of it."""
+    from closed_form import three_views
+
+    return lambda size=(24, 32): three_views(closed_form, size)

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from plenodream.data.bundled_clip import TRAJECTORIES, WORLD, clip_folder, make_clip, true_view
-from plenodream.data.family import FAMILIES
+from plenodream.demo.clip import TRAJECTORIES, WORLD, clip_folder, make_clip, true_view
 from plenodream.evaluation.report import EvalReport, format_report
 from plenodream.geometry.formats import load_cameras
 from plenodream.geometry.trajectories import parse_trajectories
 from plenodream.media.video import read_video
-from plenodream.sampling.load import DEFAULT_MODEL, bundled_models, load_pipeline
+from plenodream.rendering.load import DEFAULT_MODEL, bundled_models, load_pipeline
+from plenodream.worlds.family import FAMILIES
 
 
 def test_nano_is_small_and_loads():

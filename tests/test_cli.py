@@ -194,10 +194,10 @@ def test_a_stopped_render_has_a_page_of_what_is_done(monkeypatch, tmp_path, mode
     out = tmp_path / "scene"
     write = Scene.write
 
-    def stop(self, name, chunk, *arguments):
-        if (name, chunk) == ("zoom-out", 1):
+    def stop(self, name, window, *arguments):
+        if (name, window) == ("zoom-out", 1):
             raise KeyboardInterrupt
-        write(self, name, chunk, *arguments)
+        write(self, name, window, *arguments)
 
     with monkeypatch.context() as patch:
         patch.setattr(Scene, "write", stop)
@@ -242,7 +242,7 @@ def started(*arguments: object):
             process.kill()
 
 
-def wait_for_chunks(scene: Path, count: int, process: subprocess.Popen) -> None:
+def wait_for_windows(scene: Path, count: int, process: subprocess.Popen) -> None:
     while len(list(scene.glob("views/*/chunk-*"))) < count:
         assert process.poll() is None, "the command ended before it could be stopped"
         time.sleep(0.002)
@@ -254,14 +254,14 @@ def test_stopped_in_the_middle_and_continued_gives_the_same_bytes(monkeypatch, t
     arguments += ["--steps", "16"]  # long enough to be stopped in the middle of, on a busy machine too
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     with started(*arguments, "--out", broken) as process:  # Ctrl-C
-        wait_for_chunks(broken, 5, process)
+        wait_for_windows(broken, 5, process)
         process.send_signal(signal.SIGINT)
         assert process.wait() == 130
         assert process.stderr.read() == (
             "plenodream: stopped; run the same command again to continue (a training run with --resume)\n"
         )
     with started(*arguments, "--out", broken) as process:  # a second process while one is at work; then kill -9
-        wait_for_chunks(broken, 9, process)
+        wait_for_windows(broken, 9, process)
         process.send_signal(signal.SIGSTOP)
         assert run(monkeypatch, *arguments, "--out", broken) == 2
         assert f"is being rendered by process {process.pid}" in capsys.readouterr().err
@@ -444,7 +444,7 @@ def test_damaged_scenes_are_named(monkeypatch, tmp_path, model, clip, capsys):
     whole = video.read_bytes()
     video.write_bytes(whole[:-200])
     assert run(monkeypatch, *arguments, "--trajectory", "tilt-up") == 2
-    assert "view source, chunk 0 is damaged" in (error := capsys.readouterr().err) and "give its video again" in error
+    assert "view source, window 0 is damaged" in (error := capsys.readouterr().err) and "give its video again" in error
     assert run(monkeypatch, *arguments, clip) == 0
     assert video.read_bytes() == whole and Scene.open(out).complete("tilt-up")
 
@@ -480,8 +480,8 @@ def test_disk_full_leaves_no_half_view(monkeypatch, tmp_path, model, clip, capsy
         assert run(patch, *arguments, "--force", "arc-left") == 2
     assert "disk full" in capsys.readouterr().err
     assert run(monkeypatch, *arguments) == 0
-    assert {name: content for name, content in digest(out).items() if "chunk" in name} == {
-        name: content for name, content in before.items() if "chunk" in name
+    assert {name: content for name, content in digest(out).items() if "window" in name} == {
+        name: content for name, content in before.items() if "window" in name
     }
 
 

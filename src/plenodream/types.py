@@ -59,7 +59,7 @@ class View:
         frames: RGB, 0..255.
         cameras: One camera per frame, of the frames' size.
         fps: Frames per second.
-        depth: Metres along the optical axis (z, not distance along the ray); 0 where it is not known. None where nothing
+        depth: Metres along the optical axis (z, not distance along the ray); 0 where not known. None where nothing
             is known of it.
     """
 

@@ -8,13 +8,13 @@ from PIL import Image
 from plenodream.data import synth
 from plenodream.data.dataset import EpisodeDataset, Window
 from plenodream.data.discover import find_episodes
-from plenodream.data.family import FULL
 from plenodream.data.multicamvideo import open_multicamvideo
-from plenodream.data.paths import sample_cameras
-from plenodream.data.render import render
 from plenodream.data.synth import synthesize
-from plenodream.data.synthetic import sample_worlds, world_generator
 from plenodream.geometry.cameras import relative_poses
+from plenodream.worlds.cameras import sample_cameras
+from plenodream.worlds.family import FULL
+from plenodream.worlds.raycast import render
+from plenodream.worlds.world import sample_worlds, world_generator
 
 SMALL = {"views": 3, "frames": 5, "height": 16, "width": 24}
 

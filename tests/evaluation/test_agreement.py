@@ -5,7 +5,6 @@ from itertools import combinations
 import pytest
 import torch
 
-from plenodream.data.family import MILD
 from plenodream.evaluation.agreement import (
     CONDITIONS,
     UNSEEN,
@@ -17,10 +16,12 @@ from plenodream.evaluation.agreement import (
     sample_pairs,
     score_pairs,
 )
-from plenodream.evaluation.exact_sync import MINIMUM_COVERAGE, hsync, match_views
-from plenodream.evaluation.reconstruction import HeldOut, held_out
+from plenodream.evaluation.metrics.fidelity import MINIMUM_COVERAGE
+from plenodream.evaluation.metrics.sync import hsync, match_views
 from plenodream.evaluation.sampler import ViewSampler, noise_seeds
+from plenodream.evaluation.scenes import HeldOut, held_out
 from plenodream.sampling.denoise import SamplingConfig
+from plenodream.worlds.family import MILD
 
 
 @pytest.fixture(scope="module")

@@ -3,14 +3,14 @@ from __future__ import annotations
 import pytest
 import torch
 
-from plenodream.data.family import MILD
-from plenodream.evaluation.reconstruction import held_out
 from plenodream.evaluation.sampler import ViewSampler, noise_seeds
+from plenodream.evaluation.scenes import held_out
 from plenodream.models.attention import ContextCache
 from plenodream.models.camera_encoder import camera_tokens
 from plenodream.models.denoiser import ViewTokens
 from plenodream.sampling.denoise import SamplingConfig
 from plenodream.sampling.view import sample_view
+from plenodream.worlds.family import MILD
 
 JOINT_SLOTS = {"context_attention": "joint", "layout": ("context", "target", "context"), "context_timestep": 0.0}
 

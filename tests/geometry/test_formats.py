@@ -155,13 +155,13 @@ def ours(change):
 BAD = {
     "empty": ("", "empty file"),
     "only comments": ("# nothing\n", "only comments"),
-    "prose": ("hello there", "line 1 starts with 'hello there'; expected our JSON, transforms.json, or 12 numbers"),
+    "prose": ("hello there", "tried 12 numbers a line (line 1 starts with 'hello there')"),
     "broken JSON": ('{"frames": [', "not valid JSON"),
     "a list": ("[1, 2]", "no list of frames"),
     "no frames": ({"fl_x": 3}, "no list of frames"),
     "empty frames": ({"frames": []}, "no list of frames"),
     "frames of numbers": ({"frames": [1, 2]}, "no list of frames"),
-    "other frames": ({"frames": [{"pose": 1}]}, "frames without 'camera_to_world'"),
+    "other frames": ({"frames": [{"pose": 1}]}, "tried our JSON (frames without 'camera_to_world'), nerfstudio"),
     "16 numbers": (f"{IDENTITY_LINE}\n{IDENTITY_LINE} 0 0 0 1", "16 numbers on line 2; expected 12"),
     "text NaN": (IDENTITY_LINE.replace("0", "nan", 1), "NaN or infinite"),
     "text scaled": ("2 0 0 0 0 2 0 0 0 0 2 0", "not a rotation"),
@@ -215,8 +215,8 @@ def test_unreadable_files(tmp_path):
     (tmp_path / "video.mp4").write_bytes(b"\x00\x00\xff\xfe\x80ftyp")
     for path, message in [
         (tmp_path / "missing.json", "cannot read the camera file: no such file"),
-        (tmp_path, "cannot read the camera file: is a directory"),
-        (tmp_path / "video.mp4", "not a text file"),
+        (tmp_path, "folder of no known camera format"),
+        (tmp_path / "video.mp4", "neither text nor arrays"),
     ]:
         with pytest.raises(ValueError) as error:
             load_cameras(path, 48, 64)

@@ -16,12 +16,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from plenodream.files.atomic import TEMPORARY
 from plenodream.geometry.cameras import axis_rotation, make_pose
-from plenodream.media.chunks import plan_chunks
-from plenodream.media.files import TEMPORARY
 from plenodream.media.video import read_video
 from plenodream.memory.manifest import Manifest
 from plenodream.memory.scene import Scene
+from plenodream.memory.windows import plan_windows
 from plenodream.types import Cameras
 
 HEIGHT, WIDTH, FRAMES, WINDOW, OVERLAP = 16, 24, 12, 5, 1
@@ -35,7 +35,7 @@ def create(folder: Path, frames: int = FRAMES) -> Scene:
         width=WIDTH,
         fps=30000 / 1001,
         frames=frames,
-        chunks=tuple(plan_chunks(frames, WINDOW, OVERLAP)),
+        windows=tuple(plan_windows(frames, WINDOW, OVERLAP)),
         seed=3,
         settings={"k": 2, "strategy": "fov", "far": 10.1, "list": (1, 2)},
     )
@@ -58,10 +58,10 @@ def video(seed: int = 0, frames: int = FRAMES) -> torch.Tensor:
 def write_view(scene: Scene, name: str, seed: int = 0, kind: str = "view") -> None:
     """Declare a view and write what is missing of it."""
     scene.declare(name, kind, path_cameras(seed), {"preset": name, "angle": 0.1 * seed})
-    for number, chunk in enumerate(scene.manifest.chunks):
+    for number, window in enumerate(scene.manifest.windows):
         if not scene.has(name, number):
             record = {"seed": seed, "scores": [0.1, 1 / 3], "chosen": ["source"]}
-            scene.write(name, number, video(seed)[chunk.start : chunk.stop], record, {"seconds": time.time()})
+            scene.write(name, number, video(seed)[window.start : window.stop], record, {"seconds": time.time()})
     scene.finish(name)
 
 
@@ -96,26 +96,26 @@ def test_what_goes_in_comes_out(scene):
     assert torch.equal(again.cameras("arc-left").camera_to_world, path_cameras(2).camera_to_world)
     assert torch.equal(again.cameras("arc-left").intrinsics, path_cameras(2).intrinsics)
     assert torch.equal(again.frames("arc-left"), video(2))
-    for number, chunk in enumerate(again.manifest.chunks):
+    for number, window in enumerate(again.manifest.windows):
         view = again.read("arc-left", number)
-        assert torch.equal(view.frames, video(2)[chunk.start : chunk.stop]) and view.fps == 30000 / 1001
-        assert torch.equal(view.cameras.intrinsics, path_cameras(2).intrinsics[chunk.start : chunk.stop])
+        assert torch.equal(view.frames, video(2)[window.start : window.stop]) and view.fps == 30000 / 1001
+        assert torch.equal(view.cameras.intrinsics, path_cameras(2).intrinsics[window.start : window.stop])
         assert again.record("arc-left", number)["scores"] == [0.1, 1 / 3]
         assert again.timing("arc-left", number)["seconds"] > 1e9
     preview = read_video(again.preview_path("arc-left"))
     assert preview.frames.shape[0] == FRAMES and preview.fps == 30000 / 1001
 
 
-def test_a_view_is_complete_when_all_its_chunks_are(scene):
+def test_a_view_is_complete_when_all_its_windows_are(scene):
     scene.declare("a", "view", path_cameras())
     assert not scene.has("a", 0) and not scene.has("b", 0) and not scene.complete("b")
-    chunks = scene.manifest.chunks
-    assert len(chunks) == 3
-    for number, chunk in enumerate(chunks):
+    windows = scene.manifest.windows
+    assert len(windows) == 3
+    for number, window in enumerate(windows):
         assert not scene.complete("a")
         scene.finish("a")
         assert not scene.preview_path("a").exists()
-        scene.write("a", number, video()[chunk.start : chunk.stop], {}, {})
+        scene.write("a", number, video()[window.start : window.stop], {}, {})
         assert [scene.has("a", n) for n in range(3)] == [n <= number for n in range(3)]
     assert scene.complete("a")
     scene.finish("a")
@@ -131,7 +131,7 @@ def test_padding_is_stored_and_trimmed(tmp_path):
     assert torch.equal(view.cameras.intrinsics, path_cameras(frames=3).intrinsics[[0, 1, 2, 2, 2]])
 
 
-def test_stitching_keeps_the_earlier_chunk_where_two_overlap(scene):
+def test_stitching_keeps_the_earlier_window_where_two_overlap(scene):
     scene.declare("a", "view", path_cameras())
     for number in range(3):
         scene.write("a", number, torch.full((WINDOW, HEIGHT, WIDTH, 3), number, dtype=torch.uint8), {}, {})
@@ -171,8 +171,8 @@ def test_force_keeps_the_old_result_until_the_new_one_is_there(scene):
     assert scene.has("a", 0) and not scene.has("a", 1)
     assert torch.equal(scene.read("a", 0).frames, video(2)[:WINDOW]) and scene.record("a", 0) == {"new": 1}
     assert not scene.preview_path("a").exists()
-    for number, chunk in enumerate(scene.manifest.chunks):
-        scene.write("a", number, video(2)[chunk.start : chunk.stop], {}, {})
+    for number, window in enumerate(scene.manifest.windows):
+        scene.write("a", number, video(2)[window.start : window.stop], {}, {})
     scene.finish("a")
     assert scene.complete("a") and torch.equal(scene.frames("a"), video(2))
     assert {path.name for path in (scene.folder / "views" / "a").iterdir()} == {
@@ -276,7 +276,7 @@ def test_folders_that_a_scene_cannot_start_in(tmp_path, scene):
     assert create(tmp_path / "killed").names() == []
 
 
-def test_damaged_chunks_name_the_view_and_the_way_out(scene):
+def test_damaged_windows_name_the_view_and_the_way_out(scene):
     write_view(scene, "a", 1)
     folder = scene.folder / "views" / "a" / "chunk-001"
     whole = (folder / "video.mkv").read_bytes()
@@ -285,8 +285,8 @@ def test_damaged_chunks_name_the_view_and_the_way_out(scene):
     (folder / "timing.json").unlink()
     for call in (scene.read, scene.record, scene.timing):
         text = message(call, "a", 1)
-        assert "view a, chunk 1 is damaged" in text and "--force a" in text
-    assert "chunk 1 is damaged" in message(scene.frames, "a")
+        assert "view a, window 1 is damaged" in text and "--force a" in text
+    assert "window 1 is damaged" in message(scene.frames, "a")
     for name, kind, trajectory, way_out in (
         ("given", "source", None, "restore"),
         ("merged", "helper", {"merge_of": ["given", "a"]}, "--force a"),
@@ -305,7 +305,7 @@ def test_a_second_process_is_told(scene):
     program = (
         "import sys, time; sys.path[:0] = sys.argv[2:]\n"
         "from pathlib import Path\n"
-        "from plenodream.memory.lock import locked\n"
+        "from plenodream.files.lock import locked\n"
         "with locked(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)\n"
     )
     arguments = [sys.executable, "-c", program, str(scene.folder), *sys.path]
@@ -348,9 +348,9 @@ def kill_again_and_again(folder: Path) -> None:
         with Scene.open(folder).lock() as scene:
             assert not list(folder.rglob(f"{TEMPORARY}*")) and not list(folder.rglob(".old-*"))
             for seed, name in enumerate(scene.names()):
-                for number, chunk in enumerate(scene.manifest.chunks):
+                for number, window in enumerate(scene.manifest.windows):
                     if (folder / "views" / name / f"chunk-{number:03d}").exists():
-                        assert torch.equal(scene.read(name, number).frames, video(seed)[chunk.start : chunk.stop])
+                        assert torch.equal(scene.read(name, number).frames, video(seed)[window.start : window.stop])
                         assert scene.record(name, number)["seed"] == seed
                         seen += 1
     assert seen > 0

@@ -24,7 +24,7 @@ def take(views, index):
 
 def rotate(x, angles):
     """Rotary positions: the first half of the numbers turns against the second half."""
-    first, second = x.chunk(2, dim=-1)
+    first, second = x.window(2, dim=-1)
     first, second = first * angles.cos() - second * angles.sin(), first * angles.sin() + second * angles.cos()
     return torch.cat([first, second], dim=-1)
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from diffusers import FlowMatchEulerDiscreteScheduler, UniPCMultistepScheduler
 
-from plenodream.flow.timesteps import shift_timesteps
+from plenodream.flow import shift_timesteps
 from plenodream.sampling.denoise import SamplingConfig, denoise
 
 UNIPC = {"use_flow_sigmas": True, "prediction_type": "flow_prediction", "flow_shift": 5.0}

@@ -6,10 +6,10 @@ import pytest
 import torch
 from tiny import tiny_config
 
-from plenodream.data.synthetic import SPLITS
 from plenodream.models.codec import signal_to_depth
 from plenodream.training.batches import ProceduralBatches, step_generator, synthetic_batch
 from plenodream.training.config import Stage
+from plenodream.worlds.world import SPLITS
 
 CLIPS = Stage(share=1, frames=3, batch=2, views=3)
 

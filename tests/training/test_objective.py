@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from plenodream.flow.timesteps import sample_timesteps
+from plenodream.flow import sample_timesteps
 from plenodream.models.denoiser import ViewTokens
 from plenodream.training.objective import (
     ObjectiveConfig,

@@ -17,8 +17,8 @@ from plenodream.models.denoiser import ViewTokens
 from plenodream.models.weights import weights_hash
 from plenodream.recipes import run as run_module
 from plenodream.recipes.nano import nano
+from plenodream.rendering.load import load_pipeline
 from plenodream.sampling.denoise import SamplingConfig
-from plenodream.sampling.load import load_pipeline
 from plenodream.sampling.view import sample_view
 from plenodream.training import contexts as module
 from plenodream.training import trainer

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from tiny import tiny_config
 
 import plenodream.training.trainer as module
-from plenodream.sampling.load import load_pipeline
+from plenodream.rendering.load import load_pipeline
 from plenodream.training.build import build_model, set_trainable
 from plenodream.training.checkpoint import load_weights
 from plenodream.training.config import Curriculum, RunOptions, Stage

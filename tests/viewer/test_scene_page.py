@@ -1,4 +1,4 @@
-"""A scene's folder as a page, as a table and as rows; merged views that only some chunks needed are no obstacle."""
+"""A scene's folder as a page, as a table and as rows; merged views that only some windows needed are no obstacle."""
 
 import io
 import json
@@ -10,8 +10,8 @@ import pytest
 from rich.console import Console
 
 from plenodream.memory.scene import Scene
-from plenodream.sampling.autoregressive import Progress
-from plenodream.sampling.targets import invalidate_views
+from plenodream.rendering.renderer import Progress
+from plenodream.rendering.targets import invalidate_views
 from plenodream.viewer import console as console_module
 from plenodream.viewer.console import progress_bar, rows_of_views, table_of_views
 from plenodream.viewer.scene_page import Truth, page_view, write_scene_page
@@ -35,14 +35,14 @@ def test_the_page_shows_all_whole_views_and_leaves_partial_ones_out(scene):
 
 
 def test_a_views_context_may_be_a_merged_view_that_has_no_card(scene):
-    """The first chunk's context is shown, also where it is a view that the page does not have."""
+    """The first window's context is shown, also where it is a view that the page does not have."""
     views = {name: page_view(scene, name) for name in scene.names("view")}
     named = {name for view in views.values() for name, _ in view.context}
     assert named & set(partial(scene))
     for name, view in views.items():
         record = scene.record(name, 0)
         assert view.context == tuple((n, record["scores"][n]) for n in record["context"])
-        seconds = [scene.timing(name, chunk)["seconds"] for chunk in range(len(scene.manifest.chunks))]
+        seconds = [scene.timing(name, window)["seconds"] for window in range(len(scene.manifest.windows))]
         assert view.seconds == pytest.approx(sum(seconds))
 
 
@@ -52,13 +52,13 @@ def test_truth_goes_to_the_view_it_is_of(scene):
     assert text.count("20.0 dB") == 1 and text.count("+1.5") == 2  # card and table
 
 
-def test_rows_hold_the_chunks_there_are_and_previews_that_exist(scene):
+def test_rows_hold_the_windows_there_are_and_previews_that_exist(scene):
     rows = {row["name"]: row for row in json.loads(json.dumps(rows_of_views(scene)))}
     assert list(rows) == scene.names()
     for name, row in rows.items():
         assert row["complete"] == scene.complete(name)
         assert row["complete"] == (row["preview"] is not None and Path(row["preview"]).is_file())
-        assert len(row["chunks"]) == sum(scene.has(name, chunk) for chunk in range(len(scene.manifest.chunks)))
+        assert len(row["chunks"]) == sum(scene.has(name, window) for window in range(len(scene.manifest.windows)))
 
 
 def test_the_table_has_a_line_for_every_view(scene):

@@ -28,7 +28,7 @@ def demo(args: Demo) -> int:
     from rich.console import Console
 
     from plenodream.cli.page import SCORE_NOTE, known_scores
-    from plenodream.data.bundled_clip import TRAJECTORIES, clip_folder
+    from plenodream.demo.clip import TRAJECTORIES, clip_folder
     from plenodream.memory.scene import Scene
     from plenodream.viewer.console import plain_table
 

@@ -129,7 +129,7 @@ class Eval:
 def synth(args: Synth) -> int:
     """`plenodream synth`."""
     from plenodream.data.synth import synthesize
-    from plenodream.sampling.load import choose_device
+    from plenodream.rendering.load import choose_device
 
     device = choose_device(args.device)
     with _bar("scene", args.scenes, args.quiet) as progress:
@@ -156,7 +156,7 @@ def train(args: Train) -> int:
     """`plenodream train`."""
     from plenodream.recipes import get_recipe
     from plenodream.recipes.run import train as run
-    from plenodream.sampling.load import choose_device
+    from plenodream.rendering.load import choose_device
     from plenodream.training.config import RunOptions
 
     if args.dry_run:
@@ -185,8 +185,8 @@ def train(args: Train) -> int:
 
 def contexts(args: Contexts) -> int:
     """`plenodream contexts`."""
+    from plenodream.rendering.load import load_pipeline
     from plenodream.sampling.denoise import SamplingConfig
-    from plenodream.sampling.load import load_pipeline
     from plenodream.training.contexts import SceneSet, generate_contexts
 
     pipeline = load_pipeline(args.model, args.device)
@@ -205,8 +205,8 @@ def evaluate(args: Eval) -> int:
     """`plenodream eval`."""
     from plenodream.evaluation.harness import evaluate as run
     from plenodream.evaluation.report import format_report, write_report
+    from plenodream.rendering.load import load_pipeline
     from plenodream.sampling.denoise import SamplingConfig
-    from plenodream.sampling.load import load_pipeline
 
     pipeline = load_pipeline(args.model, args.device)
     steps = pipeline.config.steps if args.steps is None else args.steps

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from plenodream.evaluation.demo import DemoScore
+    from plenodream.demo.score import DemoScore
     from plenodream.memory.scene import Scene
 
 SCORE_NOTE = "PSNR on pixels that the source saw, against the true view; copy: the source's own frames as the answer"
@@ -23,9 +23,9 @@ def write_known_page(scene: Scene) -> Path:
 
 def known_scores(scene: Scene) -> dict[str, DemoScore]:
     """Scores of the finished views of a scene of the bundled clip, by name; none for any other scene."""
-    from plenodream.data.bundled_clip import FPS, FRAMES, clip_folder
-    from plenodream.evaluation.demo import score_demo
-    from plenodream.sampling.source import SOURCE, check_source, open_source
+    from plenodream.demo.clip import FPS, FRAMES, clip_folder
+    from plenodream.demo.score import score_demo
+    from plenodream.rendering.source import SOURCE, check_source, open_source
 
     manifest = scene.manifest
     if (manifest.frames, manifest.fps) != (FRAMES, FPS) or not scene.complete(SOURCE):

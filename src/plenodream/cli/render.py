@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 if TYPE_CHECKING:
-    from plenodream.sampling.pipeline import PlenopticPipeline
-    from plenodream.sampling.settings import RenderSettings
+    from plenodream.rendering.pipeline import PlenopticPipeline
+    from plenodream.rendering.settings import RenderSettings
 
 Many = tyro.conf.UseAppendAction
 _FRUSTUMS = ("fov", "coverage")  # the strategies that --near and --far mean something to
@@ -68,9 +68,9 @@ def render(args: Render) -> int:
     from rich.console import Console
 
     from plenodream.cli.page import write_known_page
-    from plenodream.sampling.autoregressive import pending
-    from plenodream.sampling.load import load_pipeline, model_for
-    from plenodream.sampling.source import open_source, source_notes
+    from plenodream.rendering.load import load_pipeline, model_for
+    from plenodream.rendering.renderer import pending
+    from plenodream.rendering.source import open_source, source_notes
     from plenodream.viewer.console import progress_bar, rows_of_views, table_of_views
 
     console = Console(stderr=True, quiet=args.quiet or args.json)
@@ -86,9 +86,9 @@ def render(args: Render) -> int:
     )
     before, manifest = pending(scene), scene.manifest
     shown = list(source_notes(scene)) if before or args.clip is not None else []
-    if before and len(manifest.chunks) > 1:
+    if before and len(manifest.windows) > 1:
         shown.append(
-            f"{manifest.frames} frames in {len(manifest.chunks)} windows of {pipeline.config.frames}, "
+            f"{manifest.frames} frames in {len(manifest.windows)} windows of {pipeline.config.frames}, "
             f"overlapping by {pipeline.config.overlap} or more"
         )
     elif before and manifest.frames < pipeline.config.frames:
@@ -117,7 +117,7 @@ def _check_asked(args: Render) -> None:
     """Refuse what can be refused before a video is decoded."""
     from plenodream.memory.manifest import FILE
     from plenodream.memory.scene import Scene
-    from plenodream.sampling.targets import target_names
+    from plenodream.rendering.targets import target_names
 
     if args.clip is None and (args.cameras is not None or args.source_fov is not None):
         raise ValueError("--cameras and --source-fov describe a source video: expected the video too")
@@ -132,7 +132,7 @@ def _check_asked(args: Render) -> None:
 def _settings(pipeline: PlenopticPipeline, args: Render) -> RenderSettings | None:
     """Settings of a new scene, or those asked for of an old one; None where nothing is asked."""
     from plenodream.memory.manifest import FILE, read_manifest
-    from plenodream.sampling.settings import RenderSettings
+    from plenodream.rendering.settings import RenderSettings
 
     exists = (args.out / FILE).is_file()
     asked = {name: getattr(args, name) for name in ("k", "strategy", "near", "far", "candidates", "steps", "guidance")}

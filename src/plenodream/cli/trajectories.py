@@ -34,7 +34,7 @@ def trajectories(args: Trajectories) -> int:
 
     rows = describe_presets()
     if args.plot is not None or args.trajectory:
-        from plenodream.sampling.source import SOURCE, still_cameras
+        from plenodream.rendering.source import SOURCE, still_cameras
 
         chosen = parse_trajectories(args.trajectory or list(PRESETS))
         still = still_cameras(25, 48, 48)

@@ -12,7 +12,7 @@ from pathlib import Path
 from plenodream.data.agibot import agibot_folders, is_agibot, open_agibot
 from plenodream.data.episode import Episode, is_episode, open_episode, open_folder, videos_in
 from plenodream.data.multicamvideo import is_multicamvideo, open_multicamvideo
-from plenodream.media.files import TEMPORARY
+from plenodream.files.atomic import TEMPORARY
 
 _log = logging.getLogger(__name__)
 _THREADS = 8

@@ -12,7 +12,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from plenodream.data.episode import Episode, decode_fitted
-from plenodream.media.files import write_file
+from plenodream.files.atomic import write_file
 
 _log = logging.getLogger(__name__)
 

@@ -18,15 +18,15 @@ import torch
 from torch import Tensor
 
 from plenodream.data.episode import write_episode
-from plenodream.data.family import scene_family
 from plenodream.data.multicamvideo import SENSOR_WIDTH
-from plenodream.data.paths import sample_cameras
-from plenodream.data.render import render
-from plenodream.data.synthetic import Worlds, sample_worlds, world_generator
-from plenodream.data.textures import load_textures, textures_fingerprint
-from plenodream.media.files import TEMPORARY, write_file
+from plenodream.files.atomic import TEMPORARY, write_file
 from plenodream.media.timestamps import exact_rate
 from plenodream.types import Cameras, View
+from plenodream.worlds.cameras import sample_cameras
+from plenodream.worlds.family import scene_family
+from plenodream.worlds.raycast import render
+from plenodream.worlds.textures import load_textures, textures_fingerprint
+from plenodream.worlds.world import Worlds, sample_worlds, world_generator
 
 _MANIFEST = "synth.json"
 _SEEDS = 1_000_003  # scenes of one seed

@@ -11,7 +11,7 @@ from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from plenodream.media.files import write_file
+from plenodream.files.atomic import write_file
 
 # Side (pixels) that small frames are enlarged to at least, by whole numbers, and the gap around them.
 _SIDE, _GAP, _HEAD = 112, 4, 16

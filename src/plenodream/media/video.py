@@ -16,8 +16,8 @@ from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTr
 from jaxtyping import UInt8
 from torch import Tensor
 
+from plenodream.files.atomic import write_file
 from plenodream.media.decode import decode
-from plenodream.media.files import write_file
 from plenodream.media.timestamps import constant_rate, exact_rate
 
 _PREVIEW_SIDE = 256

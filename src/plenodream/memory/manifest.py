@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from plenodream.media.chunks import Chunk
-from plenodream.media.files import write_file
+from plenodream.files.atomic import write_file
 from plenodream.media.timestamps import exact_rate
+from plenodream.memory.windows import Window
 
 FILE = "scene.json"
 SCHEMA_VERSION = 1
@@ -56,7 +56,7 @@ class Manifest:
         width: Their width.
         fps: Their frames per second.
         frames: Frames of every whole view; padding is not counted.
-        chunks: Windows that each view is stored in.
+        windows: Windows that each view is stored in.
         seed: Seed of the whole render.
         settings: Render settings, any JSON.
         entries: Views in the order they were declared in.
@@ -68,7 +68,7 @@ class Manifest:
     width: int
     fps: float
     frames: int
-    chunks: tuple[Chunk, ...]
+    windows: tuple[Window, ...]
     seed: int
     settings: dict[str, Any] = field(default_factory=dict)
     entries: tuple[Entry, ...] = ()
@@ -77,13 +77,13 @@ class Manifest:
         if min(self.height, self.width, self.frames) < 1:
             raise ValueError(f"{self.frames} frames of {self.width}x{self.height}: expected at least 1 each way")
         exact_rate(self.fps)
-        ends = [0, *(chunk.stop for chunk in self.chunks)]
-        starts = [*(chunk.start for chunk in self.chunks), self.frames]
+        ends = [0, *(window.stop for window in self.windows)]
+        starts = [*(window.start for window in self.windows), self.frames]
         joined = all(start <= end for start, end in zip(starts, ends, strict=True)) and all(
-            0 <= chunk.start < chunk.stop and 0 <= chunk.clean < len(chunk) for chunk in self.chunks
+            0 <= window.start < window.stop and 0 <= window.clean < len(window) for window in self.windows
         )
         if not joined:
-            raise ValueError(f"chunks that do not cover {self.frames} frames: expected windows from first to last")
+            raise ValueError(f"windows that do not cover {self.frames} frames: expected them from first to last")
         names = [entry.name for entry in self.entries]
         if len(set(names)) < len(names):
             raise ValueError("two views of one name: expected every name once")
@@ -120,7 +120,7 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     content = asdict(manifest)
     content["schema_version"] = SCHEMA_VERSION
     content["model"] = {"name": content.pop("model_name"), "hash": content.pop("model_hash")}
-    content["chunks"] = [[chunk.start, chunk.stop, chunk.clean] for chunk in manifest.chunks]
+    content["chunks"] = [[window.start, window.stop, window.clean] for window in manifest.windows]
     write_file(folder / FILE, dump_json(content))
 
 
@@ -155,7 +155,7 @@ def read_manifest(folder: Path) -> Manifest:
             width=int(content["width"]),
             fps=float(content["fps"]),
             frames=int(content["frames"]),
-            chunks=tuple(Chunk(*(int(number) for number in chunk)) for chunk in content["chunks"]),
+            windows=tuple(Window(*(int(number) for number in window)) for window in content["chunks"]),
             seed=int(content["seed"]),
             settings=dict(content["settings"]),
             entries=tuple(Entry(entry["name"], entry["kind"], entry["trajectory"]) for entry in content["entries"]),

@@ -1,13 +1,13 @@
 """The memory bank on disk: a folder that a crash never breaks and that every later render adds to.
 
-    scene.json                        Manifest: model, size, frames, chunks, seed, settings, list of views
+    scene.json                        Manifest: model, size, frames, windows, seed, settings, list of views
     views/NAME/cameras.json           cameras of all frames, float32, exact
-    views/NAME/chunk-000/video.mkv    frames of one chunk, lossless
+    views/NAME/chunk-000/video.mkv    frames of one window, lossless
     views/NAME/chunk-000/record.json  what it was generated from
     views/NAME/chunk-000/timing.json  seconds and memory: with .lock the only file that two equal runs may differ in
     views/NAME/preview.mp4            the whole view, for people
 
-A chunk appears by a rename of a finished folder. Names that start with a dot are unfinished work, or the result that a
+A window appears by a rename of a finished folder. Names that start with a dot are unfinished work, or the result that a
 new one is about to replace.
 """
 
@@ -23,13 +23,13 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
+from plenodream.files.atomic import TEMPORARY, temporary_name, write_file
+from plenodream.files.folders import new_folder, tidy
+from plenodream.files.lock import LOCK, locked
 from plenodream.geometry.formats import load_cameras, save_cameras
-from plenodream.media.chunks import chunk_index
-from plenodream.media.files import TEMPORARY, temporary_name, write_file
 from plenodream.media.video import read_lossless, write_lossless, write_preview
-from plenodream.memory.folders import new_folder, tidy
-from plenodream.memory.lock import LOCK, locked
 from plenodream.memory.manifest import FILE, Entry, Manifest, dump_json, load_json, read_manifest, write_manifest
+from plenodream.memory.windows import window_index
 from plenodream.types import Cameras, View
 
 _STALE = "stale"
@@ -189,42 +189,42 @@ class Scene:
                     "expected the same: choose another name"
                 )
 
-    def cameras(self, name: str, chunk: int | None = None) -> Cameras:
-        """Cameras (float32) of a whole view, or of the frames of one chunk; padding repeats the last camera."""
+    def cameras(self, name: str, window: int | None = None) -> Cameras:
+        """Cameras (float32) of a whole view, or of the frames of one window; padding repeats the last camera."""
         self.entry(name)
         manifest = self.manifest
         path = self._view_folder(name) / "cameras.json"
         cameras = load_cameras(path, manifest.height, manifest.width, manifest.frames)
-        return cameras if chunk is None else cameras[chunk_index(manifest.chunks[chunk], manifest.frames)]
+        return cameras if window is None else cameras[window_index(manifest.windows[window], manifest.frames)]
 
-    def has(self, name: str, chunk: int) -> bool:
-        """Whether a chunk of a view is there and needs no rendering."""
-        return self._state(name, chunk) == "ready"
+    def has(self, name: str, window: int) -> bool:
+        """Whether a window of a view is there and needs no rendering."""
+        return self._state(name, window) == "ready"
 
-    def outdated(self, name: str, chunk: int) -> bool:
-        """Whether a chunk of a view is there but was marked by `invalidate`, and not made again since."""
-        return self._state(name, chunk) == _STALE
+    def outdated(self, name: str, window: int) -> bool:
+        """Whether a window of a view is there but was marked by `invalidate`, and not made again since."""
+        return self._state(name, window) == _STALE
 
     def complete(self, name: str) -> bool:
-        """Whether all chunks of a view are there and need no rendering."""
-        return all(self.has(name, chunk) for chunk in range(len(self.manifest.chunks)))
+        """Whether all windows of a view are there and need no rendering."""
+        return all(self.has(name, window) for window in range(len(self.manifest.windows)))
 
     # Content
 
     def write(
         self,
         name: str,
-        chunk: int,
+        window: int,
         frames: UInt8[Tensor, "frames height width 3"],
         record: dict[str, Any],
         timing: dict[str, Any],
     ) -> None:
-        """Put a chunk in its place, whole or not at all; one that is there already is replaced.
+        """Put a window in its place, whole or not at all; one that is there already is replaced.
 
         Args:
             name: A declared view.
-            chunk: Number of the chunk.
-            frames: All frames of the chunk, padding included.
+            window: Number of the window.
+            frames: All frames of the window, padding included.
             record: What it was generated from, as JSON: the same for the same render.
             timing: Seconds, memory: whatever differs from run to run.
 
@@ -233,58 +233,58 @@ class Scene:
             OSError: Disk full, folder not writable; what was there before stays then.
         """
         self.entry(name)
-        window = self.manifest.chunks[chunk]
-        assert frames.shape == (len(window), self.manifest.height, self.manifest.width, 3), frames.shape
+        span = self.manifest.windows[window]
+        assert frames.shape == (len(span), self.manifest.height, self.manifest.width, 3), frames.shape
         assert frames.dtype == torch.uint8, frames.dtype
         record_bytes, timing_bytes = dump_json(record), dump_json(timing)
-        with self.lock(), new_folder(self._chunk_folder(name, chunk)) as folder:
+        with self.lock(), new_folder(self._window_folder(name, window)) as folder:
             write_lossless(folder / "video.mkv", frames, self.manifest.fps)
             write_file(folder / "record.json", record_bytes)
             write_file(folder / "timing.json", timing_bytes)
             self.preview_path(name).unlink(missing_ok=True)
 
     def invalidate(self, name: str) -> None:
-        """Mark all chunks of a view for rendering again; each stays readable until `write` replaces it."""
+        """Mark all windows of a view for rendering again; each stays readable until `write` replaces it."""
         self.entry(name)
         with self.lock():
-            for chunk in range(len(self.manifest.chunks)):
-                folder = self._chunk_folder(name, chunk)
+            for window in range(len(self.manifest.windows)):
+                folder = self._window_folder(name, window)
                 if folder.is_dir():
                     (folder / _STALE).touch()
 
-    def read(self, name: str, chunk: int) -> View:
-        """A chunk's frames, padding included, with their cameras.
+    def read(self, name: str, window: int) -> View:
+        """A window's frames, padding included, with their cameras.
 
         Raises:
-            ValueError: Unknown view, chunk not rendered, or damaged on disk.
+            ValueError: Unknown view, window not rendered, or damaged on disk.
         """
-        cameras = self.cameras(name, chunk)
-        clip = self._checked(name, chunk, lambda folder: read_lossless(folder / "video.mkv"))
+        cameras = self.cameras(name, window)
+        clip = self._checked(name, window, lambda folder: read_lossless(folder / "video.mkv"))
         expected = (len(cameras), cameras.height, cameras.width, 3)
         if tuple(clip.frames.shape) != expected:
             raise ValueError(
-                f"{self.folder}: view {name}, chunk {chunk} holds frames of shape {tuple(clip.frames.shape)}; "
+                f"{self.folder}: view {name}, window {window} holds frames of shape {tuple(clip.frames.shape)}; "
                 f"expected {expected}: {self._way_out(name)}"
             )
         return View(clip.frames, cameras, self.manifest.fps)
 
-    def record(self, name: str, chunk: int) -> dict[str, Any]:
-        """What a chunk was generated from. Raises as `read` does."""
-        return self._checked(name, chunk, lambda folder: load_json(folder / "record.json"))
+    def record(self, name: str, window: int) -> dict[str, Any]:
+        """What a window was generated from. Raises as `read` does."""
+        return self._checked(name, window, lambda folder: load_json(folder / "record.json"))
 
-    def timing(self, name: str, chunk: int) -> dict[str, Any]:
-        """Seconds and memory that a chunk took. Raises as `read` does."""
-        return self._checked(name, chunk, lambda folder: load_json(folder / "timing.json"))
+    def timing(self, name: str, window: int) -> dict[str, Any]:
+        """Seconds and memory that a window took. Raises as `read` does."""
+        return self._checked(name, window, lambda folder: load_json(folder / "timing.json"))
 
     def frames(self, name: str) -> UInt8[Tensor, "frames height width 3"]:
-        """A whole view: its chunks without the frames they share with the chunk before, and without padding.
+        """A whole view: its windows without the frames they share with the window before, and without padding.
 
         Raises:
-            ValueError: As `read` does, for any of its chunks.
+            ValueError: As `read` does, for any of its windows.
         """
         parts = [
-            self.read(name, number).frames[chunk.clean : self.manifest.frames - chunk.start]
-            for number, chunk in enumerate(self.manifest.chunks)
+            self.read(name, number).frames[window.clean : self.manifest.frames - window.start]
+            for number, window in enumerate(self.manifest.windows)
         ]
         return torch.cat(parts)
 
@@ -293,7 +293,7 @@ class Scene:
         return self._view_folder(name) / "preview.mp4"
 
     def finish(self, name: str) -> None:
-        """Write a view's preview when all of its chunks are there; nothing happens if it is up to date or too early."""
+        """Write the preview of a complete view; nothing happens if it is up to date, or too early."""
         with self.lock():
             if self.complete(name) and not self.preview_path(name).is_file():
                 write_preview(self.preview_path(name), self.frames(name), self.manifest.fps)
@@ -303,27 +303,27 @@ class Scene:
     def _view_folder(self, name: str) -> Path:
         return self.folder / "views" / name
 
-    def _chunk_folder(self, name: str, chunk: int) -> Path:
-        return self._view_folder(name) / f"chunk-{chunk:03d}"
+    def _window_folder(self, name: str, window: int) -> Path:
+        return self._view_folder(name) / f"chunk-{window:03d}"
 
-    def _state(self, name: str, chunk: int) -> str:
-        folder = self._chunk_folder(name, chunk)
+    def _state(self, name: str, window: int) -> str:
+        folder = self._window_folder(name, window)
         if name not in self.names() or not (folder / "video.mkv").is_file():
             return "missing"
         return _STALE if (folder / _STALE).exists() else "ready"
 
-    def _checked(self, name: str, chunk: int, load):
-        """What `load` finds in a chunk's folder; its errors say which view it is and what to do."""
+    def _checked(self, name: str, window: int, load):
+        """What `load` finds in a window's folder; its errors say which view it is and what to do."""
         self.entry(name)
-        folder = self._chunk_folder(name, chunk)
+        folder = self._window_folder(name, window)
         if not folder.is_dir():
-            raise ValueError(f"{self.folder}: view {name}, chunk {chunk} is not rendered yet; render it first")
+            raise ValueError(f"{self.folder}: view {name}, window {window} is not rendered yet; render it first")
         try:
             return load(folder)
         except ValueError as error:
             reason = str(error).replace(f"{folder}/", "", 1)
             raise ValueError(
-                f"{self.folder}: view {name}, chunk {chunk} is damaged ({reason}); {self._way_out(name)}"
+                f"{self.folder}: view {name}, window {window} is damaged ({reason}); {self._way_out(name)}"
             ) from None
 
     def _way_out(self, name: str) -> str:

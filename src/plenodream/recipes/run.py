@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from plenodream.data.textures import load_textures
 from plenodream.models.codec import WanCodec
 from plenodream.models.weights import weights_hash
 from plenodream.recipes import get_recipe
 from plenodream.recipes.validation import make_validation
-from plenodream.sampling.load import bundled_models
+from plenodream.rendering.load import bundled_models
 from plenodream.training.batches import BatchSource, ProceduralBatches
 from plenodream.training.checkpoint import load_weights
 from plenodream.training.config import RunOptions, TrainConfig
@@ -20,6 +19,7 @@ from plenodream.training.overrides import apply_overrides
 from plenodream.training.parallel import Parallel, close_parallel, setup_parallel
 from plenodream.training.self_conditioning import SelfConditioning, second_stage
 from plenodream.training.trainer import Trainer
+from plenodream.worlds.textures import load_textures
 
 
 def configure(

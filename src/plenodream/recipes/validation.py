@@ -7,14 +7,15 @@ from pathlib import Path
 
 import torch
 
-from plenodream.data.family import FAMILIES
-from plenodream.evaluation.reconstruction import held_out, score_reconstruction
+from plenodream.evaluation.reconstruction import score_reconstruction
+from plenodream.evaluation.scenes import held_out
 from plenodream.media.sheet import save_sheet
 from plenodream.models.cosmos import CosmosCameraTransformer
 from plenodream.training.build import build_codec
 from plenodream.training.config import TrainConfig
 from plenodream.training.export import make_scheduler
 from plenodream.training.trainer import Validate
+from plenodream.worlds.family import FAMILIES
 
 SCORES = ("seen", "hidden", "moving", "wrong_camera", "copied", "depth")
 _SAME = 50.0  # dB

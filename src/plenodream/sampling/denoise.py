@@ -50,7 +50,7 @@ def denoise(
         scheduler: A diffusers flow scheduler; a fresh copy is made, since a scheduler object serves one video.
         config: Steps and guidance.
         unconditional: v without the condition; needed where guidance is not 0.
-        clean: Known latents, kept where `clean_mask` is 1 (the overlap with an earlier chunk).
+        clean: Known latents, kept where `clean_mask` is 1 (the overlap with an earlier window).
         clean_mask: 1 where `clean` is kept; broadcasts against the noise.
         on_step: Called with the number of every finished step.
     """

@@ -10,14 +10,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from plenodream.data.family import FAMILIES
-from plenodream.data.paths import Footage, sample_cameras
-from plenodream.data.render import render
-from plenodream.data.synthetic import sample_worlds, world_generator
-from plenodream.data.textures import textures_fingerprint
 from plenodream.models.codec import depth_to_signal
 from plenodream.training.config import MIXED, Stage, TrainConfig
 from plenodream.types import Cameras
+from plenodream.worlds.cameras import Footage, sample_cameras
+from plenodream.worlds.family import FAMILIES
+from plenodream.worlds.raycast import render
+from plenodream.worlds.textures import textures_fingerprint
+from plenodream.worlds.world import sample_worlds, world_generator
 
 # Single frames are taken from paths of this many.
 _PATH_FRAMES = 9
@@ -71,7 +71,7 @@ def synthetic_batch(
         width: Pixels.
         seed: Of the run.
         device: Where to render.
-        renderer: `data.render.render`, or the same compiled.
+        renderer: `worlds.raycast.render`, or the same compiled.
         textures: Images that a share of the surfaces shows.
         depth: Whether the signal has depth.
 

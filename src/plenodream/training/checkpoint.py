@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from plenodream.memory.folders import new_folder, tidy
+from plenodream.files.folders import new_folder, tidy
 
 STATE, WEIGHTS, RECIPE = "state.pt", "weights.safetensors", "recipe.json"
 

@@ -23,7 +23,7 @@ from jaxtyping import Int, UInt8
 from torch import Tensor
 
 from plenodream.data.episode import write_episode
-from plenodream.media.files import TEMPORARY, write_file
+from plenodream.files.atomic import TEMPORARY, write_file
 from plenodream.models.camera_encoder import rays_for
 from plenodream.models.codec import SpaceToDepthCodec, WanCodec, to_frames
 from plenodream.models.denoiser import DenoiserMixin, ViewTokens

@@ -24,7 +24,7 @@ from torch.distributed.checkpoint.state_dict import (
 )
 from torch.distributed.tensor import DTensor, distribute_tensor
 
-from plenodream.memory.folders import tidy
+from plenodream.files.folders import tidy
 from plenodream.training.checkpoint import RECIPE, STATE, WEIGHTS, check_recipe, whole_folder
 from plenodream.training.parallel import Parallel
 

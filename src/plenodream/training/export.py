@@ -11,7 +11,7 @@ from torch import nn
 
 from plenodream.models.codec import SpaceToDepthCodec, WanCodec
 from plenodream.models.cosmos import CosmosCameraTransformer
-from plenodream.sampling.pipeline import PlenopticPipeline
+from plenodream.rendering.pipeline import PlenopticPipeline
 from plenodream.training.checkpoint import whole_folder
 from plenodream.training.config import TrainConfig
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from plenodream.media.files import write_file
+from plenodream.files.atomic import write_file
 
 NAME = "log.jsonl"
 

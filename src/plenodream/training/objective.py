@@ -8,8 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from plenodream.flow.path import interpolate, velocity
-from plenodream.flow.timesteps import sample_timesteps
+from plenodream.flow import interpolate, sample_timesteps, velocity
 from plenodream.models.denoiser import DenoiserMixin, ViewTokens
 
 
@@ -20,7 +19,7 @@ class ObjectiveConfig:
     Attributes:
         shift: Bias of the training times to high noise (`flow.timesteps`).
         x0_floor: Smallest t in the weight 1 / t^2 that a velocity loss puts on an x0 output.
-        overlap_probability: How often a clip's first frames are given clean, as in a later chunk of a long video.
+        overlap_probability: How often a clip's first frames are given clean, as in a later window of a long video.
         overlap_frames: Most latent frames that are then clean; every such step draws from 1 to this number.
         camera_dropout: How often a target's camera is hidden (rays set to zero), for guidance.
         context_dropout: How often a step's targets are given no context, for guidance.

@@ -14,7 +14,7 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from plenodream.memory.scene import Scene
-    from plenodream.sampling.autoregressive import Progress as Step
+    from plenodream.rendering.renderer import Progress as Step
 
 
 @contextmanager
@@ -23,7 +23,7 @@ def progress_bar(console: Console, pending: Collection[tuple[str, int]], quiet: 
 
     Args:
         console: Where to.
-        pending: Name and chunk of the views to come. Merged views are not among them: they count from their start.
+        pending: Name and window of the views to come. Merged views are not among them: they count from their start.
         quiet: No bar.
     """
     hidden = quiet or not console.is_terminal  # a file or a pipe would show nothing but the last state
@@ -40,7 +40,7 @@ def progress_bar(console: Console, pending: Collection[tuple[str, int]], quiet: 
         steps = bar.add_task("steps", total=1)
 
         def report(step: Step) -> None:
-            known.add((step.view, step.chunk))
+            known.add((step.view, step.window))
             bar.update(all_views, total=len(known), advance=step.step == step.steps)
             bar.update(steps, completed=step.step, total=step.steps, description=step.view)
 
@@ -57,7 +57,7 @@ def plain_table(*columns: str, right: tuple[str, ...] = (), title: str | None = 
 
 def table_of_views(scene: Scene) -> Table:
     """Every view of a scene: context chosen for its first window (with scores), seconds, peak memory."""
-    numbers, windows = ("seconds", "peak\nmemory"), len(scene.manifest.chunks)
+    numbers, windows = ("seconds", "peak\nmemory"), len(scene.manifest.windows)
     context = "context (score)" + (f"\nwindow 1 of {windows}" if windows > 1 else "")
     table = plain_table("view", context, *numbers, right=numbers, title=str(scene.folder))
     for name in scene.names():
@@ -70,9 +70,9 @@ def table_of_views(scene: Scene) -> Table:
         lines = [f"{n} {scores[n]:.2f}" if n in scores else n for n in record.get("context", ())]
         if made[0] > 0:
             lines.insert(0, f"window {made[0] + 1}:")
-        if any(scene.outdated(name, chunk) for chunk in made):
+        if any(scene.outdated(name, window) for window in made):
             lines.insert(0, "outdated: a view in it was made again" if kind == "helper" else "outdated")
-        timings = [scene.timing(name, chunk) for chunk in made]
+        timings = [scene.timing(name, window) for window in made]
         seconds, peak = sum(t.get("seconds", 0) for t in timings), max(t.get("peak_bytes", 0) for t in timings)
         table.add_row(name, "\n".join(lines), f"{seconds:.1f}", f"{peak / 2**20:.0f} MiB")
     return table
@@ -86,8 +86,8 @@ def rows_of_views(scene: Scene) -> list[dict]:
     rows = []
     for name in scene.names():
         kind, made = scene.entry(name).kind, _made(scene, name)
-        outdated = any(scene.outdated(name, chunk) for chunk in made)
-        owed = kind != "helper" or len(made) < len(scene.manifest.chunks)
+        outdated = any(scene.outdated(name, window) for window in made)
+        owed = kind != "helper" or len(made) < len(scene.manifest.windows)
         rows.append(
             {
                 "name": name,
@@ -102,6 +102,6 @@ def rows_of_views(scene: Scene) -> list[dict]:
 
 
 def _made(scene: Scene, name: str) -> list[int]:
-    """The chunks of a view that are there, outdated ones too."""
-    chunks = range(len(scene.manifest.chunks))
-    return [chunk for chunk in chunks if scene.has(name, chunk) or scene.outdated(name, chunk)]
+    """The windows of a view that are there, outdated ones too."""
+    windows = range(len(scene.manifest.windows))
+    return [window for window in windows if scene.has(name, window) or scene.outdated(name, window)]

@@ -14,7 +14,7 @@ from typing import Literal
 
 import av
 
-from plenodream.media.files import write_file
+from plenodream.files.atomic import write_file
 from plenodream.types import Cameras
 from plenodream.viewer.paths import draw_paths, path_colour
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from plenodream.memory.scene import Scene
-from plenodream.sampling.source import source_notes
+from plenodream.rendering.source import source_notes
 from plenodream.viewer.page import Page, PageView, write_page
 
 
@@ -27,10 +27,10 @@ class Truth:
 
 
 def page_view(scene: Scene, name: str, truth: Truth | None = None) -> PageView:
-    """One finished video of a scene as the page shows it; context and scores are those of its first chunk."""
-    kind, windows = scene.entry(name).kind, len(scene.manifest.chunks)
+    """One finished video of a scene as the page shows it; context and scores are those of its first window."""
+    kind, windows = scene.entry(name).kind, len(scene.manifest.windows)
     record = {} if kind == "source" else scene.record(name, 0)
-    timings = [scene.timing(name, chunk) for chunk in range(windows)]
+    timings = [scene.timing(name, window) for window in range(windows)]
     seconds = [timing["seconds"] for timing in timings if "seconds" in timing]
     scores = record.get("scores", {})
     return PageView(
@@ -45,7 +45,7 @@ def page_view(scene: Scene, name: str, truth: Truth | None = None) -> PageView:
         psnr_copy=truth.psnr_copy if truth else None,
         truth=truth.video if truth else None,
         windows=windows,
-        outdated=any(scene.outdated(name, chunk) for chunk in range(windows)),
+        outdated=any(scene.outdated(name, window) for window in range(windows)),
     )
 
 

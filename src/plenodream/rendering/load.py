@@ -1,0 +1,187 @@
+"""Find a model and load it: a bundled name, a folder, or a hub id."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import math
+from importlib.resources import files
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+
+from plenodream.memory.manifest import FILE, read_manifest
+from plenodream.models.codec import SpaceToDepthCodec, WanCodec, misfit
+from plenodream.models.cosmos import CosmosCameraTransformer
+from plenodream.models.denoiser import ANY_CONTEXT, CONTEXT, TARGET
+from plenodream.rendering.pipeline import PlenopticPipeline
+from plenodream.rendering.quiet import silent_diffusers
+
+DEFAULT_MODEL = "mini"
+_NETWORKS = {network.__name__: network for network in (CosmosCameraTransformer, SpaceToDepthCodec, WanCodec)}
+
+
+def bundled_models() -> dict[str, Path]:
+    """Folders of the models in the package, by name."""
+    root = Path(str(files("plenodream"))) / "bundled"
+    return {folder.name: folder for folder in sorted(root.glob("*")) if (folder / "model_index.json").is_file()}
+
+
+def model_for(folder: Path) -> str:
+    """The model to use where none is named: that of the scene in a folder if it is a bundled one, else the default."""
+    if (folder / FILE).is_file() and (name := read_manifest(folder).model_name) in bundled_models():
+        return name
+    return DEFAULT_MODEL
+
+
+def default_device() -> str:
+    """The GPU where there is one, else the CPU."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def choose_device(device: str | None = None) -> str:
+    """The device asked for, the default one if None.
+
+    Raises:
+        ValueError: No such device here.
+    """
+    device = default_device() if device is None else device
+    try:
+        kind, number = torch.device(device).type, torch.device(device).index or 0
+        usable = (kind == "cpu" and number == 0) or (kind == "cuda" and number < torch.cuda.device_count())
+    except RuntimeError:
+        usable = False
+    if not usable:
+        raise ValueError(f"device {device!r}: not available here; expected cpu" + _cuda_hint())
+    return device
+
+
+def load_pipeline(model: str, device: str | None = None) -> PlenopticPipeline:
+    """A pipeline ready to render.
+
+    Args:
+        model: Name of a bundled model, a folder that `save_pretrained` wrote, or `owner/name` on a hub; only the last
+            may use the network, and only where there is no folder `owner` here.
+        device: `cpu`, `cuda`, `cuda:1`; the GPU where there is one if None.
+
+    Raises:
+        ValueError: No such model, a folder that is none, missing or unfit weights, an unknown device.
+    """
+    device = choose_device(device)
+    folder = bundled_models().get(model, Path(model))
+    dtype = torch.bfloat16 if torch.device(device).type == "cuda" else torch.float32
+    with silent_diffusers():
+        if not folder.is_dir():
+            folder = _download(model)
+        _check_folder(folder)
+        try:
+            pipeline = PlenopticPipeline.from_pretrained(str(folder), dtype=dtype, low_cpu_mem_usage=False)
+        except (OSError, KeyError, TypeError, RuntimeError, ValueError) as error:
+            raise ValueError(
+                f"model {model}: cannot be loaded ({_line(error)}); expected a folder written by save_pretrained"
+            ) from None
+    _check_pipeline(pipeline, model)
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline.to(device)
+
+
+def _download(model: str) -> Path:
+    """The folder that a hub's model has been copied to; a mistyped path is not asked for."""
+    known = ", ".join(bundled_models()) or "none bundled"
+    owner = model.partition("/")[0]
+    if model.count("/") != 1 or model.startswith((".", "/")) or Path(owner).is_dir():
+        raise ValueError(f"no model {model!r}: expected one of {known}, a model's folder, or owner/name on the hub")
+    try:
+        return Path(PlenopticPipeline.download(model, use_safetensors=True))
+    except Exception as error:  # whatever comes of a network and of a stranger's files
+        raise ValueError(
+            f"model {model}: cannot be downloaded ({_line(error)}); expected a hub id that is there and can be "
+            f"reached, a model's folder, or one of {known}"
+        ) from None
+
+
+def _check_pipeline(pipeline: PlenopticPipeline, model: str) -> None:
+    """Refuse numbers and parts that no video can be made with."""
+    config = pipeline.config
+    for name in ("height", "width", "frames", "overlap", "steps", "context_views"):
+        value, least = config[name], int(name != "overlap")
+        if not isinstance(value, int) or value < least:
+            raise ValueError(f"model {model}: {name} is {value!r}; expected a whole number, at least {least}")
+    if not isinstance(config.guidance, int | float) or not 0 <= config.guidance < math.inf:
+        raise ValueError(f"model {model}: guidance is {config.guidance!r}; expected a number, 0 (none) or more")
+    side = _check_parts(pipeline, model)
+    if config.height % side or config.width % side or config.overlap >= config.frames:
+        raise ValueError(
+            f"model {model}: {config.frames} frames of {config.width}x{config.height}, overlap {config.overlap}; "
+            f"expected multiples of {side} pixels and less overlap than frames"
+        )
+    if "sigmas" not in inspect.signature(pipeline.scheduler.set_timesteps).parameters:
+        raise ValueError(f"model {model}: scheduler {type(pipeline.scheduler).__name__}; expected a flow scheduler")
+
+
+def _check_parts(pipeline: PlenopticPipeline, model: str) -> int:
+    """Refuse a transformer and a codec that do not fit together; returns the pixels under one token, each way."""
+    network, codec = pipeline.transformer.config, pipeline.codec
+    factor, layout, slots = codec.spatial_factor, network.layout, (CONTEXT, ANY_CONTEXT, TARGET)
+    problem = None
+    if not isinstance(factor, int) or factor < 1:
+        problem = f"the codec's patch is {factor!r}: expected a whole number, at least 1"
+    elif not isinstance(layout, list | tuple) or TARGET not in layout or any(slot not in slots for slot in layout):
+        problem = f"layout is {layout}: expected a list of {', '.join(slots)}, with a target"
+    if problem := problem or misfit(network, codec.channels, factor):
+        raise ValueError(f"model {model}: {problem}; copy the whole model again")
+    return factor * network.patch_size[1]
+
+
+def _check_folder(folder: Path) -> None:
+    """Refuse a model folder with parts missing, before anything is read."""
+    index = folder / "model_index.json"
+    if not index.is_file():
+        raise ValueError(
+            f"{folder}: not a model, it has no model_index.json; expected a folder written by save_pretrained"
+        )
+    try:
+        parts = json.loads(index.read_text())
+    except ValueError:
+        raise ValueError(f"{index}: not valid JSON; expected what save_pretrained wrote") from None
+    kind = parts.get("_class_name") if isinstance(parts, dict) else None
+    if kind != PlenopticPipeline.__name__:
+        raise ValueError(f"{index}: describes a {kind}; expected a PlenopticPipeline")
+    for part in ("transformer", "codec"):
+        declared = parts.get(part)
+        network = _NETWORKS.get(declared[-1]) if isinstance(declared, list) and declared else None
+        if network is None:
+            raise ValueError(f"{index}: {part} is {declared}; expected one of {', '.join(_NETWORKS)}")
+        _check_weights(folder / part, network)
+
+
+def _check_weights(folder: Path, network: type) -> None:
+    """Refuse weights that are not the network's: diffusers fills gaps with random numbers, and drops what is over."""
+    files = sorted(folder.glob("*.safetensors"))
+    if not files:
+        raise ValueError(f"{folder}: no weights; expected a .safetensors file there: copy the model again")
+    config = folder / "config.json"
+    try:
+        with torch.device("meta"):
+            expected = set(network.from_config(json.loads(config.read_text())).state_dict())
+    except Exception as error:  # whatever a constructor makes of a damaged config
+        raise ValueError(f"{config}: missing or damaged ({_line(error)}); copy the model again") from None
+    stored: set[str] = set()
+    for path in files:
+        try:
+            with safe_open(path, framework="pt") as file:
+                stored |= set(file.keys())
+        except (OSError, SafetensorError):
+            raise ValueError(f"{path}: damaged or cut off; expected a safetensors file: copy the model again") from None
+    for what, names in (("missing in the weights", expected - stored), ("unknown to the network", stored - expected)):
+        if names:
+            raise ValueError(f"{folder}: {len(names)} tensors {what}, e.g. {min(names)}; copy the model again")
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
+
+
+def _cuda_hint() -> str:
+    return ", cuda" if torch.cuda.is_available() else " (no GPU is visible to torch)"
