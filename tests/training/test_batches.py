@@ -6,7 +6,7 @@ import pytest
 import torch
 from tiny import tiny_config
 
-from plenodream.models.codec import signal_to_depth
+from plenodream.models.codecs.depth import signal_to_depth
 from plenodream.training.batches import ProceduralBatches, step_generator, synthetic_batch
 from plenodream.training.config import Stage
 from plenodream.worlds.world import SPLITS

@@ -12,8 +12,9 @@ from torch import Tensor
 from plenodream.evaluation.metrics.fidelity import MINIMUM_COVERAGE, SquaredError, squared_error
 from plenodream.evaluation.sampler import ViewSampler, colours, noise_seeds
 from plenodream.evaluation.scenes import HeldOut, neighbour
-from plenodream.models.codec import SpaceToDepthCodec, signal_to_depth
-from plenodream.models.denoiser import DenoiserMixin
+from plenodream.models.codecs.depth import signal_to_depth
+from plenodream.models.codecs.protocol import Codec
+from plenodream.models.denoiser import Denoiser
 from plenodream.sampling.denoise import SamplingConfig
 
 
@@ -64,8 +65,8 @@ class Reconstruction:
 
 
 def score_reconstruction(
-    model: DenoiserMixin,
-    codec: SpaceToDepthCodec,
+    model: Denoiser,
+    codec: Codec,
     scheduler: SchedulerMixin,
     sampling: SamplingConfig,
     data: HeldOut,

@@ -10,7 +10,7 @@ import torch
 from plenodream.evaluation.reconstruction import score_reconstruction
 from plenodream.evaluation.scenes import held_out
 from plenodream.media.sheet import save_sheet
-from plenodream.models.cosmos import CosmosCameraTransformer
+from plenodream.models.cosmos.transformer import CosmosCameraTransformer
 from plenodream.training.build import build_codec
 from plenodream.training.config import TrainConfig
 from plenodream.training.export import make_scheduler

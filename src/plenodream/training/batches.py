@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from plenodream.models.codec import depth_to_signal
+from plenodream.models.codecs.depth import depth_to_signal
 from plenodream.training.config import MIXED, Stage, TrainConfig
 from plenodream.types import Cameras
 from plenodream.worlds.cameras import Footage, sample_cameras

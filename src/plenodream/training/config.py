@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from plenodream.models.codec import WanCodec
+from plenodream.models.codecs.wan import WanCodec
 from plenodream.sampling.denoise import SamplingConfig
 from plenodream.training.objective import ObjectiveConfig
 from plenodream.worlds.family import FAMILIES as SCENE_FAMILIES
@@ -44,8 +44,8 @@ class Stage:
         source_context: The source is always among the context; random views join it. Only with `any_context`.
         targets: How many of the views are targets, counted from the last; all but the source if None, and the source,
             too, if they are all (with `source_context`: a model with depth learns that of the source from it).
-        footage: Share of the steps whose cameras are those of real footage (`worlds.cameras.Footage`). Where the run has
-            images, the surfaces of these steps alone show them.
+        footage: Share of the steps whose cameras are those of real footage (`worlds.cameras.Footage`); images, where
+            the run has some, are on the surfaces of these steps alone.
         self_conditioning: Probability that a context view is one that the model generated (stage 2 of the paper); such
             stages take their scenes from a folder of generated contexts.
     """

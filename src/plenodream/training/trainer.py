@@ -11,9 +11,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from plenodream.models.camera_encoder import rays_for
-from plenodream.models.codec import SpaceToDepthCodec, WanCodec
-from plenodream.models.cosmos import CosmosCameraTransformer
+from plenodream.models.codecs.protocol import Codec
+from plenodream.models.cosmos.transformer import CosmosCameraTransformer
 from plenodream.training.batches import Batch, BatchSource, ProceduralBatches, step_generator
 from plenodream.training.build import build_codec, build_model, compile_network, grow_depth, set_trainable
 from plenodream.training.checkpoint import load_checkpoint, load_weights, save_checkpoint
@@ -55,7 +54,7 @@ class Trainer:
         options: RunOptions,
         validate: Validate | None = None,
         batches: BatchSource | None = None,
-        codec: SpaceToDepthCodec | WanCodec | None = None,
+        codec: Codec | None = None,
         parallel: Parallel | None = None,
     ) -> None:
         self.config, self.options, self.validate = config, options, validate
@@ -190,8 +189,8 @@ class Trainer:
 
     def _take_weights(self, path: Path) -> None:
         weights = load_weights(path)
-        if self.codec.depth:
-            weights = grow_depth(weights, self.model, self.codec.channels // 4)
+        if self.codec.depth_channels:
+            weights = grow_depth(weights, self.model, self.codec.depth_channels)
         try:
             missing, unexpected = self.model.load_state_dict(weights, strict=False)
         except RuntimeError as error:
@@ -255,13 +254,12 @@ class Trainer:
     def _loss(self, batch: Batch, stage: Stage, k: int, generator: torch.Generator) -> torch.Tensor:
         """Loss of a batch, every target with k context views."""
         config, targets = self.config, stage.target_views
-        views = stage.views if stage.any_context else 1
+        views, depth = stage.views if stage.any_context else 1, self.codec.depth_channels
         context = draw_context(stage.batch, views, targets, k, generator, stage.source_context)
-        depth = self.codec.channels // 4 if self.codec.depth else 0
         with torch.no_grad():
             latents = self._encode(batch.signal) if batch.latents is None else batch.latents
             given = None if batch.context_signal is None else self._encode(batch.context_signal)
-            rays = rays_for(self.model, self.codec, batch.cameras, torch.eye(4, device=self.device)).float()
+            rays = self.model.rays(self.codec, batch.cameras, torch.eye(4, device=self.device)).float()
         autocast = torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.dtype == torch.bfloat16)
         with autocast:
             return training_loss(self.model, latents, rays, context, targets, config.objective, generator, given, depth)

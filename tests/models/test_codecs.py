@@ -4,15 +4,10 @@ import pytest
 import torch
 from diffusers import AutoencoderKLWan
 
-from plenodream.models.codec import (
-    DEPTH_UNIT,
-    SpaceToDepthCodec,
-    WanCodec,
-    depth_to_signal,
-    signal_to_depth,
-    to_frames,
-    to_signal,
-)
+from plenodream.models.codecs.depth import DEPTH_UNIT, depth_to_signal, signal_to_depth
+from plenodream.models.codecs.protocol import to_frames, to_signal
+from plenodream.models.codecs.space_to_depth import SpaceToDepthCodec
+from plenodream.models.codecs.wan import WanCodec
 
 
 def random_video(frames, height, width):
