@@ -12,8 +12,8 @@ from torch import Tensor
 from plenodream.evaluation.metrics.fidelity import MINIMUM_COVERAGE, SquaredError, squared_error
 from plenodream.evaluation.sampler import ViewSampler, noise_seeds
 from plenodream.evaluation.scenes import HeldOut, neighbour
-from plenodream.models.codec import SpaceToDepthCodec
-from plenodream.models.denoiser import DenoiserMixin
+from plenodream.models.codecs.protocol import Codec
+from plenodream.models.denoiser import Denoiser
 from plenodream.sampling.denoise import SamplingConfig
 
 
@@ -53,8 +53,8 @@ class Reconstruction:
 
 
 def score_reconstruction(
-    model: DenoiserMixin,
-    codec: SpaceToDepthCodec,
+    model: Denoiser,
+    codec: Codec,
     scheduler: SchedulerMixin,
     sampling: SamplingConfig,
     data: HeldOut,

@@ -155,7 +155,7 @@ def ours(change):
 BAD = {
     "empty": ("", "empty file"),
     "only comments": ("# nothing\n", "only comments"),
-    "prose": ("hello there", "tried 12 numbers a line (line 1 starts with 'hello there')"),
+    "prose": ("hello there", "12 numbers a line (line 1 starts with 'hello there'), action string (not like w-"),
     "broken JSON": ('{"frames": [', "not valid JSON"),
     "a list": ("[1, 2]", "no list of frames"),
     "no frames": ({"fl_x": 3}, "no list of frames"),

@@ -4,7 +4,9 @@ import pytest
 import torch
 from diffusers import AutoencoderKLWan
 
-from plenodream.models.codec import SpaceToDepthCodec, WanCodec, to_frames, to_signal
+from plenodream.models.codecs.protocol import to_frames, to_signal
+from plenodream.models.codecs.space_to_depth import SpaceToDepthCodec
+from plenodream.models.codecs.wan import WanCodec
 
 
 def random_video(frames, height, width):
