@@ -11,12 +11,10 @@ import msgspec
 import torch
 
 from plenodream.evaluation.metrics.metric import Column, Metric, Score, SetMetric
-from plenodream.evaluation.pairs import ALL, in_set, pair_sets
+from plenodream.evaluation.pairs import in_set, pair_sets
 from plenodream.evaluation.results import Row
 from plenodream.evaluation.shots import TRUTH, VIDEO
 from plenodream.evaluation.statistics import bootstrap_interval
-
-BY_NUMBER = "by number"
 
 
 class Number(msgspec.Struct, frozen=True):
@@ -135,7 +133,7 @@ def _numbers(rows: Sequence[Row], metric: Metric) -> list[Number]:
                 chosen = [(r, s) for r, s in of_kind if name in sets[r.scene] and _in(r, s, sets[r.scene][name])]
                 numbers.append(_number(column, f"{column.name} {name}", kind, chosen))
     numbers = [number for number in numbers if number.samples + number.gated]
-    return numbers + (_set_numbers(rows, metric) if hasattr(metric, "features") else [])
+    return numbers + (_set_numbers(rows, metric) if isinstance(metric, SetMetric) else [])
 
 
 def _in(row: Row, score: Score, chosen: frozenset[frozenset[str]] | None) -> bool:
@@ -174,9 +172,8 @@ def _mean(values: Sequence[float]) -> float:
     return math.fsum(values) / len(values)
 
 
-def _set_numbers(rows: Sequence[Row], metric: Any) -> list[Number]:
+def _set_numbers(rows: Sequence[Row], metric: SetMetric) -> list[Number]:
     """Numbers of a whole set, with jackknife intervals over scenes: a bootstrap's duplicates would bias them."""
-    assert isinstance(metric, SetMetric) or metric
     numbers = []
     kept = [row for row in rows if metric.name in row.features and TRUTH in row.features[metric.name]]
     for kind in dict.fromkeys(kind for row in kept for kind in row.features[metric.name] if kind != TRUTH):
@@ -185,7 +182,7 @@ def _set_numbers(rows: Sequence[Row], metric: Any) -> list[Number]:
     return numbers
 
 
-def _set_number(rows: Sequence[Row], metric: Any, column: Column, kind: str) -> Number:
+def _set_number(rows: Sequence[Row], metric: SetMetric, column: Column, kind: str) -> Number:
     def score(chosen: Sequence[Row]) -> float:
         made, truth = (torch.tensor([row.features[metric.name][k] for row in chosen]).double() for k in (kind, TRUTH))
         return metric.score_set(column.name, made, truth)

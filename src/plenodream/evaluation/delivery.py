@@ -58,12 +58,14 @@ def _fault(sample: Sample) -> Fault | None:
     if wanted is None:
         return None
     if found.frames != wanted.frames:
-        return Fault(sample, "short", f"{sample.video}: {found.frames} frames; expected {wanted.frames} as in the truth")
+        return Fault(
+            sample, "short", f"{sample.video}: {found.frames} frames; expected {wanted.frames} as in the truth"
+        )
     if found.size != wanted.size:
         sizes = ["x".join(map(str, size[::-1])) for size in (found.size, wanted.size)]
-        return Fault(sample, "size", f"{sample.video}: {sizes[0]} pixels; expected {sizes[1]} as in the truth")
+        return Fault(sample, "size", f"{sample.video}: {sizes[0]} pixels; expected the truth's {sizes[1]}")
     if abs(found.fps - wanted.fps) > _RATE_TOLERANCE * wanted.fps:
-        return Fault(sample, "rate", f"{sample.video}: {found.fps:g} frames/s; expected {wanted.fps:g} as in the truth")
+        return Fault(sample, "rate", f"{sample.video}: {found.fps:g} frames/s; expected the truth's {wanted.fps:g}")
     return None
 
 

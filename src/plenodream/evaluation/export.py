@@ -85,9 +85,7 @@ def to_csv(reports: Sequence[Report]) -> str:
     for report in reports:
         for n in report.numbers:
             ends = ["" if x is None else f"{x:.6g}" for x in (n.mean, n.low, n.high)]
-            writer.writerow(
-                [report.name, n.row, n.column, *ends, len(n.scenes), n.samples, n.gated, f"{n.share:.4f}"]
-            )
+            writer.writerow([report.name, n.row, n.column, *ends, len(n.scenes), n.samples, n.gated, f"{n.share:.4f}"])
     return out.getvalue()
 
 

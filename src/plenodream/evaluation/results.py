@@ -32,6 +32,7 @@ class Row(msgspec.Struct, frozen=True):
         shot: Its name in it.
         number: Its place in the scene.
         inputs: Hash of all it was made from.
+        protocol: Hash of the metrics' versions and settings.
         scores: Sums, in the order of `Score`'s fields.
         features: By set metric and row, features of the sample.
         unavailable: By metric, what it needs and has not got.
@@ -43,6 +44,7 @@ class Row(msgspec.Struct, frozen=True):
     shot: str
     number: int
     inputs: str
+    protocol: str
     scores: list[tuple[str, str, float, float, float, str | None]] = []
     features: dict[str, dict[str, list[float]]] = {}
     unavailable: dict[str, str] = {}
@@ -78,11 +80,15 @@ def read_row(folder: Path, sample: Sample) -> Row | None:
     return row if row.format == FORMAT and (row.scene, row.shot) == (sample.scene, sample.shot) else None
 
 
-def hash_inputs(sample: Sample, earlier: Sequence[Sample], metrics: Sequence[Metric], reader: Reader) -> str:
-    """Hash of all that a row depends on: files of the sample and of those before it, and the metrics' protocols."""
-    digest = hashlib.sha256(f"{FORMAT}".encode())
-    for metric in metrics:
-        digest.update(f"{metric.name} {metric.version} {metric.protocol()}".encode())
+def hash_protocol(metrics: Sequence[Metric]) -> str:
+    """Hash of the versions and settings of some metrics."""
+    texts = [f"{FORMAT}", *(f"{metric.name} {metric.version} {metric.protocol()}" for metric in metrics)]
+    return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:16]
+
+
+def hash_inputs(sample: Sample, earlier: Sequence[Sample], reader: Reader) -> str:
+    """Hash of all that a row depends on besides its metrics: files of the sample and of those before it."""
+    digest = hashlib.sha256()
     for each in (*earlier, sample):
         for name, value in vars(each).items():
             if isinstance(value, Path):

@@ -1,6 +1,6 @@
 """`<model>/{meta.json, videos/}`: the videos of one model in one folder, and a list of what they are.
 
-    {"samples": [{"scene": "s0", "shot": "arc-left", "video": "s0_arc-left.mp4", "cameras": "cameras/s0_arc-left.json"}]}
+    {"samples": [{"scene": "s0", "shot": "arc-left", "video": "s0_arc-left.mp4", "cameras": "s0_arc-left.json"}]}
 
 The list may also stand alone. Videos are looked for in `videos/`, all other files beside `meta.json`.
 """

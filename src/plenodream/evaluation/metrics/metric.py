@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor
@@ -96,13 +96,21 @@ class Metric(Protocol):
         ...
 
 
+@runtime_checkable
 class SetMetric(Metric, Protocol):
     """Scores a whole set: rows keep features of every sample, and the set is scored from them."""
+
+    @property
+    def set_columns(self) -> tuple[Column, ...]:
+        """What it fills for the whole set."""
+        ...
 
     def features(self, shot: Shot) -> dict[str, list[float]]:
         """Features of the video and of the controls, by row."""
         ...
 
-    def score_set(self, features: Float[Tensor, "samples width"], truth: Float[Tensor, "samples width"]) -> float:
-        """The set's score."""
+    def score_set(
+        self, column: str, made: Float[Tensor, "samples width"], truth: Float[Tensor, "samples width"]
+    ) -> float:
+        """One column of the set."""
         ...
