@@ -11,7 +11,7 @@ def tiny_denoiser():
     import torch
     from torch import nn
 
-    from plenodream.models.cosmos import CosmosCameraTransformer
+    from plenodream.models.cosmos.transformer import CosmosCameraTransformer
 
     def build(seed: int = 0, **changes) -> CosmosCameraTransformer:
         config = {
@@ -43,7 +43,7 @@ def tiny_pipeline(tiny_denoiser):
     """Makes pipelines of 3 frames of 16x16 pixels in 2 steps, with random weights: what comes out is noise."""
     from diffusers import FlowMatchEulerDiscreteScheduler
 
-    from plenodream.models.codec import SpaceToDepthCodec
+    from plenodream.models.codecs.space_to_depth import SpaceToDepthCodec
     from plenodream.rendering.pipeline import PlenopticPipeline
 
     def build(seed: int = 0, k: int = 2, overlap: int = 1, guidance: float = 0.0, **model) -> PlenopticPipeline:

@@ -8,7 +8,7 @@ from plenodream.evaluation.harness import TARGETS, VIEWS, evaluate
 from plenodream.evaluation.metrics.fidelity import psnr
 from plenodream.evaluation.report import COVERAGE, EvalReport
 from plenodream.evaluation.scenes import held_out
-from plenodream.models.camera_encoder import camera_tokens
+from plenodream.models.rays import camera_tokens
 from plenodream.worlds.family import MILD
 
 CONTROLS = ("truth", "warped source", "copy of source", "mean colour")

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from plenodream.files.lock import locked
-from plenodream.models.cosmos import CosmosCameraTransformer
+from plenodream.models.cosmos.transformer import CosmosCameraTransformer
 from plenodream.recipes import RECIPES, get_recipe
 from plenodream.recipes.run import configure, train
 from plenodream.recipes.validation import SCORES, make_validation

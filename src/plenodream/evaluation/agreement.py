@@ -20,6 +20,7 @@ from plenodream.evaluation.metrics.sync import Match, hsync, match_views, vsync
 from plenodream.evaluation.sampler import ViewSampler, noise_seeds
 from plenodream.evaluation.scenes import HeldOut, neighbour
 from plenodream.geometry.visibility import lookup
+from plenodream.models.context import Context
 from plenodream.types import Cameras
 
 # What view b is conditioned on, besides the source; view a always on the source alone.
@@ -119,7 +120,7 @@ def sample_pairs(sampler: ViewSampler, data: HeldOut, pairs: Pairs, seed: int, f
         return sampler.sample(bank, index.to(scene), cameras, data.anchor, noise_seeds(seed, view, first, scenes))
 
     a = sample(scene[:, None], cameras_a, "a")
-    bank = bank + sampler.encode(a, cameras_a, data.anchor)
+    bank = Context.stack([bank, sampler.encode(a, cameras_a, data.anchor)])
     b = {name: sample(context_index(name, scenes), cameras_b, "b") for name in CONDITIONS}
     return SampledPairs(a, sample(scene[:, None], cameras_a, "other a"), b)
 

@@ -16,6 +16,7 @@ from plenodream.evaluation.report import COVERAGE, EvalReport
 from plenodream.evaluation.sampler import ViewSampler, noise_seeds
 from plenodream.evaluation.scenes import HeldOut, held_out, neighbour
 from plenodream.geometry.visibility import warp
+from plenodream.models.context import Context
 from plenodream.rendering.pipeline import PlenopticPipeline
 from plenodream.sampling.denoise import SamplingConfig
 from plenodream.worlds.family import scene_family
@@ -163,7 +164,7 @@ def _fidelity_videos(sampler: ViewSampler, data: HeldOut, seed: int, first: int)
     scene = torch.arange(scenes, device=data.rgb.device)
     source = data.rgb[:, 0]
     bank = sampler.encode(source, data.cameras[:, 0], data.anchor)
-    bank = bank + sampler.encode(data.no_motion, data.cameras[:, 0], data.anchor)
+    bank = Context.stack([bank, sampler.encode(data.no_motion, data.cameras[:, 0], data.anchor)])
 
     def sample(entry: Int[Tensor, "scenes"], owner: Int[Tensor, "scenes"]) -> Tensor:
         each = [

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from plenodream.files.lock import locked
-from plenodream.models.codec import WanCodec
+from plenodream.models.codecs.wan import WanCodec
 from plenodream.models.weights import weights_hash
 from plenodream.recipes import get_recipe
 from plenodream.recipes.validation import make_validation

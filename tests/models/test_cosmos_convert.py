@@ -4,7 +4,7 @@ import pytest
 import torch
 from diffusers import CosmosTransformer3DModel
 
-from plenodream.models.weights import from_base, from_published
+from plenodream.models.cosmos.convert import from_base, from_published
 
 STOCK = {
     "in_channels": 5,

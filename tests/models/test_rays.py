@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 
 from plenodream.geometry.cameras import make_pose, rotation_matrix
 from plenodream.geometry.plucker import plucker_tokens
-from plenodream.models.camera_encoder import camera_tokens, latent_cameras
+from plenodream.models.rays import camera_tokens, latent_cameras
 from plenodream.types import Cameras
 
 REFERENCE = Path(__file__).parents[1] / "reference" / "cosmos_camera_dit"

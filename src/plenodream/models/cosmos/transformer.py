@@ -10,11 +10,11 @@ from diffusers.models.transformers.transformer_cosmos import CosmosTransformer3D
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from plenodream.models.attention import (
-    AttentionCall,
+from plenodream.models.call import AttentionCall, calling
+from plenodream.models.context import Context
+from plenodream.models.cosmos.attention import (
     CallRope,
     CameraAttnProcessor,
-    ContextCache,
     NoTextAttention,
     NoTextNorm,
     TextAttnProcessor,
@@ -106,8 +106,7 @@ class CosmosCameraTransformer(DenoiserMixin, CosmosTransformer3DModel):
         self.register_to_config(text_embed_dim=text_embed_dim)  # the stock layers take no 0, and noted what they took
         self.rope = CallRope(attention_head_dim, max_size, patch_size, rope_scale=rope_scale)
         width = num_attention_heads * attention_head_dim
-        blocks: Any = self.transformer_blocks
-        for index, block in enumerate(blocks):
+        for index, block in enumerate(self.blocks):
             block.attn1.cam_encoder = nn.Linear(camera_numbers, width, bias=False)
             nn.init.zeros_(block.attn1.cam_encoder.weight)
             block.attn1.set_processor(CameraAttnProcessor(index))
@@ -116,6 +115,11 @@ class CosmosCameraTransformer(DenoiserMixin, CosmosTransformer3DModel):
             else:
                 block.norm2, block.attn2 = NoTextNorm(), NoTextAttention()
 
+    @property
+    def blocks(self) -> Any:
+        """See `Denoiser`."""
+        return self.transformer_blocks
+
     def run(
         self,
         latents: Float[Tensor, "batch channels frames height width"],
@@ -123,9 +127,11 @@ class CosmosCameraTransformer(DenoiserMixin, CosmosTransformer3DModel):
         camera_tokens: Float[Tensor, "batch frames rows columns numbers"],
         condition_mask: Float[Tensor, "batch frames"],
         text: Float[Tensor, "batch words width"] | None,
-        context: ContextCache | None = None,
+        context: Context | None = None,
         record: bool = False,
-    ) -> tuple[Float[Tensor, "batch channels frames height width"], ContextCache | None]:
+        views: int = 1,
+        image: None = None,
+    ) -> tuple[Float[Tensor, "batch channels frames height width"], Context | None]:
         """See `DenoiserMixin.run`. Latents of another precision than the weights come back in their own."""
         batch, _, frames, height, width = latents.shape
         precision = latents.dtype
@@ -143,12 +149,12 @@ class CosmosCameraTransformer(DenoiserMixin, CosmosTransformer3DModel):
         device, dtype = latents.device, latents.dtype
         if torch.is_autocast_enabled(device.type):
             dtype = torch.get_autocast_dtype(device.type)
-        call = AttentionCall(camera_tokens.flatten(1, 3).to(device, dtype), context, record)
-        (prediction,) = self(
-            hidden_states=torch.cat([latents, mask, padding], dim=1),
-            timestep=timestep if timestep.ndim == 1 else timestep[:, None, :, None, None],
-            encoder_hidden_states=text,
-            fps=call,
-            return_dict=False,
-        )
-        return prediction.to(precision), call.cache() if record else None
+        call = AttentionCall(camera_tokens.flatten(1, 3).to(device, dtype), context, record, views)
+        with calling(call):
+            (prediction,) = self(
+                hidden_states=torch.cat([latents, mask, padding], dim=1),
+                timestep=timestep if timestep.ndim == 1 else timestep[:, None, :, None, None],
+                encoder_hidden_states=text,
+                return_dict=False,
+            )
+        return prediction.to(precision), call.recorded_context() if record else None

@@ -9,8 +9,6 @@ from torch import Tensor
 
 from plenodream.geometry.cameras import relative_poses
 from plenodream.geometry.plucker import plucker_tokens
-from plenodream.models.codec import SpaceToDepthCodec, WanCodec
-from plenodream.models.denoiser import DenoiserMixin
 from plenodream.types import Cameras
 
 
@@ -28,8 +26,8 @@ def camera_tokens(
 ) -> Float[Tensor, "*batch frames rows columns numbers"]:
     """Folded Plücker rays relative to an anchor pose.
 
-    Rays are anchored at the source's first camera of the window, so that a view's tokens for it, and the keys and
-    values made from them, never go stale when other views join. Ours; the published network anchors at its target.
+    Rays are anchored at the source's first camera of the window, as the published networks have them: a view's tokens
+    for it, and the keys and values made from them, never go stale when other views join.
 
     Args:
         cameras: Batch shape (..., frames).
@@ -40,13 +38,3 @@ def camera_tokens(
     latent = latent_cameras(cameras, temporal_factor)
     poses = relative_poses(latent.camera_to_world, anchor.unsqueeze(-3))
     return plucker_tokens(replace(latent, camera_to_world=poses), patch)
-
-
-def rays_for(
-    model: DenoiserMixin,
-    codec: SpaceToDepthCodec | WanCodec,
-    cameras: Cameras,
-    anchor: Float[Tensor, "*#batch 4 4"],
-) -> Float[Tensor, "*batch frames rows columns numbers"]:
-    """`camera_tokens` of the size and rate that a denoiser with its codec takes."""
-    return camera_tokens(cameras, anchor, model.config.patch_size[1] * codec.spatial_factor, codec.temporal_factor)
