@@ -6,13 +6,15 @@ import pytest
 import torch
 
 from plenodream.flow import sample_timesteps
-from plenodream.models.denoiser import ViewTokens
+from plenodream.models.context import Context, ViewTokens
 from plenodream.training.objective import (
     ObjectiveConfig,
     draw_context,
     draw_noise,
     draw_overlap,
+    draw_size,
     fill_context,
+    hide_depth,
     training_loss,
 )
 
@@ -52,12 +54,11 @@ def loop_loss(model, latents, rays, context, targets, config, generator):
         views = ViewTokens(latents[None, sample, seen], rays[None, sample, seen])
         if joint and alone:
             views = ViewTokens(views.latents * 0, views.camera_tokens * 0)
-        index = None
-        if not joint:
-            index = torch.empty(1, 0, dtype=torch.long) if alone else None
-            views = model.encode_context(views)
+        seen = model.encode(views)
+        if alone and not joint:
+            seen = seen.select(torch.empty(1, 0, dtype=torch.long))
         clean = clean if overlap else None
-        raw = model.predict(x_t[None, None], t[row : row + 1], camera[None, None], views, index, clean)[0, 0]
+        raw = model.predict(x_t[None, None], t[row : row + 1], camera[None, None], seen, clean)[0, 0]
         if model.config.prediction == "x0":
             error = (raw - x_0) / max(t[row].item(), config.x0_floor)
         else:
@@ -118,6 +119,53 @@ def test_contexts_are_distinct_and_never_the_target_itself(views):
             assert set(context[:, row].flatten().tolist()) == set(range(5)) - {target}
 
 
+def test_the_source_is_always_given_and_even_to_itself():
+    context = draw_context(50, 4, range(0, 4), 2, torch.Generator().manual_seed(0), source=True)
+    assert (context[..., 0] == 0).all()
+    for target in range(1, 4):
+        assert set(context[:, target, 1].tolist()) == {1, 2, 3} - {target}
+    alone = draw_context(2, 4, range(0, 4), 1, torch.Generator().manual_seed(0), source=True)
+    assert not alone.any()
+
+
+def test_context_sizes_come_in_their_shares():
+    generator = torch.Generator().manual_seed(0)
+    drawn = torch.tensor([draw_size(1, 4, (10.0, 4.0, 1.0, 1.0), generator) for _ in range(1600)])
+    assert [abs((drawn == k + 1).sum() - n) < 100 for k, n in enumerate((1000, 400, 100, 100))] == [True] * 4
+    assert {draw_size(2, 3, None, generator) for _ in range(40)} == {2, 3}
+
+
+def test_hidden_depth_is_that_of_whole_views_and_colours_stay():
+    latents = torch.rand(40, 4, 8, 1, 2, 2) + 1
+    shown = hide_depth(latents, 2, 0.5, torch.Generator().manual_seed(0))
+    assert torch.equal(shown[:, :, :6], latents[:, :, :6])
+    known = (shown[:, :, 6:] == latents[:, :, 6:]).flatten(2)
+    assert (known.all(-1) | (~known).all(-1)).all()
+    assert 50 < known.all(-1).sum() < 110
+
+
+@pytest.mark.parametrize("prediction", ["velocity", "x0"])
+def test_unknown_depth_has_no_part_in_the_loss_and_known_depth_its_weight(tiny_denoiser, prediction):
+    model = tiny_denoiser(prediction=prediction)
+    latents, rays = random_views()
+    latents[:, :, 3, 1] = 0  # nothing is known of the second frame's depth
+    context = draw_context(2, 4, range(1, 4), 1, torch.Generator().manual_seed(3))
+
+    def loss(weight):
+        config = ObjectiveConfig(depth_weight=weight, hidden_depth=0.0)
+        args = (model, latents, rays, context, range(1, 4), config, torch.Generator().manual_seed(7))
+        return training_loss(*args, depth_channels=1)
+
+    colours, both = loss(0.0), loss(1.0)
+    assert both > colours
+    torch.testing.assert_close(loss(0.25), colours + 0.25 * (both - colours))
+    raw = {}
+    predict = model.predict
+    model.predict = lambda *args, **kwargs: raw.setdefault("output", predict(*args, **kwargs))
+    gradient = torch.autograd.grad(loss(1.0), raw["output"])[0]
+    assert not gradient[:, 0, 3, 1].any() and gradient[:, 0, 3, 0].any() and gradient[:, 0, :3, 1].any()
+
+
 def test_a_context_that_must_hold_the_target_is_refused():
     with pytest.raises(AssertionError):
         draw_context(1, 2, range(1, 2), 2, torch.Generator())
@@ -146,14 +194,19 @@ class Recorder:
     """Stands in for a denoiser and remembers what it was given."""
 
     def __init__(self):
-        self.config = type("Config", (), {"context_attention": "independent", "prediction": "velocity"})()
+        self.config = type("Config", (), {"prediction": "velocity"})()
         self.rays, self.contexts, self.times = [], [], []
 
-    def encode_context(self, views):
-        return views
+    context_slots = None
 
-    def predict(self, x_t, t, rays, cache, index, clean):
-        self.rays.append(rays), self.contexts.append(index.shape[-1]), self.times.append(t)
+    def encode(self, views):
+        return Context((views.latents.flatten(0, 1),))
+
+    def blank(self, context):
+        return replace(context, index=context.index[:, :0])
+
+    def predict(self, x_t, t, rays, context, clean):
+        self.rays.append(rays), self.contexts.append(len(context)), self.times.append(t)
         return torch.zeros_like(x_t)
 
 

@@ -11,9 +11,9 @@ import torch
 from tiny import tiny_config
 
 from plenodream.data.synth import synthesize
-from plenodream.models.camera_encoder import camera_tokens
-from plenodream.models.codec import to_frames
-from plenodream.models.denoiser import ViewTokens
+from plenodream.models.codecs.protocol import to_frames
+from plenodream.models.context import ViewTokens
+from plenodream.models.rays import camera_tokens
 from plenodream.models.weights import weights_hash
 from plenodream.recipes import run as run_module
 from plenodream.recipes.nano import nano
@@ -68,7 +68,7 @@ def sampled_one_by_one(parts, scene, contexts, noise):
     frames = []
     for target, row in enumerate(rows, start=1):
         views = ViewTokens(latents[:, row], rays[:, row])
-        given = model.encode_context(views) if model.config.context_attention == "independent" else views
+        given = model.encode(views)
         made = sample_view(model, scheduler, sampling, noise[target - 1][None], rays[:, target], given)
         frames.append(to_frames(codec.decode(made))[0])
     return torch.stack(frames)
@@ -191,8 +191,8 @@ def test_generation_goes_on_after_a_kill(parts, folder, tmp_path):
         import os, signal, sys
         import torch
         from diffusers import FlowMatchEulerDiscreteScheduler
-        from plenodream.models.codec import SpaceToDepthCodec
-        from plenodream.models.cosmos import CosmosCameraTransformer
+        from plenodream.models.codecs.space_to_depth import SpaceToDepthCodec
+        from plenodream.models.cosmos.transformer import CosmosCameraTransformer
         from plenodream.data import episode
         from plenodream.sampling.denoise import SamplingConfig
         from plenodream.training.contexts import SceneSet, generate_contexts

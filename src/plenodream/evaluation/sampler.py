@@ -11,33 +11,12 @@ from diffusers import SchedulerMixin
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from plenodream.models.attention import ContextCache
-from plenodream.models.camera_encoder import rays_for
-from plenodream.models.codec import SpaceToDepthCodec, WanCodec
-from plenodream.models.denoiser import DenoiserMixin, ViewTokens
+from plenodream.models.codecs.protocol import Codec
+from plenodream.models.context import Context, ViewTokens
+from plenodream.models.denoiser import Denoiser
 from plenodream.sampling.denoise import SamplingConfig
 from plenodream.sampling.view import sample_view
 from plenodream.types import Cameras
-
-
-@dataclass(frozen=True)
-class ContextBank:
-    """Clean views of any scenes, each encoded alone; a condition is a choice among them.
-
-    Attributes:
-        views: Keys and values (independent mode), or latents and rays of batch shape (views, 1) (joint mode).
-    """
-
-    views: ContextCache | ViewTokens
-
-    def __add__(self, other: ContextBank) -> ContextBank:
-        """The views of both, these first."""
-        if isinstance(self.views, ContextCache):
-            return ContextBank(ContextCache.stack([self.views, other.views]))
-        parts = self.views, other.views
-        return ContextBank(
-            ViewTokens(torch.cat([part.latents for part in parts]), torch.cat([part.camera_tokens for part in parts]))
-        )
 
 
 @dataclass(frozen=True)
@@ -52,8 +31,8 @@ class ViewSampler:
         on_step: Called after every step of a batch.
     """
 
-    model: DenoiserMixin
-    codec: SpaceToDepthCodec | WanCodec
+    model: Denoiser
+    codec: Codec
     scheduler: SchedulerMixin
     sampling: SamplingConfig
     on_step: Callable[[int], None] | None = None
@@ -61,8 +40,8 @@ class ViewSampler:
     @torch.no_grad()
     def encode(
         self, frames: Float[Tensor, "views frames height width 3"], cameras: Cameras, anchor: Float[Tensor, "views 4 4"]
-    ) -> ContextBank:
-        """Views as context.
+    ) -> Context:
+        """Views as context, a view an entry; a condition is a choice among them.
 
         Args:
             frames: Videos, 0..1.
@@ -71,19 +50,30 @@ class ViewSampler:
         """
         latents = self.codec.encode(frames.movedim(-1, 1) * 2 - 1)
         views = ViewTokens(latents[:, None], self._rays(cameras, anchor)[:, None])
-        independent = self.model.config.context_attention == "independent"
-        return ContextBank(self.model.encode_context(views) if independent else views)
+        return self.model.encode(views)
 
     @torch.no_grad()
     def sample(
+        self,
+        bank: Context,
+        index: Int[Tensor, "clips context"],
+        cameras: Cameras,
+        anchor: Float[Tensor, "clips 4 4"],
+        seeds: Sequence[int],
+    ) -> Float[Tensor, "clips frames height width 3"]:
+        """Sampled videos, 0..1; arguments of `sample_signal`."""
+        return colours(self.sample_signal(bank, index, cameras, anchor, seeds))
+
+    @torch.no_grad()
+    def sample_signal(
         self,
         bank: ContextBank,
         index: Int[Tensor, "clips context"],
         cameras: Cameras,
         anchor: Float[Tensor, "clips 4 4"],
         seeds: Sequence[int],
-    ) -> Float[Tensor, "clips frames height width 3"]:
-        """Sampled videos, 0..1.
+    ) -> Float[Tensor, "clips channels frames height width"]:
+        """Sampled videos as the codec's signal: colours in [-1, 1], and depth where the model has it.
 
         Args:
             bank: The views there are.
@@ -98,30 +88,28 @@ class ViewSampler:
         noise = torch.stack(
             [torch.randn(codec.channels, *size, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
         ).to(device)
-        context: ContextCache | ViewTokens = bank.views
-        entries: Tensor | None = index
-        if isinstance(context, ViewTokens):
-            missing = max(0, (self.model.context_slots or 0) - index.shape[1])
-            index = torch.cat([index, index[:, :1].expand(-1, missing)], dim=1)
-            context = ViewTokens(context.latents[index, 0], context.camera_tokens[index, 0])
-            entries = None
+        context = bank.select(index).fill(self.model.context_slots)
         rays = self._rays(cameras, anchor)
-        return self._decode(
-            sample_view(self.model, self.scheduler, self.sampling, noise, rays, context, entries, on_step=self.on_step)
-        )
+        return codec.decode(
+            sample_view(self.model, self.scheduler, self.sampling, noise, rays, context, on_step=self.on_step)
+        ).float()
 
     @torch.no_grad()
     def reconstruct(
         self, frames: Float[Tensor, "clips frames height width 3"]
     ) -> Float[Tensor, "clips frames height width 3"]:
         """Videos through the codec and back: the best that any denoiser could do."""
-        return self._decode(self.codec.encode(frames.movedim(-1, 1) * 2 - 1))
-
-    def _decode(self, latents: Tensor) -> Tensor:
-        return (self.codec.decode(latents).float().movedim(1, -1) + 1).clamp(0, 2) / 2
+        return colours(self.codec.decode(self.codec.encode(frames.movedim(-1, 1) * 2 - 1)))
 
     def _rays(self, cameras: Cameras, anchor: Tensor) -> Tensor:
-        return rays_for(self.model, self.codec, cameras, anchor)
+        return self.model.rays(self.codec, cameras, anchor)
+
+
+def colours(
+    signal: Float[Tensor, "clips channels frames height width"],
+) -> Float[Tensor, "clips frames height width 3"]:
+    """A codec's signal as videos, 0..1."""
+    return (signal[:, :3].float().movedim(1, -1) + 1).clamp(0, 2) / 2
 
 
 def noise_seeds(seed: int, purpose: str, first: int, scenes: int) -> list[int]:

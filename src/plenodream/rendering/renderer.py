@@ -19,10 +19,9 @@ from plenodream.memory.merge import MergeStep, condense
 from plenodream.memory.retrieval import retrieve
 from plenodream.memory.scene import Scene
 from plenodream.memory.windows import window_index
-from plenodream.models.attention import ContextCache
-from plenodream.models.camera_encoder import rays_for
-from plenodream.models.codec import SpaceToDepthCodec, WanCodec, to_frames, to_signal
-from plenodream.models.denoiser import DenoiserMixin, ViewTokens
+from plenodream.models.codecs.protocol import Codec, to_frames, to_signal
+from plenodream.models.context import Context, ViewTokens
+from plenodream.models.denoiser import Denoiser
 from plenodream.rendering.settings import RenderSettings, check_slots
 from plenodream.rendering.source import SOURCE
 from plenodream.sampling.view import sample_view
@@ -50,8 +49,8 @@ class Progress:
 class Models:
     """What it takes to render a view."""
 
-    denoiser: DenoiserMixin
-    codec: SpaceToDepthCodec | WanCodec
+    denoiser: Denoiser
+    codec: Codec
     scheduler: SchedulerMixin
     device: torch.device
 
@@ -83,7 +82,7 @@ class AutoregressiveRenderer:
         self.report = report or (lambda progress: None)
         # One view's context and the views merged for it: beyond that, older entries make room.
         self._capacity = settings.candidates + 2
-        self._context: OrderedDict[tuple[str, int], ContextCache | ViewTokens] = OrderedDict()
+        self._context: OrderedDict[tuple[str, int], Context] = OrderedDict()
 
     def render(self) -> list[str]:
         """Render everything pending; returns the names of the views that were."""
@@ -168,16 +167,13 @@ class AutoregressiveRenderer:
             clean_frames = overlap.shape[2]
             clean = torch.zeros_like(noise)
             clean[:, :, :clean_frames] = overlap
-        caches = [p for p in prepared if isinstance(p, ContextCache)]
-        views = [p for p in prepared if isinstance(p, ViewTokens)]
-        stacked = ContextCache.stack(caches) if caches else ViewTokens.stack(views)
         latents = sample_view(
             models.denoiser,
             models.scheduler,
             sampling,
             noise,
             self._rays(name, window),
-            stacked,
+            Context.stack(prepared),
             clean=clean,
             clean_frames=clean_frames,
             on_step=lambda step: self.report(Progress(name, window, step, sampling.steps + 1)),
@@ -201,14 +197,13 @@ class AutoregressiveRenderer:
         slots = self.models.denoiser.context_slots or 0
         return context + [SOURCE] * (slots - len(context))
 
-    def _encode(self, name: str, window: int) -> ContextCache | ViewTokens:
-        """A stored view as context: its keys and values (independent) or its latents and rays (joint)."""
+    def _encode(self, name: str, window: int) -> Context:
+        """A stored view as context."""
         key = (name, window)
         if key not in self._context:
             signal = to_signal(self.scene.read(name, window).frames)[None].to(self.models.device)
             views = ViewTokens(self.models.codec.encode(signal)[:, None], self._rays(name, window)[:, None])
-            independent = self.models.denoiser.config.context_attention == "independent"
-            self._context[key] = self.models.denoiser.encode_context(views) if independent else views
+            self._context[key] = self.models.denoiser.encode(views)
             while len(self._context) > self._capacity:
                 self._context.popitem(last=False)
         self._context.move_to_end(key)
@@ -217,7 +212,7 @@ class AutoregressiveRenderer:
     def _rays(self, name: str, window: int) -> Tensor:
         """Camera tokens of a view's window, anchored at the source's first camera of the window."""
         anchor = self.scene.cameras(SOURCE, window).camera_to_world[0]
-        rays = rays_for(self.models.denoiser, self.models.codec, self.scene.cameras(name, window), anchor)
+        rays = self.models.denoiser.rays(self.models.codec, self.scene.cameras(name, window), anchor)
         return rays[None].to(self.models.device)
 
     def _known_frames(self, name: str, window: int) -> Tensor | None:

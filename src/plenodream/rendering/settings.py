@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from plenodream.memory.retrieval import RetrievalConfig
-from plenodream.models.denoiser import DenoiserMixin
+from plenodream.models.denoiser import Denoiser
 from plenodream.sampling.denoise import SamplingConfig
 
 
@@ -56,7 +56,7 @@ class RenderSettings:
             raise ValueError(f"settings of the scene are not readable ({error}); render into another folder") from None
 
 
-def check_slots(denoiser: DenoiserMixin, settings: RenderSettings) -> None:
+def check_slots(denoiser: Denoiser, settings: RenderSettings) -> None:
     """Refuse more context views than the sequence of a joint model has slots.
 
     Raises:

@@ -24,16 +24,15 @@ from torch import Tensor
 
 from plenodream.data.episode import write_episode
 from plenodream.files.atomic import TEMPORARY, write_file
-from plenodream.models.camera_encoder import rays_for
-from plenodream.models.codec import SpaceToDepthCodec, WanCodec, to_frames
-from plenodream.models.denoiser import DenoiserMixin, ViewTokens
+from plenodream.models.codecs.protocol import Codec, to_frames
+from plenodream.models.context import ViewTokens
+from plenodream.models.denoiser import Denoiser
 from plenodream.models.weights import weights_hash
 from plenodream.sampling.denoise import SamplingConfig
 from plenodream.sampling.view import sample_view
 from plenodream.training.batches import Batch, step_generator, synthetic_batch
 from plenodream.training.config import Stage
 from plenodream.training.disk_batches import episode_batches
-from plenodream.training.objective import fill_context
 from plenodream.types import View
 
 _MANIFEST = "contexts.json"
@@ -103,8 +102,8 @@ def draw_clean_context(views: int, k: int, generator: torch.Generator) -> list[I
 
 @torch.no_grad()
 def generate_views(
-    model: DenoiserMixin,
-    codec: SpaceToDepthCodec | WanCodec,
+    model: Denoiser,
+    codec: Codec,
     scheduler: SchedulerMixin,
     sampling: SamplingConfig,
     scene: Batch,
@@ -122,28 +121,23 @@ def generate_views(
         contexts: What `draw_clean_context` drew.
         generator: Of the noise (CPU): one draw for all views.
     """
-    rays = rays_for(model, codec, scene.cameras, torch.eye(4).to(scene.cameras.camera_to_world))[0]
+    rays = model.rays(codec, scene.cameras, torch.eye(4).to(scene.cameras.camera_to_world))[0]
     latents = codec.encode(scene.signal[0])
     noise = torch.randn(latents[1:].shape, generator=generator).to(latents)
-    independent = model.config.context_attention == "independent"
-    cache = model.encode_context(ViewTokens(latents[None], rays[None])) if independent else None
+    views = model.encode(ViewTokens(latents[None], rays[None]))
     made, first = [], 0
     for index in contexts:
-        index, part = index.to(latents.device), slice(first, first + len(index))
-        if cache is None:
-            index = fill_context(index[None], model.context_slots)[0]
-            given, index = ViewTokens(latents[index], rays[index]), None
-        else:
-            given = cache
-        made.append(sample_view(model, scheduler, sampling, noise[part], rays[1:][part], given, index))
+        part = slice(first, first + len(index))
+        given = views.select(index).fill(model.context_slots)
+        made.append(sample_view(model, scheduler, sampling, noise[part], rays[1:][part], given))
         first = part.stop
     assert first == len(noise), (first, len(noise))
     return to_frames(codec.decode(torch.cat(made))).cpu()
 
 
 def generate_contexts(
-    model: DenoiserMixin,
-    codec: SpaceToDepthCodec | WanCodec,
+    model: Denoiser,
+    codec: Codec,
     scheduler: SchedulerMixin,
     sampling: SamplingConfig,
     scenes: SceneSet,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -77,11 +77,25 @@ def pinhole(matrices: Float[Tensor, "cameras 3 3"]) -> Float[Tensor, "cameras 4"
 def size_by_centre(intrinsics: Float[Tensor, "cameras 4"], asked: Size) -> Size | None:
     """The size of the images that intrinsics of a file without a size are for, or None for the asked one.
 
-    A principal point lies near the middle of its image. Where that of the file does not (more than an eighth of the
+    A principal point lies near the middle of its image. Where that of the file does not (more than a twentieth of the
     asked side away), the images were of another size: twice the principal point. Ours.
     """
     centre = intrinsics[:, 2:].median(dim=0).values * 2
     if not bool(torch.isfinite(centre).all() and (centre >= 1).all()):
         return None
     off = (centre / torch.tensor([asked[1], asked[0]], dtype=centre.dtype) - 1).abs().max().item()
-    return (round(centre[1].item()), round(centre[0].item())) if off > 0.25 else None
+    return (round(centre[1].item()), round(centre[0].item())) if off > 0.1 else None
+
+
+def one_of(names: Sequence[str], content: Content) -> str:
+    """Which of several cameras in a file is meant.
+
+    Raises:
+        ValueError: There are several and none is chosen, or another one is.
+    """
+    chosen = content.part or ("" if len(names) > 1 else names[0])
+    if chosen not in names:
+        found = f"no camera {chosen!r}" if chosen else f"{len(names)} cameras"
+        some = ", ".join(names[:12]) + (" ..." if len(names) > 12 else "")
+        raise ValueError(f"{content.path}: {found}; expected one of {some}: write {content.path.name}#{names[0]}")
+    return chosen

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from dataclasses import dataclass
 from itertools import pairwise
@@ -12,12 +13,34 @@ from jaxtyping import Float
 from torch import Tensor
 
 from plenodream.geometry.cameras import cameras_at, check_cameras, resize_cameras
-from plenodream.geometry.formats import matrix_lines, ours, transforms
+from plenodream.geometry.formats import (
+    actions,
+    camera_path,
+    colmap,
+    lyra,
+    matrix_lines,
+    megasam,
+    npz,
+    ours,
+    pose_arrays,
+    realestate10k,
+    recammaster,
+    transforms,
+    tum,
+    vggt,
+    vipe,
+    vista4d,
+    worldplay,
+)
 from plenodream.geometry.formats.content import Content, open_content
 from plenodream.geometry.formats.found import CameraFile, Format
 from plenodream.types import Cameras
 
-FORMATS: tuple[Format, ...] = (ours.FORMAT, transforms.FORMAT, matrix_lines.FORMAT)
+_MODULES = (ours, transforms, camera_path, recammaster, worldplay)  # JSON
+_MODULES += (realestate10k, tum, matrix_lines, actions)  # text
+_MODULES += (npz, vipe, vggt, megasam, vista4d, lyra)  # arrays
+_MODULES += (colmap, pose_arrays)  # folders
+FORMATS: tuple[Format, ...] = (*(module.FORMAT for module in _MODULES), vipe.FOLDER)
 
 
 @dataclass(frozen=True)
@@ -135,8 +158,11 @@ def _with_intrinsics(
     """The cameras at the size of the file, and where their focal lengths are from."""
     height, width = size
     if file.intrinsics is not None:
-        of = "" if file.size is None else f", of {width}x{height} images" + ("" if file.size_said else " (concluded)")
-        return Cameras(file.poses, file.intrinsics, height, width), f"the file's{of}"
+        of = "" if file.size_said else " (concluded from the principal point)"
+        other = "" if size == asked else f", resized from {width}x{height} images{of}"
+        stretch = (width / height) / (asked[1] / asked[0])
+        other += ", which have another shape" if abs(math.log(stretch)) > 0.02 else ""
+        return Cameras(file.poses, file.intrinsics, height, width), f"the file's{other}"
     if default is None:
         raise ValueError(f"{path}: poses without focal lengths; expected intrinsics from the caller or in the file")
     scale = torch.tensor([width / asked[1], height / asked[0]] * 2, dtype=torch.float64)

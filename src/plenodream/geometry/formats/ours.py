@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from plenodream.files.atomic import write_file
 from plenodream.geometry.cameras import check_cameras
 from plenodream.geometry.formats.content import Content
 from plenodream.geometry.formats.found import CameraFile, Format, Size
@@ -41,7 +42,7 @@ def save_cameras(path: str | Path, cameras: Cameras, fps: float | None = None) -
         for pose, values in zip(poses, intrinsics, strict=True)
     ]
     lines = ",\n  ".join(frames)
-    Path(path).write_text(f'{json.dumps(head)[:-1]},\n "frames": [\n  {lines}\n ]\n}}\n', encoding="utf-8")
+    write_file(path, f'{json.dumps(head)[:-1]},\n "frames": [\n  {lines}\n ]\n}}\n'.encode())
 
 
 def _read(content: Content, asked: Size) -> CameraFile:

@@ -1,4 +1,7 @@
-"""Camera text of MultiCamVideo and SynCamVideo: Unreal axes and centimetres to OpenCV axes and metres, and back."""
+"""Camera JSON of ReCamMaster, MultiCamVideo and SynCamVideo: from Unreal axes and centimetres, and back.
+
+`frameN -> camXX -> "[4] [4] [4] [4]"` (KwaiVGI/ReCamMaster: inference_recammaster.py). Focal lengths are elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +17,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from plenodream.geometry.cameras import relative_poses
+from plenodream.geometry.formats.content import Content
+from plenodream.geometry.formats.found import CameraFile, Format, Size, one_of
 
 CENTIMETRES = 100.0
 
@@ -38,17 +44,21 @@ def load_unreal_poses(path: Path) -> dict[str, Float[Tensor, "frames 4 4"]]:
         data = json.loads(path.read_text())
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: not JSON ({error}); expected frameN -> camXX -> four bracketed rows") from None
+    return _poses(data, path)
+
+
+def _poses(data: Any, path: Path) -> dict[str, Float[Tensor, "frames 4 4"]]:
     if not isinstance(data, dict) or not data:
         raise ValueError(f"{path}: no cameras found; expected frameN -> camXX -> four bracketed rows")
     if all(isinstance(value, str) for value in data.values()):
         data = {"frame0": data}
-    numbers = {key: re.fullmatch(r"frame(\d+)", key) for key in data}
-    if not all(numbers.values()) or not all(isinstance(value, dict) for value in data.values()):
+    numbers = {key: int(found.group(1)) for key in data if (found := re.fullmatch(r"frame(\d+)", key))}
+    if len(numbers) < len(data) or not all(isinstance(value, dict) for value in data.values()):
         raise ValueError(f"{path}: top level keys {list(data)[:3]}; expected frame0, frame1, ... each with its cameras")
-    frames = sorted(data, key=lambda key: int(numbers[key].group(1)))
+    frames = sorted(data, key=lambda key: numbers[key])
     names = sorted(data[frames[0]])
     for number, frame in enumerate(frames):
-        if int(numbers[frame].group(1)) != number:
+        if numbers[frame] != number:
             raise ValueError(f"{path}: frame{number} is missing; expected frame0 ... frame{len(frames) - 1}")
         if sorted(data[frame]) != names or not names:
             raise ValueError(f"{path}: {frame} has cameras {sorted(data[frame])}; expected {names} as in {frames[0]}")
@@ -100,3 +110,22 @@ def opencv_to_unreal(poses: Float[Tensor, "*batch 4 4"]) -> Float[Tensor, "*batc
     matrices = world @ poses @ world.transpose(-1, -2)
     matrices[..., :3, 3] *= CENTIMETRES
     return matrices.transpose(-1, -2)
+
+
+def _refusal(content: Content) -> str | None:
+    data = content.data
+    inner = next(iter(data.values()), None) if isinstance(data, dict) else None
+    row = next(iter(inner.values()), None) if isinstance(inner, dict) else inner
+    return None if isinstance(row, str) and row.lstrip().startswith("[") else "no frame0 with cameras in it"
+
+
+def _read(content: Content, asked: Size) -> CameraFile:
+    poses = _poses(content.data, content.path)
+    return CameraFile(
+        poses[one_of(list(poses), content)],
+        "row-vector camera-to-world of Unreal, left-handed: axes exchanged, relative to the file's first camera",
+        "metres (centimetres in the file)",
+    )
+
+
+FORMAT = Format("ReCamMaster JSON", "JSON", _refusal, _read)
