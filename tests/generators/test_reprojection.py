@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from plenodream.evaluation.exact_sync import hsync, match_views
-from plenodream.evaluation.fidelity import psnr
-from plenodream.evaluation.reconstruction import held_out
+from plenodream.evaluation.metrics.fidelity import psnr
+from plenodream.evaluation.metrics.sync import hsync, match_views
+from plenodream.evaluation.scenes import held_out
 from plenodream.generators.motion import key_frames, moving_pixels
 from plenodream.generators.reprojection import Reprojection
 from plenodream.geometry.trajectories import make_trajectory, trajectory_cameras
@@ -118,7 +118,7 @@ def test_what_rests_is_taken_from_other_moments_and_what_moves_is_not():
     assert bool(((hidden == 90) | (hidden == 140)).all()) and len(hidden.unique()) == 2
     for frame in range(frames):  # what moves stands where it is at the moment, six pixels to the left, and nowhere else
         white = (made.frames[frame, ..., 0] > 200).any(0).nonzero()[:, 0].tolist()
-        assert white == [column for column in range(24 + 2 * frame, 30 + 2 * frame)]
+        assert white == list(range(24 + 2 * frame, 30 + 2 * frame))
 
 
 @pytest.mark.parametrize(("frames", "most"), [(1, 4), (3, 4), (9, 4), (100, 4)])

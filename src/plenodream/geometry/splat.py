@@ -26,12 +26,15 @@ from plenodream.types import Cameras
 STEP = 0.03
 # Pixels reach this much farther than their outline, in target pixels, so that no cracks open between them.
 MARGIN = 0.05
+# Half a pixel and what it reaches farther.
+INSIDE = 0.6
 # A pixel that is drawn out this many times more than one that faces both cameras shows nothing.
 STRETCH = 6.0
 # Most pieces each way that a pixel which grows is cut into.
 MOST_CUTS = 4
 # Fewest filled neighbours (of eight) of a pinhole.
 PINHOLE = 5
+_MARGIN_CELLS = 2  # around the z-buffer
 _EMPTY = torch.iinfo(torch.int64).max
 
 
@@ -110,25 +113,25 @@ def carry(view: Surface, target: Cameras) -> Carried:
     pose = (invert_pose(view.camera.camera_to_world.double()) @ target.camera_to_world.double()).cpu()
     centre = pose[:3, 3].tolist()
     rays = _rays(pose[:3, :3] @ _inverse_matrix(target), target, splatted)
-    normal = view.normal.flatten(1).index_select(1, index).unflatten(1, filled.shape)
-    facing = 1 - sum(n * c for n, c in zip(normal, centre, strict=True))
-    depth = facing / sum(n * r for n, r in zip(normal, rays, strict=True))
+    normal = [n.flatten().index_select(0, index).view_as(splatted) for n in view.normal]
+    facing = 1 - (normal[0] * centre[0] + normal[1] * centre[1] + normal[2] * centre[2])
+    depth = facing / (normal[0] * rays[0] + normal[1] * rays[1] + normal[2] * rays[2])
     # A plane known badly, seen edge-on: the splatted point itself is better.
     depth = torch.where((depth - splatted).abs() < STEP * splatted, depth, splatted)
-    x, y, z = (torch.addcmul(torch.full_like(depth, c), depth, r) for c, r in zip(centre, rays, strict=True))
+    x, y, z = (depth * r + c for c, r in zip(centre, rays, strict=True))
     fx, fy, cx, cy = view.camera.intrinsics.tolist()
-    width = view.camera.width
-    row = torch.div(index, width, rounding_mode="floor")
-    column = (index - row * width).to(x).add_(0.5).view_as(x)
-    row = row.to(x).add_(0.5).view_as(x)
     over = z.clamp(min=1e-6).reciprocal()
-    column = torch.maximum(torch.minimum(fx * x * over + cx, column + 1), column - 1)
-    row = torch.maximum(torch.minimum(fy * y * over + cy, row + 1), row - 1)
-    colour = _look_up(view.colour, column, row)
-    edge = view.edge.flatten().index_select(0, index).view_as(filled)
+    # Within the winner's own pixel: beside it may lie another thing.
+    row = ((index + 0.5).double() / view.camera.width).floor().view_as(splatted)
+    column = (index.view_as(row) - row * view.camera.width).to(splatted) + 0.5
+    row = row.to(splatted) + 0.5
+    x_there = torch.maximum(torch.minimum(x * over * fx + cx, column + INSIDE), column - INSIDE)
+    y_there = torch.maximum(torch.minimum(y * over * fy + cy, row + INSIDE), row - INSIDE)
+    colour = _look_up(view.colour, x_there, y_there).flatten(1)
     # Across a depth step lies another thing's colour.
-    nearest = view.colour.flatten(1).index_select(1, index).view_as(colour)
-    colour = torch.where(edge, nearest, colour)
+    edge = view.edge.flatten().index_select(0, index).nonzero()[:, 0]
+    colour[:, edge] = view.colour.flatten(1)[:, index[edge]]
+    colour = colour.unflatten(1, filled.shape)
     weight = _cosine_square((x, y, z), rays).clamp(max=1) / _growth(view, target, depth, z)
     return Carried(colour, torch.where(filled, depth, 0), torch.where(filled, weight, 0))
 
@@ -206,14 +209,12 @@ def _rays(matrix: Tensor, camera: Cameras, like: Tensor) -> list[Tensor]:
 
 
 def _look_up(colour: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    """Bicubic colour at positions, within the range of the picture; beyond its border the nearest."""
+    """Bicubic colour at positions (which may overshoot); beyond the border the nearest."""
     height, width = colour.shape[1:]
     grid = torch.stack([x * (2 / width) - 1, y * (2 / height) - 1], dim=-1)
-    found = torch.nn.functional.grid_sample(
+    return torch.nn.functional.grid_sample(
         colour[None], grid[None], mode="bicubic", padding_mode="border", align_corners=False
-    )
-    low, high = colour.aminmax()
-    return found[0].clamp(low, high)
+    )[0]
 
 
 def _cosine_square(a: Sequence[Tensor], b: Sequence[Tensor]) -> Tensor:
@@ -242,14 +243,15 @@ def _z_buffer(view: Surface, target: Cameras) -> tuple[Int[Tensor, "pixels"], Te
     plain = over * (target.intrinsics[:2] / view.camera.intrinsics[:2]).max().item()
     # Seen from behind, or drawn out from next to nothing: not what this picture shows.
     shown = (view.inverse > 0) & (over > 0) & (xx * yy > xy * yx) & (reach < STRETCH * plain + MARGIN)
-    buffer = torch.full((target.height + 2, target.width + 2), _EMPTY, device=x.device)
+    margin = _MARGIN_CELLS
+    buffer = torch.full((target.height + 2 * margin, target.width + 2 * margin), _EMPTY, device=x.device)
     number = torch.arange(x.numel(), device=x.device).view_as(x)
     small = reach <= 1
     _splat(buffer, x, y, reach_x, reach_y, _key(view.inverse * over, number), shown & small)
     where = (shown & ~small).nonzero(as_tuple=True)
     if len(where[0]):
         _splat_cut(buffer, lines, view, where, (reach_x[where], reach_y[where]), number[where])
-    buffer = _close(buffer[1:-1, 1:-1])
+    buffer = _close(buffer[margin:-margin, margin:-margin])
     filled = buffer != _EMPTY
     index = torch.where(filled, buffer & 0xFFFFFFFF, 0)
     splatted = (buffer >> 32).to(torch.int32).view(torch.float32)
@@ -276,21 +278,24 @@ def _key(over_depth: Tensor, number: Tensor) -> Tensor:
 
 
 def _splat(buffer: Tensor, x: Tensor, y: Tensor, reach_x: Tensor, reach_y: Tensor, key: Tensor, shown: Tensor) -> None:
-    """Put points into a z-buffer of keys with a margin of one cell; each reaches the pixels whose centre it covers."""
+    """Put points into a z-buffer of keys with a margin; each reaches the (at most four) pixel centres it covers."""
     height, width = buffer.shape
-    x, y = x + 0.5, y + 0.5  # the margin, and centres at whole numbers
-    left, top = x.floor(), y.floor()
-    shown = shown & (left >= 0) & (left < width - 1) & (top >= 0) & (top < height - 1)
-    cell = torch.where(shown, top * width + left, 0).long()
-    x, y = x - left, y - top
-    columns, rows = (x <= reach_x, 1 - x <= reach_x), (y <= reach_y, 1 - y <= reach_y)
+    x, y = x + (_MARGIN_CELLS - 0.5), y + (_MARGIN_CELLS - 0.5)  # centres at whole numbers
+    column, row = x.round(), y.round()
+    shown = shown & (column >= 1) & (column < width - 1) & (row >= 1) & (row < height - 1)
+    # Points that are not shown go to the first cell, in the margin: what is put there is never read.
+    cell = torch.where(shown, row * width + column, 0).long()
+    x, y = x - column, y - row
+    gap_x, gap_y = x.abs(), y.abs()
+    own_x, own_y = gap_x <= reach_x, shown & (gap_y <= reach_y)
+    next_x, next_y = 1 - gap_x <= reach_x, shown & (1 - gap_y <= reach_y)
     flat, key = buffer.view(-1), key.flatten()
-    for j, row in enumerate(rows):
-        row = row & shown
-        for i, column in enumerate(columns):
-            # The first cell is in the margin: whatever is put there is never read.
-            chosen = torch.where(row & column, cell + (j * width + i), 0)
-            flat.scatter_reduce_(0, chosen.flatten(), key, "amin")
+    flat.scatter_reduce_(0, torch.where(own_x & own_y, cell, 0).flatten(), key, "amin")
+    # Few reach a second pixel: those alone are handled.
+    for reached, dx, dy in ((next_x & own_y, 1, 0), (own_x & next_y, 0, width), (next_x & next_y, 1, width)):
+        chosen = reached.flatten().nonzero()[:, 0]
+        offset = x.flatten()[chosen].sign() * dx + y.flatten()[chosen].sign() * dy
+        flat.scatter_reduce_(0, cell.flatten()[chosen] + offset.long(), key[chosen], "amin")
 
 
 def _splat_cut(buffer: Tensor, lines, view: Surface, where, reach: tuple[Tensor, Tensor], number: Tensor) -> None:
