@@ -209,7 +209,21 @@ def test_a_stopped_render_has_a_page_of_what_is_done(monkeypatch, tmp_path, mode
 
 def test_basic12_with_two_context_views_merges(monkeypatch, tmp_path, model, clip, capsys):
     out = tmp_path / "scene"
-    arguments = ("render", clip, "--model", model, "--out", out, "--trajectory", "basic12", "--k", 2, "--quiet")
+    arguments = (
+        "render",
+        clip,
+        "--model",
+        model,
+        "--out",
+        out,
+        "--trajectory",
+        "basic12",
+        "--k",
+        2,
+        "--candidates",
+        3,
+        "--quiet",
+    )
     assert run(monkeypatch, *arguments) == 0
     scene = Scene.open(out)
     assert len(scene.names("view")) == 12 and scene.names("helper")

@@ -49,11 +49,18 @@ def test_a_context_of_one_is_the_source_where_it_is_kept(settings):
 
 
 def test_merging_leaves_the_complementary_view_of_coverage_in_peace(settings):
-    """Three views that see the same half of the target, one that sees the other half, a bit less of it."""
-    stored = views(*(f"rotate-left:angle={angle}" for angle in (40, 41, 42)), "rotate-right:angle=30")
-    last = {name: cameras.camera_to_world[-1:].expand(6, 4, 4) for name, cameras in stored.items() if name != "source"}
-    stored = {name: replace(SOURCE, camera_to_world=poses) for name, poses in last.items()}
-    target = views("rotate-left:angle=7")["rotate-left-angle-7"]
-    choice = choose(target, stored, settings(2, 4, "coverage"))
+    """Four views that see the same half of the target, one that sees the other half, a bit less of it."""
+    names = [
+        *(f"rotate-left:angle={angle}" for angle in (40, 41, 42, 43)),
+        "rotate-right:angle=30",
+        "rotate-left:angle=8",
+    ]
+    stored = {
+        name: replace(SOURCE, camera_to_world=cameras.camera_to_world[-1:].expand(6, 4, 4))
+        for name, cameras in views(*names).items()
+    }
+    target = stored.pop("rotate-left-angle-8")
+    del stored["source"]
+    choice = choose(target, stored, settings(3, 5, "coverage"))
     assert "rotate-right-angle-30" in choice.scores
     assert choice.merged and not any("rotate-right-angle-30" in inputs for inputs in choice.merged.values())
