@@ -10,8 +10,7 @@ import argparse
 import torch
 from common import machine, seconds
 
-from plenodream.models.attention import ContextCache
-from plenodream.models.denoiser import ViewTokens
+from plenodream.models.context import Context, ViewTokens
 from plenodream.rendering.load import load_pipeline
 
 
@@ -30,12 +29,12 @@ def main() -> None:
 
     with torch.no_grad():
 
-        def step(cache: ContextCache) -> None:
+        def step(cache: Context) -> None:
             model.velocity(latents[:, :1], t, rays[:, :1], cache)
 
-        cache = model.encode_context(views)
+        cache = model.encode(views)
         cached = seconds(lambda: step(cache))
-        recomputed = seconds(lambda: step(model.encode_context(views)))
+        recomputed = seconds(lambda: step(model.encode(views)))
     print(machine())
     print(f"{args.contexts} context views of {config.frames * rows * columns} tokens, {args.model}")
     print(f"a step with cached context {1e3 * cached:.0f} ms, recomputing it {1e3 * recomputed:.0f} ms", end=": ")

@@ -14,7 +14,7 @@ from diffusers.models.normalization import RMSNorm
 from torch import Tensor
 from torch.nn.functional import linear, scaled_dot_product_attention
 
-from plenodream.models.attention import rotated
+from plenodream.models.cosmos.attention import rotated
 from plenodream.models.cpu_attention import CpuAttention
 
 HEADS, WIDTH = 6, 64

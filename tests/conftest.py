@@ -11,7 +11,7 @@ def tiny_denoiser():
     import torch
     from torch import nn
 
-    from plenodream.models.cosmos import CosmosCameraTransformer
+    from plenodream.models.cosmos.transformer import CosmosCameraTransformer
 
     def build(seed: int = 0, **changes) -> CosmosCameraTransformer:
         config = {
@@ -43,7 +43,7 @@ def tiny_pipeline(tiny_denoiser):
     """Makes pipelines of 3 frames of 16x16 pixels in 2 steps, with random weights: what comes out is noise."""
     from diffusers import FlowMatchEulerDiscreteScheduler
 
-    from plenodream.models.codec import SpaceToDepthCodec
+    from plenodream.models.codecs.space_to_depth import SpaceToDepthCodec
     from plenodream.rendering.pipeline import PlenopticPipeline
 
     def build(seed: int = 0, k: int = 2, overlap: int = 1, guidance: float = 0.0, **model) -> PlenopticPipeline:
@@ -131,3 +131,19 @@ def partial_scene(tiny_pipeline, tiny_video, settings, tmp_path_factory):
     video = replace(video, cameras=replace(video.cameras, camera_to_world=poses))
     views = ("rotate-left:angle=60", "rotate-right:angle=60", "zoom-out", "tilt-up")
     return tiny_pipeline(k=1)(video, views, tmp_path_factory.mktemp("partial") / "scene", settings(1, 3))
+
+
+@pytest.fixture(scope="session")
+def closed_form():
+    """A scene whose depth and visibility are known in closed form."""
+    from closed_form import ClosedForm
+
+    return ClosedForm()
+
+
+@pytest.fixture(scope="session")
+def views(closed_form):
+    """Makes three cameras' views of it."""
+    from closed_form import three_views
+
+    return lambda size=(24, 32): three_views(closed_form, size)

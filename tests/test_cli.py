@@ -106,7 +106,7 @@ def test_previews_play_as_long_as_the_source(monkeypatch, tmp_path, model, clip)
     out = tmp_path / "scene"
     assert run(monkeypatch, "render", clip, "--model", model, "--out", out, "--trajectory", "static", "--quiet") == 0
     for name in ("source", "static"):
-        with av.open(str(out / "views" / name / "preview.mp4")) as container:
+        with av.open(str(out / f"{name}.mp4")) as container:
             stream = container.streams.video[0]
             assert sum(1 for _ in container.decode(video=0)) == 5
             assert stream.average_rate == 10
@@ -298,7 +298,7 @@ def test_a_real_clip(monkeypatch, tmp_path, model):
         stream = container.streams.video[0]
         frames, rate = sum(1 for _ in container.decode(video=0)), float(stream.average_rate)
     for name in Scene.open(out).names("view"):
-        with av.open(str(out / "views" / name / "preview.mp4")) as container:
+        with av.open(str(out / f"{name}.mp4")) as container:
             stream = container.streams.video[0]
             assert sum(1 for _ in container.decode(video=0)) == frames
             assert float(stream.average_rate) == pytest.approx(rate)

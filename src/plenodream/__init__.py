@@ -24,9 +24,9 @@ _HOMES = {
     "RetrievalConfig": "plenodream.memory.retrieval",
     "SamplingConfig": "plenodream.sampling.denoise",
     "static_source": "plenodream.rendering.pipeline",
-    "CosmosCameraTransformer": "plenodream.models.cosmos",
-    "SpaceToDepthCodec": "plenodream.models.codec",
-    "WanCodec": "plenodream.models.codec",
+    "CosmosCameraTransformer": "plenodream.models.cosmos.transformer",
+    "SpaceToDepthCodec": "plenodream.models.codecs.space_to_depth",
+    "WanCodec": "plenodream.models.codecs.wan",
     # A diffusers pipeline of ours is loaded through these names of the package that its model_index.json names.
     "ModelMixin": "diffusers",
     "SchedulerMixin": "diffusers",

@@ -4,8 +4,8 @@ from episodes import make_cameras, make_view, write_agibot, write_video
 
 from plenodream.data.discover import find_episodes
 from plenodream.data.episode import write_episode
-from plenodream.data.unreal import save_unreal_poses
 from plenodream.geometry.formats import save_cameras
+from plenodream.geometry.formats.recammaster import save_unreal_poses
 
 
 def test_every_layout_is_found_in_one_tree(tmp_path):

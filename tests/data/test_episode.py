@@ -49,7 +49,7 @@ def test_odd_sizes_and_broadcast_rates_survive(tmp_path, size):
 
 
 def test_text_cameras_are_the_same_motion(tmp_path, views):
-    from plenodream.data.unreal import load_unreal_poses
+    from plenodream.geometry.formats.recammaster import load_unreal_poses
 
     write_episode(tmp_path / "scene", views)
     text = load_unreal_poses(tmp_path / "scene" / "cameras" / "camera_extrinsics.json")

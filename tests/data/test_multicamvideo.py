@@ -7,8 +7,13 @@ import torch
 from episodes import make_cameras, write_video
 
 from plenodream.data.multicamvideo import is_multicamvideo, open_multicamvideo
-from plenodream.data.unreal import load_unreal_poses, opencv_to_unreal, save_unreal_poses, unreal_to_opencv
 from plenodream.geometry.cameras import relative_poses, rotation_vector
+from plenodream.geometry.formats.recammaster import (
+    load_unreal_poses,
+    opencv_to_unreal,
+    save_unreal_poses,
+    unreal_to_opencv,
+)
 
 PRESETS = Path(__file__).parents[2] / "../shared/reference/multicamvideo/camera_extrinsics.json"
 

@@ -16,9 +16,11 @@ from plenodream.evaluation.agreement import (
     sample_pairs,
     score_pairs,
 )
-from plenodream.evaluation.exact_sync import MINIMUM_COVERAGE, hsync, match_views
-from plenodream.evaluation.reconstruction import HeldOut, held_out
+from plenodream.evaluation.metrics.fidelity import MINIMUM_COVERAGE
+from plenodream.evaluation.metrics.sync import hsync, match_views
 from plenodream.evaluation.sampler import ViewSampler, noise_seeds
+from plenodream.evaluation.scenes import HeldOut, held_out
+from plenodream.models.context import Context
 from plenodream.sampling.denoise import SamplingConfig
 from plenodream.worlds.family import MILD
 
@@ -34,7 +36,7 @@ def pairs(data) -> Pairs:
 
 
 def make(pipeline) -> ViewSampler:
-    return ViewSampler(pipeline.transformer, pipeline.codec, pipeline.scheduler, SamplingConfig(2))
+    return ViewSampler(pipeline.generator(SamplingConfig(2)).sampler)
 
 
 def test_the_chosen_pair_hides_most_from_the_source(data, pairs):
@@ -61,7 +63,7 @@ def test_history_is_what_was_generated(tiny_pipeline, data, pairs):
     sampler, scene = make(tiny_pipeline()), torch.arange(4)
     sampled = sample_pairs(sampler, data, pairs, 0, 0)
     bank = sampler.encode(data.rgb[:, 0], data.cameras[:, 0], data.anchor)
-    bank = bank + sampler.encode(sampled.a, data.cameras[scene, pairs.a], data.anchor)
+    bank = Context.stack([bank, sampler.encode(sampled.a, data.cameras[scene, pairs.a], data.anchor)])
     for second, condition in ((4 + scene, "retrieved history"), (4 + torch.tensor([1, 0, 3, 2]), "wrong history")):
         index = torch.stack([scene, second], dim=1)
         b = sampler.sample(bank, index, data.cameras[scene, pairs.b], data.anchor, noise_seeds(0, "b", 0, 4))

@@ -4,14 +4,14 @@ import pytest
 
 from plenodream.evaluation import harness
 from plenodream.evaluation.agreement import CONDITIONS, UNSEEN
-from plenodream.evaluation.fidelity import psnr
 from plenodream.evaluation.harness import TARGETS, VIEWS, evaluate
-from plenodream.evaluation.reconstruction import held_out
+from plenodream.evaluation.metrics.fidelity import psnr
 from plenodream.evaluation.report import COVERAGE, EvalReport
-from plenodream.models.camera_encoder import camera_tokens
+from plenodream.evaluation.scenes import held_out
+from plenodream.models.rays import camera_tokens
 from plenodream.worlds.family import MILD
 
-CONTROLS = ("truth", "source warped by true depth", "copy of source", "mean colour")
+CONTROLS = ("truth", "warped source", "copy of source", "mean colour")
 
 
 def same(one: dict, other: dict) -> bool:
@@ -47,7 +47,7 @@ def oracle_report(tiny_pipeline) -> EvalReport:
 
 def test_an_oracle_reaches_the_ceiling_everywhere(oracle_report):
     fidelity, agreement = oracle_report.values["fidelity"], oracle_report.values["agreement"]
-    for row in ("sampled", "stopped source"):
+    for row in ("sampled", "no motion"):
         assert same(fidelity[row], fidelity["truth"])
     for row in (*CONDITIONS, UNSEEN):
         assert same(agreement[row], agreement["truth"])
@@ -58,26 +58,24 @@ def test_floors_are_those_of_the_fidelity_functions(report):
     data = held_out(MILD, 2, 1 + VIEWS, 3, 16, 16, "benchmark")
     truth, seen = (values[:, 1 : 1 + TARGETS].flatten(1, 2) for values in (data.rgb, data.seen))
     copied = data.rgb[:, :1].expand(-1, TARGETS, *data.rgb.shape[2:]).flatten(1, 2)
-    for column, mask in (("all", None), ("co-visible", seen), ("hidden", ~seen)):
+    for column, mask in (("all", None), ("seen", seen), ("hidden", ~seen)):
         expected = psnr(copied, truth, mask).tolist()
         assert report.values["fidelity"]["copy of source"][column] == pytest.approx(expected, abs=1e-3)
     coverage = report.values["fidelity"][COVERAGE]
-    assert coverage["co-visible"] == pytest.approx(seen.float().mean((1, 2, 3)).tolist(), abs=1e-4)
+    assert coverage["seen"] == pytest.approx(seen.float().mean((1, 2, 3)).tolist(), abs=1e-4)
 
 
 def test_rows_and_columns(report):
     fidelity, agreement = report.values["fidelity"], report.values["agreement"]
-    assert fidelity.keys() == {*CONTROLS, "sampled", "wrong camera", "stopped source", COVERAGE}
+    assert fidelity.keys() == {*CONTROLS, "sampled", "wrong camera", "no motion", COVERAGE}
     assert agreement.keys() == {"truth", *CONDITIONS, UNSEEN, "copy of source", "mean colour", COVERAGE}
     for rows in (fidelity, agreement):
         assert len({tuple(columns) for columns in rows.values()}) == 1
         assert all(len(scores) == 2 for columns in rows.values() for scores in columns.values())
-    assert fidelity["source warped by true depth"]["hidden"] == (None, None)
-    warped = zip(
-        *(fidelity[row]["co-visible"] for row in ("source warped by true depth", "copy of source")), strict=True
-    )
+    assert fidelity["warped source"]["hidden"] == (None, None)
+    warped = zip(*(fidelity[row]["seen"] for row in ("warped source", "copy of source")), strict=True)
     assert all(ceiling > floor + 3 for ceiling, floor in warped)
-    assert fidelity["sampled"] != fidelity["wrong camera"] != fidelity["stopped source"]
+    assert fidelity["sampled"] != fidelity["wrong camera"] != fidelity["no motion"]
 
 
 def test_more_scenes_are_the_same_and_further_ones(tiny_pipeline, report, monkeypatch):

@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from plenodream.evaluation.exact_sync import MINIMUM_COVERAGE
-from plenodream.evaluation.fidelity import psnr
-from plenodream.evaluation.reconstruction import held_out, reconstruction_errors, score_reconstruction
+from plenodream.evaluation.metrics.fidelity import MINIMUM_COVERAGE, psnr
+from plenodream.evaluation.reconstruction import reconstruction_errors, score_reconstruction
+from plenodream.evaluation.scenes import held_out
 from plenodream.sampling.denoise import SamplingConfig
 from plenodream.worlds.family import MILD
 
@@ -19,16 +19,16 @@ def data():
 
 def test_a_scene_does_not_depend_on_the_others(data):
     later = held_out(MILD, 2, **SIZE, first=2)
-    for name in ("rgb", "depth", "moving", "seen", "stopped"):
+    for name in ("rgb", "depth", "moving", "seen", "no_motion"):
         assert torch.equal(getattr(later, name), getattr(data, name)[2:]), name
     assert torch.equal(later.cameras.camera_to_world, data.cameras.camera_to_world[2:])
     assert not torch.equal(held_out(MILD, 4, **SIZE, split="benchmark").rgb, data.rgb)
     assert not torch.equal(data.rgb[0], data.rgb[1])
 
 
-def test_in_a_stopped_source_only_what_moves_is_different(data):
-    torch.testing.assert_close(data.stopped[:, 0], data.rgb[:, 0, 0])
-    changed = (data.stopped - data.rgb[:, 0]).abs().amax(-1) > 1e-4
+def test_in_a_source_without_motion_only_what_moves_is_different(data):
+    torch.testing.assert_close(data.no_motion[:, 0], data.rgb[:, 0, 0])
+    changed = (data.no_motion - data.rgb[:, 0]).abs().amax(-1) > 1e-4
     assert changed[:, -1].flatten(1).any(dim=1).float().mean() > 0.5
     assert changed.float().mean() < 0.5
 
@@ -41,7 +41,7 @@ def test_the_source_sees_itself_and_not_everything(data):
 def test_errors_split_the_pixels(data):
     video = data.rgb[:, 1] * 0.9
     errors = reconstruction_errors(video, data.rgb[:, 1], data.seen[:, 1], data.moving[:, 1])
-    for whole, parts in (("all", ("co-visible", "hidden")), ("co-visible", ("static", "moving"))):
+    for whole, parts in (("all", ("seen", "hidden")), ("seen", ("static", "moving"))):
         for number in ("total", "count"):
             split = sum(getattr(errors[part], number) for part in parts)
             torch.testing.assert_close(getattr(errors[whole], number), split)

@@ -3,12 +3,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from plenodream.evaluation.reconstruction import held_out
 from plenodream.evaluation.sampler import ViewSampler, noise_seeds
-from plenodream.models.attention import ContextCache
-from plenodream.models.camera_encoder import camera_tokens
-from plenodream.models.denoiser import ViewTokens
-from plenodream.sampling.denoise import SamplingConfig
+from plenodream.evaluation.scenes import held_out
+from plenodream.models.context import Context, ViewTokens
+from plenodream.models.rays import camera_tokens
 from plenodream.sampling.view import sample_view
 from plenodream.worlds.family import MILD
 
@@ -21,13 +19,12 @@ def data():
 
 
 def make(pipeline, **changes) -> ViewSampler:
-    sampling = SamplingConfig(pipeline.config.steps, pipeline.config.guidance)
-    return ViewSampler(pipeline.transformer, pipeline.codec, pipeline.scheduler, sampling, **changes)
+    return ViewSampler(pipeline.generator().sampler, **changes)
 
 
 def bank_of(sampler, data):
     source = sampler.encode(data.rgb[:, 0], data.cameras[:, 0], data.anchor)
-    return source + sampler.encode(data.rgb[:, 1], data.cameras[:, 1], data.anchor)
+    return Context.stack([source, sampler.encode(data.rgb[:, 1], data.cameras[:, 1], data.anchor)])
 
 
 @pytest.mark.parametrize(
@@ -46,12 +43,13 @@ def test_batched_clips_are_those_sampled_one_by_one_without_a_bank(tiny_pipeline
             latents.append(pipeline.codec.encode(data.rgb[owner, view].movedim(-1, 0)[None] * 2 - 1))
             anchor = data.cameras.camera_to_world[owner, 0, 0]
             rays.append(camera_tokens(data.cameras[owner, view], anchor, 8)[None])
-        views = ViewTokens(torch.stack(latents, dim=1), torch.stack(rays, dim=1))
-        context = views if config else pipeline.transformer.encode_context(views)
+        context = pipeline.transformer.encode(ViewTokens(torch.stack(latents, dim=1), torch.stack(rays, dim=1)))
         noise = torch.randn(192, 3, 2, 2, generator=torch.Generator().manual_seed(seed))[None]
         target = camera_tokens(data.cameras[scene, 2], data.anchor[scene], 8)[None]
         with torch.no_grad():
-            expected = sample_view(pipeline.transformer, pipeline.scheduler, sampler.sampling, noise, target, context)
+            expected = sample_view(
+                pipeline.transformer, pipeline.scheduler, sampler.sampler.config, noise, target, context
+            )
         picture = (pipeline.codec.decode(expected)[0].movedim(0, -1) + 1).clamp(0, 2) / 2
         torch.testing.assert_close(videos[scene], picture, atol=1e-5, rtol=0)
 
@@ -68,10 +66,9 @@ def test_fixed_slots_are_filled_with_the_source(tiny_pipeline, data):
 
 def test_a_bank_keeps_the_order_of_its_views(tiny_pipeline, data):
     sampler = make(tiny_pipeline())
-    bank = bank_of(sampler, data).views
-    assert isinstance(bank, ContextCache)
-    alone = sampler.encode(data.rgb[1:2, 1], data.cameras[1:2, 1], data.anchor[1:2]).views
-    torch.testing.assert_close(bank.keys[1][4], alone.keys[1][0], atol=1e-5, rtol=1e-5)
+    bank = bank_of(sampler, data)
+    alone = sampler.encode(data.rgb[1:2, 1], data.cameras[1:2, 1], data.anchor[1:2])
+    torch.testing.assert_close(bank.kept[2][4], alone.kept[2][0], atol=1e-5, rtol=1e-5)
 
 
 def test_steps_are_reported_and_the_codec_is_the_ceiling(tiny_pipeline, data):

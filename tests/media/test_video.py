@@ -14,7 +14,8 @@ import pytest
 import torch
 
 from plenodream.media.fit import fit_frames
-from plenodream.media.video import read_lossless, read_video, write_lossless, write_preview
+from plenodream.media.preview import write_preview
+from plenodream.media.video import read_lossless, read_video, write_lossless
 
 RATES = [24, 30000 / 1001, 60000 / 1001, 12.5, 7.3]
 # tkhd matrices (a b u c d v x y w) and what a viewer does with the stored picture.

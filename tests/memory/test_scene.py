@@ -18,7 +18,8 @@ import torch
 
 from plenodream.files.atomic import TEMPORARY
 from plenodream.geometry.cameras import axis_rotation, make_pose
-from plenodream.media.video import read_video
+from plenodream.geometry.formats import load_cameras
+from plenodream.media.video import half_depth, read_video
 from plenodream.memory.manifest import Manifest
 from plenodream.memory.scene import Scene
 from plenodream.memory.windows import plan_windows
@@ -106,6 +107,93 @@ def test_what_goes_in_comes_out(scene):
     assert preview.frames.shape[0] == FRAMES and preview.fps == 30000 / 1001
 
 
+def test_depth_comes_back_as_half_precision_floats(scene):
+    depth = torch.rand(FRAMES, HEIGHT, WIDTH, generator=torch.Generator().manual_seed(0)) * 40 + 0.1
+    depth[:, 0], depth[:, 1] = 0, 1e6
+    scene.declare("a", "view", path_cameras())
+    for number, window in enumerate(scene.manifest.windows):
+        part = slice(window.start, window.stop)
+        scene.write("a", number, video()[part], {}, {}, depth=depth[part])
+        stored = scene.read("a", number).depth
+        assert stored.dtype == torch.float32 and torch.equal(stored, half_depth(depth[part]).float())
+        known = stored[:, 2:]
+        assert ((known / depth[part, 2:] - 1).abs() <= 2**-11).all() and (stored[:, 0] == 0).all()
+        assert (stored[:, 1] == 65504).all()
+    scene.write("a", 0, video()[:WINDOW], {}, {})
+    assert scene.read("a", 0).depth is None  # that of the frames before is not kept
+    for bad in (-depth[:WINDOW], depth[:WINDOW] * float("nan")):
+        assert "NaN or negative" in message(scene.write, "a", 1, video()[:WINDOW], {}, {}, bad)
+    path = scene.folder / "views" / "a" / "chunk-001" / "depth.mkv"
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    assert "depth.mkv: damaged" in message(scene.read, "a", 1)
+
+
+def test_finished_views_lie_at_the_top(scene):
+    write_view(scene, "source", 1, "source")
+    write_view(scene, "merged-0", 3, "helper")
+    assert not (scene.folder / "grid.mp4").exists()  # there is nothing to show side by side yet
+    write_view(scene, "arc-left", 2)
+    tops = {path.name for path in scene.folder.iterdir()}
+    assert tops == {*("scene.json", ".lock", "views", "cameras", "source.mp4", "arc-left.mp4", "grid.mp4")}
+    assert scene.preview_path("merged-0") == scene.folder / "views" / "merged-0" / "preview.mp4"
+    frames = read_video(scene.folder / "arc-left.mp4").frames
+    assert frames.shape[0] == FRAMES
+    grid = read_video(scene.folder / "grid.mp4")
+    assert tuple(grid.frames.shape) == (FRAMES, frames.shape[1], 2 * frames.shape[2], 3)
+    tail = grid.frames[:, frames.shape[1] // 2 :, frames.shape[2] :].float()  # beside the name
+    assert (tail - frames[:, frames.shape[1] // 2 :].float()).abs().mean() < 6
+    cameras = load_cameras(scene.folder / "cameras" / "arc-left.json", HEIGHT, WIDTH)
+    assert torch.equal(cameras.camera_to_world, path_cameras(2).camera_to_world)
+    scene.write("arc-left", 0, video(4)[:WINDOW], {}, {})
+    assert not {"arc-left.mp4", "grid.mp4"} & {path.name for path in scene.folder.iterdir()}
+    scene.finish("arc-left")
+    assert (scene.folder / "arc-left.mp4").is_file() and (scene.folder / "grid.mp4").is_file()
+
+
+def test_a_view_may_be_called_grid(scene):
+    write_view(scene, "source", 1, "source")
+    write_view(scene, "grid", 2)
+    assert read_video(scene.folder / "grid.mp4").frames.shape[2] < 2 * 256
+
+
+@pytest.mark.parametrize("damage", [b"", b"garbage" * 100, None])
+def test_a_damaged_video_for_people_is_made_again(scene, damage):
+    for name, kind in (("source", "source"), ("a", "view"), ("merged", "helper")):
+        write_view(scene, name, 1, kind)
+    before = content(scene.folder)
+    paths = [scene.preview_path(name) for name in ("a", "merged")] + [scene.folder / "grid.mp4"]
+    for path in paths:
+        path.write_bytes(path.read_bytes()[:5000] if damage is None else damage)
+    for name in scene.names():
+        scene.finish(name)
+    assert content(scene.folder) == before
+
+
+def test_scenes_whose_videos_lay_in_their_folders_go_on(scene):
+    write_view(scene, "source", 1, "source")
+    write_view(scene, "a", 2)
+    before = content(scene.folder)
+    for name in ("source", "a"):
+        os.rename(scene.folder / f"{name}.mp4", scene.folder / "views" / name / "preview.mp4")
+    shutil.rmtree(scene.folder / "cameras")
+    (scene.folder / "grid.mp4").unlink()
+    assert all(scene.preview_path(name).is_file() for name in scene.names())
+    for name in scene.names():
+        scene.finish(name)
+    assert content(scene.folder) == before
+
+
+def test_cameras_are_parsed_once(scene, monkeypatch):
+    import plenodream.memory.scene as module
+
+    scene.declare("a", "view", path_cameras())
+    calls, real = [], module.load_cameras
+    monkeypatch.setattr(module, "load_cameras", lambda *args: calls.append(args) or real(*args))
+    for window in (None, 0, 1, 0):
+        scene.cameras("a", window)
+    assert len(calls) == 1
+
+
 def test_a_view_is_complete_when_all_its_windows_are(scene):
     scene.declare("a", "view", path_cameras())
     assert not scene.has("a", 0) and not scene.has("b", 0) and not scene.complete("b")
@@ -176,7 +264,7 @@ def test_force_keeps_the_old_result_until_the_new_one_is_there(scene):
     scene.finish("a")
     assert scene.complete("a") and torch.equal(scene.frames("a"), video(2))
     assert {path.name for path in (scene.folder / "views" / "a").iterdir()} == {
-        *("cameras.json", "preview.mp4", "chunk-000", "chunk-001", "chunk-002")
+        *("cameras.json", "chunk-000", "chunk-001", "chunk-002")
     }
 
 

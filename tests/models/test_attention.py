@@ -1,11 +1,18 @@
-"""The attention processors beside the stock ones, and the bookkeeping of a context cache."""
+"""The text attention beside the stock one, and attention by the backend that a model was given."""
 
 import pytest
 import torch
+from diffusers.models.attention_dispatch import (
+    AttentionBackendName,
+    _AttentionBackendRegistry,
+    dispatch_attention_fn,
+)
 from diffusers.models.attention_processor import Attention
 from diffusers.models.transformers.transformer_cosmos import CosmosAttnProcessor2_0
 
-from plenodream.models.attention import ContextCache, TextAttnProcessor
+from plenodream.models import attention
+from plenodream.models.context import ViewTokens
+from plenodream.models.cosmos.attention import TextAttnProcessor
 
 
 @pytest.mark.parametrize("words", [1, 3])
@@ -26,22 +33,23 @@ def test_a_masked_single_word_goes_the_stock_way():
     assert not torch.equal(attention(hidden, text, mask), attention(hidden, text))
 
 
-def numbered_cache(first: int, views: int) -> ContextCache:
-    """Keys that say which view and token they are of; values are their negatives."""
-    keys = 10.0 * torch.arange(first, first + views).view(-1, 1, 1, 1) + torch.arange(2.0).view(1, 1, 2, 1)
-    blocks = tuple(keys.expand(views, 3, 2, 4) + 100 * block for block in range(2))
-    return ContextCache(blocks, tuple(-keys for keys in blocks))
+@torch.no_grad()
+def test_a_models_own_backend_is_used_and_another_models_is_not(tiny_denoiser, monkeypatch):
+    asked = []
 
+    def spy(query, key, value, backend=None):
+        asked.append(backend)
+        return dispatch_attention_fn(query, key, value)
 
-def test_select_lays_the_named_views_end_to_end_for_every_entry_of_a_batch():
-    chosen = numbered_cache(0, 4).select(torch.tensor([[2, 0], [3, 3]]))
-    assert [keys.shape for keys in chosen.keys] == [(2, 3, 4, 4)] * 2
-    assert chosen.keys[1][0, 0, :, 0].tolist() == [120, 121, 100, 101]
-    assert chosen.keys[0][1, 2, :, 3].tolist() == [30, 31, 30, 31]
-    assert all(torch.equal(value, -key) for key, value in zip(chosen.keys, chosen.values, strict=True))
-
-
-def test_stack_holds_the_views_of_all_its_parts_in_order():
-    stacked, whole = ContextCache.stack([numbered_cache(0, 1), numbered_cache(1, 3)]), numbered_cache(0, 4)
-    for name in ("keys", "values"):
-        assert all(torch.equal(a, b) for a, b in zip(getattr(stacked, name), getattr(whole, name), strict=True))
+    monkeypatch.setattr(attention, "dispatch_attention_fn", spy)
+    chosen, other = tiny_denoiser(), tiny_denoiser()
+    active = _AttentionBackendRegistry.get_active_backend()[0]
+    try:
+        chosen.set_attention_backend("_native_math")
+    finally:
+        _AttentionBackendRegistry.set_active_backend(active)  # diffusers sets it for everyone, too
+    views = ViewTokens(torch.randn(1, 1, 4, 2, 2, 2), torch.randn(1, 1, 2, 2, 2, 24))
+    for model, backend in ((chosen, AttentionBackendName("_native_math")), (other, None)):
+        asked.clear()
+        model.encode(views)
+        assert asked == [backend] * 2

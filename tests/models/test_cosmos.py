@@ -10,18 +10,22 @@ from diffusers import CosmosTransformer3DModel
 from einops import rearrange
 from safetensors.torch import load_file
 
-from plenodream.models.cosmos import CosmosCameraTransformer
-from plenodream.models.denoiser import LAYOUTS, ViewTokens
-from plenodream.models.weights import from_published
+from plenodream.models.context import ViewTokens
+from plenodream.models.cosmos.convert import from_published
+from plenodream.models.cosmos.transformer import CosmosCameraTransformer
+from plenodream.models.layout import LAYOUTS
 
 REFERENCE = Path(__file__).parents[1] / "reference" / "cosmos_camera_dit"
 
 
+@pytest.mark.parametrize("per_frame", [False, True], ids=["one-timestep", "timesteps-by-frame"])
 @pytest.mark.parametrize(("network", "layout"), [("in4_out1", "middle-of-4"), ("in1_out2", "source-between-targets")])
 @torch.no_grad()
-def test_the_published_network_is_reproduced(network, layout):
+def test_the_published_network_is_reproduced(network, layout, per_frame):
+    # The reference has one timestep. Given to every frame by itself, it takes the way that other ones of context take.
     config = json.loads((REFERENCE / network / "config.json").read_text())
     tensors = load_file(REFERENCE / network / "tensors.safetensors")
+    time = tensors["timestep"][0] * config["timestep_scale"]
     model = CosmosCameraTransformer(
         in_channels=18,
         out_channels=config["out_channels"],
@@ -36,7 +40,7 @@ def test_the_published_network_is_reproduced(network, layout):
         encoder_hidden_states_channels=config["crossattn_emb_channels"],
         context_attention="joint",
         layout=LAYOUTS[layout],
-        context_timestep=None,
+        context_timestep=time.item() if per_frame else None,
     )
     model.load_state_dict(from_published(load_file(REFERENCE / network / "weights.safetensors")), strict=True)
     views, targets = config["views"], config["target_views"]
@@ -45,9 +49,9 @@ def test_the_published_network_is_reproduced(network, layout):
     rays = rearrange(tensors["plucker_tokens"], "(v f) h w n -> 1 v f h w n", v=views)
     velocity = model.predict(
         latents[:, targets],
-        tensors["timestep"][0] * config["timestep_scale"],
+        time,
         rays[:, targets],
-        ViewTokens(latents[:, context], rays[:, context]),
+        model.encode(ViewTokens(latents[:, context], rays[:, context])),
         text=tensors["text_embeds"],
     )
     expected = rearrange(tensors["velocity"], "b c (v f) h w -> b v c f h w", v=views)[:, targets]
@@ -74,10 +78,10 @@ def test_joint_mode_without_cameras_is_the_stock_network_on_one_sequence(tiny_de
     layout = ("context", "target", "context*")
     model = tiny_denoiser(context_attention="joint", layout=layout, context_timestep=context_timestep)
     target, context, t = random_views(1), random_views(2, seed=1), torch.tensor([0.7])
-    seeing = model.predict(target.latents, t, target.camera_tokens, context)[0, 0]
+    seeing = model.predict(target.latents, t, target.camera_tokens, model.encode(context))[0, 0]
     for block in model.transformer_blocks:
         block.attn1.cam_encoder.weight.zero_()
-    blind = model.predict(target.latents, t, target.camera_tokens, context)[0, 0]
+    blind = model.predict(target.latents, t, target.camera_tokens, model.encode(context))[0, 0]
 
     views = torch.cat([context.latents[:, :1], target.latents, context.latents[:, 1:]], dim=1)
     mask = torch.tensor([1.0, 0.0, 1.0]).repeat_interleave(3)
@@ -118,7 +122,7 @@ def gradients(model, target, context):
     """Gradients of a loss on a prediction from recorded keys and values: of the network, and of the context's rays."""
     model.zero_grad()
     rays = context.camera_tokens.clone().requires_grad_()
-    cache = model.encode_context(ViewTokens(context.latents, rays))
+    cache = model.encode(ViewTokens(context.latents, rays))
     model.predict(target.latents, torch.tensor([0.7]), target.camera_tokens, cache).square().sum().backward()
     return {name: p.grad for name, p in model.named_parameters() if p.grad is not None} | {"rays": rays.grad}
 
@@ -146,7 +150,7 @@ def test_a_saved_network_comes_back_exactly(tiny_denoiser, tmp_path):
     assert state.keys() == model.state_dict().keys()
     assert all(torch.equal(state[name], tensor) for name, tensor in model.state_dict().items())
     target, context = random_views(1), random_views(4, seed=1)
-    arguments = target.latents, torch.tensor([0.7]), target.camera_tokens, context
+    arguments = target.latents, torch.tensor([0.7]), target.camera_tokens, model.encode(context)
     with torch.no_grad():
         assert torch.equal(loaded.predict(*arguments), model.predict(*arguments))
 
@@ -154,11 +158,11 @@ def test_a_saved_network_comes_back_exactly(tiny_denoiser, tmp_path):
 @torch.no_grad()
 def test_low_precision_weights_take_and_give_the_callers_precision(tiny_denoiser):
     model, target, context, t = tiny_denoiser(), random_views(1), random_views(2, seed=1), torch.tensor([0.7])
-    exact = model.predict(target.latents, t, target.camera_tokens, model.encode_context(context))
+    exact = model.predict(target.latents, t, target.camera_tokens, model.encode(context))
     low = model.to(torch.bfloat16)
-    cache = low.encode_context(context)
+    cache = low.encode(context)
     result = low.predict(target.latents, t, target.camera_tokens, cache, text=torch.zeros(1, 1, 8))
-    assert cache.keys[0].dtype == torch.bfloat16
+    assert cache.kept[0].dtype == torch.bfloat16
     assert result.dtype == torch.float32
     assert (result - exact).norm() < 0.1 * exact.norm()
 

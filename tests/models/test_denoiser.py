@@ -4,8 +4,9 @@ import pytest
 import torch
 from diffusers.models.transformers.transformer_cosmos import CosmosAttnProcessor2_0
 
-from plenodream.models.attention import TextAttnProcessor
-from plenodream.models.denoiser import LAYOUTS, ViewTokens, lay_out
+from plenodream.models.context import ViewTokens
+from plenodream.models.cosmos.attention import TextAttnProcessor
+from plenodream.models.layout import LAYOUTS, lay_out
 
 FRAMES, ROWS, COLUMNS = 3, 2, 2
 TOKENS = FRAMES * ROWS * COLUMNS
@@ -24,7 +25,7 @@ def take(views, index):
 
 def rotate(x, angles):
     """Rotary positions: the first half of the numbers turns against the second half."""
-    first, second = x.window(2, dim=-1)
+    first, second = x.chunk(2, dim=-1)
     first, second = first * angles.cos() - second * angles.sin(), first * angles.sin() + second * angles.cos()
     return torch.cat([first, second], dim=-1)
 
@@ -89,50 +90,48 @@ def test_kept_keys_and_values_equal_computing_everything_anew(tiny_denoiser, vie
     model, target, context = tiny_denoiser(num_layers=3), random_views(1), random_views(views, seed=1)
     known = None if clean is None else clean[None]
     arguments = target.latents, T, target.camera_tokens
-    result = model.predict(*arguments, model.encode_context(context), clean_frames=known)
+    result = model.predict(*arguments, model.encode(context), clean_frames=known)
     expected = plain_prediction(model, target, context, T, clean)
     torch.testing.assert_close(result[0, 0], expected, rtol=1e-5, atol=1e-5)
     # The context matters: the agreement is not that of networks that look at nothing.
-    other = model.predict(*arguments, model.encode_context(random_views(views, seed=2)), clean_frames=known)
+    other = model.predict(*arguments, model.encode(random_views(views, seed=2)), clean_frames=known)
     assert (other - result).norm() > 1e-2 * result.norm()
 
 
 @torch.no_grad()
 def test_a_views_cache_does_not_depend_on_the_views_beside_it(tiny_denoiser):
     model, context = tiny_denoiser(), random_views(3)
-    together = model.encode_context(context)
+    together = model.encode(context)
     for view in range(3):
-        alone = model.encode_context(take(context, [view]))
-        chosen = together.select(torch.tensor([[view]]))
-        for name in ("keys", "values"):
-            for a, b in zip(getattr(alone, name), getattr(chosen, name), strict=True):
-                torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-6)
+        alone = model.encode(take(context, [view]))
+        for a, b in zip(alone.kept, together.kept, strict=True):
+            torch.testing.assert_close(a, b[view : view + 1], rtol=1e-5, atol=1e-6)
 
 
 @torch.no_grad()
 def test_the_order_of_context_views_does_not_matter(tiny_denoiser):
     model, target, cache = tiny_denoiser(), random_views(1), None
-    cache = model.encode_context(random_views(3, seed=1))
+    cache = model.encode(random_views(3, seed=1))
     one, other = (
-        model.predict(target.latents, T, target.camera_tokens, cache, torch.tensor([order]))
+        model.predict(target.latents, T, target.camera_tokens, cache.select(torch.tensor([order])))
         for order in ([0, 1, 2], [2, 0, 1])
     )
     torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
-    fewer = model.predict(target.latents, T, target.camera_tokens, cache, torch.tensor([[0, 1]]))
+    fewer = model.predict(target.latents, T, target.camera_tokens, cache.select(torch.tensor([[0, 1]])))
     assert (fewer - one).norm() > 1e-3 * one.norm()
 
 
 @torch.no_grad()
 def test_every_entry_of_a_batch_reads_its_own_context(tiny_denoiser):
     model, target, context = tiny_denoiser(), random_views(1, batch=2), random_views(2, seed=1, batch=2)
-    cache = model.encode_context(context)
-    assert cache.keys[0].shape[0] == 4  # the two views of entry 0, then those of entry 1
+    cache = model.encode(context)
+    assert len(cache) == 4  # the two views of entry 0, then those of entry 1
     times = torch.tensor([0.7, 0.2])
-    both = model.predict(target.latents, times, target.camera_tokens, cache, torch.tensor([[0, 1], [2, 3]]))
+    both = model.predict(target.latents, times, target.camera_tokens, cache.select(torch.tensor([[0, 1], [2, 3]])))
     for entry in range(2):
         alone = ViewTokens(context.latents[entry : entry + 1], context.camera_tokens[entry : entry + 1])
         arguments = target.latents[[entry]], times[[entry]], target.camera_tokens[[entry]]
-        expected = model.predict(*arguments, model.encode_context(alone))
+        expected = model.predict(*arguments, model.encode(alone))
         torch.testing.assert_close(both[[entry]], expected, rtol=1e-5, atol=1e-5)
 
 
@@ -142,8 +141,7 @@ def test_moving_the_context_in_time_changes_the_result(tiny_denoiser):
     model, target, context = tiny_denoiser(), random_views(1), random_views(1, seed=1)
     later = ViewTokens(context.latents.roll(1, dims=3), context.camera_tokens.roll(1, dims=2))
     here, there = (
-        model.predict(target.latents, T, target.camera_tokens, model.encode_context(views))
-        for views in (context, later)
+        model.predict(target.latents, T, target.camera_tokens, model.encode(views)) for views in (context, later)
     )
     assert (here - there).norm() > 1e-3 * here.norm()
 
@@ -151,7 +149,7 @@ def test_moving_the_context_in_time_changes_the_result(tiny_denoiser):
 @torch.no_grad()
 def test_the_target_sees_the_time_and_its_context_does_not(tiny_denoiser):
     model, target = tiny_denoiser(), random_views(1)
-    cache = model.encode_context(random_views(1, seed=1))
+    cache = model.encode(random_views(1, seed=1))
     early, late = (model.predict(target.latents, torch.tensor([t]), target.camera_tokens, cache) for t in (0.9, 0.1))
     assert (early - late).norm() > 1e-3 * early.norm()
 
@@ -160,8 +158,7 @@ def test_the_target_sees_the_time_and_its_context_does_not(tiny_denoiser):
 @torch.no_grad()
 def test_no_clean_frame_is_the_same_as_no_mask(tiny_denoiser, mode):
     model, target, context = tiny_denoiser(context_attention=mode), random_views(1), random_views(2, seed=1)
-    given = model.encode_context(context) if mode == "independent" else context
-    arguments = target.latents, T, target.camera_tokens, given
+    arguments = target.latents, T, target.camera_tokens, model.encode(context)
     without = model.predict(*arguments)
     with_mask = model.predict(*arguments, clean_frames=torch.zeros(1, FRAMES))
     torch.testing.assert_close(with_mask, without, rtol=1e-5, atol=1e-5)
@@ -175,16 +172,16 @@ def test_clean_target_frames_have_the_time_of_context_in_joint_mode(tiny_denoise
     target, context, seen = random_views(1), random_views(1, seed=1), {}
     model.time_embed.register_forward_pre_hook(lambda _, inputs: seen.update(times=inputs[1]))
     clean = torch.tensor([[1.0, 0.0, 0.0]])
-    model.predict(target.latents, T, target.camera_tokens, context, clean_frames=clean)
+    model.predict(target.latents, T, target.camera_tokens, model.encode(context), clean_frames=clean)
     assert torch.allclose(seen["times"], torch.tensor([0.1, 0.7, 0.7, 0.1, 0.1, 0.1]))
 
 
 @torch.no_grad()
 def test_a_network_that_predicts_data_gives_the_velocity_through_it(tiny_denoiser):
     of_data, of_velocity = tiny_denoiser(prediction="x0"), tiny_denoiser(prediction="velocity")
-    target, cache = random_views(1, batch=2), of_data.encode_context(random_views(1, seed=1))
+    target, cache = random_views(1, batch=2), of_data.encode(random_views(1, seed=1))
     times = torch.tensor([0.7, 0.25])
-    arguments = target.latents, times, target.camera_tokens, cache, torch.tensor([[0], [0]])
+    arguments = target.latents, times, target.camera_tokens, cache.select(torch.tensor([[0], [0]]))
     raw = of_data.predict(*arguments)
     assert torch.equal(of_velocity.velocity(*arguments), raw)
     v = of_data.velocity(*arguments)
@@ -196,7 +193,7 @@ def test_text_changes_the_result_and_null_text_is_zeros(tiny_denoiser):
     model, target, context = tiny_denoiser(), random_views(1), random_views(2, seed=1)
 
     def result(text):
-        return model.predict(target.latents, T, target.camera_tokens, model.encode_context(context, text), text=text)
+        return model.predict(target.latents, T, target.camera_tokens, model.encode(context), text=text)
 
     torch.testing.assert_close(result(torch.zeros(1, 1, 8)), result(None), rtol=1e-5, atol=1e-5)
     words = torch.randn(1, 5, 8, generator=torch.Generator().manual_seed(3))
@@ -240,7 +237,7 @@ def test_a_layout_refuses_other_numbers_of_views_than_it_has_slots(layout, targe
 def test_joint_mode_takes_two_targets_around_their_source(tiny_denoiser):
     model = tiny_denoiser(context_attention="joint", layout=LAYOUTS["source-between-targets"])
     targets, source = random_views(2), random_views(1, seed=1)
-    result = model.predict(targets.latents, T, targets.camera_tokens, source)
+    result = model.predict(targets.latents, T, targets.camera_tokens, model.encode(source))
     assert result.shape == targets.latents.shape
-    swapped = model.predict(take(targets, [1, 0]).latents, T, take(targets, [1, 0]).camera_tokens, source)
+    swapped = model.predict(take(targets, [1, 0]).latents, T, take(targets, [1, 0]).camera_tokens, model.encode(source))
     assert not torch.allclose(swapped[:, [1, 0]], result, atol=1e-3)  # places in the sequence count in joint mode

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from plenodream.models.cosmos import CosmosCameraTransformer
+from plenodream.models.cosmos.transformer import CosmosCameraTransformer
 from plenodream.recipes import RECIPES, get_recipe
 from plenodream.recipes.run import configure, train
 from plenodream.recipes.validation import SCORES, make_validation

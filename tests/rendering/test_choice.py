@@ -32,7 +32,7 @@ TARGET = views("rotate-left:angle=90")["rotate-left-angle-90"]
 def test_a_source_that_is_kept_is_context_first_and_never_merged(settings, strategy, candidates):
     merges = []
     choice = choose(TARGET, STORED, settings(2, candidates, strategy, keep_source=True), render=merges.append)
-    assert list(choice.scores)[0] == "source" and len(choice.scores) == 2
+    assert next(iter(choice.scores)) == "source" and len(choice.scores) == 2
     assert not any("source" in inputs for inputs in choice.merged.values())
     assert set(choice.candidates) == set(STORED)
     merging = candidates > 2 and strategy not in ("last", "random")

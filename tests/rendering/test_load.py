@@ -7,7 +7,7 @@ import pytest
 import torch
 from diffusers import UniPCMultistepScheduler
 
-from plenodream.models.codec import WanCodec
+from plenodream.models.codecs.wan import WanCodec
 from plenodream.rendering.load import DEFAULT_MODEL, bundled_models, load_pipeline, model_for
 from plenodream.rendering.pipeline import PlenopticPipeline
 

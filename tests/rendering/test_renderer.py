@@ -9,9 +9,10 @@ from diffusers import FlowMatchEulerDiscreteScheduler
 from plenodream.geometry.cameras import stack_cameras
 from plenodream.memory.retrieval import RetrievalConfig, retrieve
 from plenodream.memory.scene import Scene
-from plenodream.models.codec import WanCodec, to_signal
-from plenodream.models.cosmos import CosmosCameraTransformer
-from plenodream.models.denoiser import LAYOUTS
+from plenodream.models.codecs.protocol import to_signal
+from plenodream.models.codecs.wan import WanCodec
+from plenodream.models.cosmos.transformer import CosmosCameraTransformer
+from plenodream.models.layout import LAYOUTS
 from plenodream.rendering import renderer
 from plenodream.rendering.pipeline import PlenopticPipeline
 from plenodream.rendering.renderer import AutoregressiveRenderer, pending
@@ -39,13 +40,13 @@ def interrupt_at(number):
 @pytest.fixture
 def encoded(monkeypatch):
     """Counts the views whose keys and values are computed."""
-    calls, encode = [], CosmosCameraTransformer.encode_context
+    calls, encode = [], CosmosCameraTransformer.encode
 
-    def spy(self, views, text=None):
+    def spy(self, views):
         calls.append(views)
-        return encode(self, views, text)
+        return encode(self, views)
 
-    monkeypatch.setattr(CosmosCameraTransformer, "encode_context", spy)
+    monkeypatch.setattr(CosmosCameraTransformer, "encode", spy)
     return calls
 
 
@@ -229,9 +230,9 @@ def test_windows_of_a_long_source_share_their_overlap_to_the_byte(
 def test_the_overlap_is_shown_to_the_network(tiny_pipeline, tiny_video, settings, tmp_path, monkeypatch):
     seen, predict = [], CosmosCameraTransformer.predict
 
-    def spy(self, noisy, timestep, rays, context, index=None, clean_frames=None, text=None):
+    def spy(self, noisy, timestep, rays, context, clean_frames=None, text=None):
         seen.append((None if clean_frames is None else clean_frames.tolist(), noisy[:, 0, :, :2]))
-        return predict(self, noisy, timestep, rays, context, index, clean_frames, text)
+        return predict(self, noisy, timestep, rays, context, clean_frames, text)
 
     monkeypatch.setattr(CosmosCameraTransformer, "predict", spy)
     pipeline = tiny_pipeline(overlap=2)

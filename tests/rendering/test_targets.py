@@ -11,7 +11,7 @@ from plenodream.geometry.cameras import intrinsics_from_fov, scale_poses
 from plenodream.geometry.formats import save_cameras
 from plenodream.geometry.trajectories import make_trajectory, trajectory_cameras
 from plenodream.media.fit import fit_cameras
-from plenodream.models.denoiser import LAYOUTS
+from plenodream.models.layout import LAYOUTS
 from plenodream.rendering.source import still_cameras
 from plenodream.rendering.targets import plan_targets, target_names
 from plenodream.types import Cameras

@@ -6,7 +6,7 @@ import pytest
 import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
 
-from plenodream.models.denoiser import ViewTokens
+from plenodream.models.context import ViewTokens
 from plenodream.sampling.denoise import SamplingConfig
 from plenodream.sampling.view import sample_view
 
@@ -21,7 +21,7 @@ class Recorder:
     def __init__(self):
         self.calls = []
 
-    def velocity(self, noisy, t, rays, context, context_index, clean_frames, text):
+    def velocity(self, noisy, t, rays, context, clean_frames, text):
         self.calls.append(SimpleNamespace(rays=rays, context=context, clean_frames=clean_frames, text=text))
         words = 0.0 if text is None else text.mean()
         return torch.full_like(noisy, rays.mean().item() + float(words))
@@ -78,7 +78,7 @@ def test_a_real_network_is_repeatable_and_minds_camera_context_and_guidance(tiny
         generator = torch.Generator().manual_seed(seed)
         latents = torch.randn(1, 2, 4, 3, 2, 2, generator=generator)
         views = ViewTokens(latents, torch.randn(1, 2, 3, 2, 2, 24, generator=generator))
-        return model.encode_context(views) if mode == "independent" else views
+        return model.encode(views)
 
     def result(seed=2, rays=RAYS, guidance=0.0):
         return sample_view(model, SCHEDULER, SamplingConfig(2, guidance), NOISE[:1], rays[:1], context(seed))

@@ -11,7 +11,7 @@ import torch
 from tiny import tiny_config
 from torch.distributed.tensor import DTensor
 
-from plenodream.models.cosmos import CosmosCameraTransformer
+from plenodream.models.cosmos.transformer import CosmosCameraTransformer
 from plenodream.training.config import OptimizerConfig, RunOptions
 from plenodream.training.distributed_checkpoint import load_sharded, save_sharded
 from plenodream.training.objective import ObjectiveConfig, training_loss

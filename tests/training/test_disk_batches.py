@@ -11,7 +11,8 @@ from plenodream.data.dataset import EpisodeDataset, Window
 from plenodream.data.discover import find_episodes
 from plenodream.data.episode import decode_fitted
 from plenodream.data.synth import synthesize
-from plenodream.models.codec import WanCodec, to_signal
+from plenodream.models.codecs.protocol import to_signal
+from plenodream.models.codecs.wan import WanCodec
 from plenodream.training import trainer
 from plenodream.training.config import Curriculum, RunOptions, Stage
 from plenodream.training.disk_batches import episode_batches

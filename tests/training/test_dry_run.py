@@ -10,7 +10,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parent))
 from tiny import tiny_config
 
-from plenodream.models.cosmos import CosmosCameraTransformer
+from plenodream.models.cosmos.transformer import CosmosCameraTransformer
 from plenodream.training.build import build_model, set_trainable
 from plenodream.training.config import Curriculum, Stage, TrainConfig
 from plenodream.training.context_parallel import tie_records

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from plenodream.flow import sample_timesteps
-from plenodream.models.denoiser import ViewTokens
+from plenodream.models.context import Context, ViewTokens
 from plenodream.training.objective import (
     ObjectiveConfig,
     draw_context,
@@ -52,12 +52,11 @@ def loop_loss(model, latents, rays, context, targets, config, generator):
         views = ViewTokens(latents[None, sample, seen], rays[None, sample, seen])
         if joint and alone:
             views = ViewTokens(views.latents * 0, views.camera_tokens * 0)
-        index = None
-        if not joint:
-            index = torch.empty(1, 0, dtype=torch.long) if alone else None
-            views = model.encode_context(views)
+        seen = model.encode(views)
+        if alone and not joint:
+            seen = seen.select(torch.empty(1, 0, dtype=torch.long))
         clean = clean if overlap else None
-        raw = model.predict(x_t[None, None], t[row : row + 1], camera[None, None], views, index, clean)[0, 0]
+        raw = model.predict(x_t[None, None], t[row : row + 1], camera[None, None], seen, clean)[0, 0]
         if model.config.prediction == "x0":
             error = (raw - x_0) / max(t[row].item(), config.x0_floor)
         else:
@@ -146,14 +145,19 @@ class Recorder:
     """Stands in for a denoiser and remembers what it was given."""
 
     def __init__(self):
-        self.config = type("Config", (), {"context_attention": "independent", "prediction": "velocity"})()
+        self.config = type("Config", (), {"prediction": "velocity"})()
         self.rays, self.contexts, self.times = [], [], []
 
-    def encode_context(self, views):
-        return views
+    context_slots = None
 
-    def predict(self, x_t, t, rays, cache, index, clean):
-        self.rays.append(rays), self.contexts.append(index.shape[-1]), self.times.append(t)
+    def encode(self, views):
+        return Context((views.latents.flatten(0, 1),))
+
+    def blank(self, context):
+        return replace(context, index=context.index[:, :0])
+
+    def predict(self, x_t, t, rays, context, clean):
+        self.rays.append(rays), self.contexts.append(len(context)), self.times.append(t)
         return torch.zeros_like(x_t)
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from plenodream.geometry.cameras import intrinsics_from_fov
-from plenodream.media.video import write_preview
+from plenodream.media.preview import write_preview
 from plenodream.types import Cameras
 from plenodream.viewer.page import Page, PageView, write_page
 

@@ -15,7 +15,7 @@ import torch
 
 from plenodream.data.decode import VideoFile
 from plenodream.data.episode import Episode, open_views, videos_in
-from plenodream.data.unreal import load_unreal_poses
+from plenodream.geometry.formats.recammaster import load_unreal_poses
 from plenodream.types import Cameras
 
 SENSOR_WIDTH = 23.76  # millimetres

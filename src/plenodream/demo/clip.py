@@ -17,7 +17,8 @@ from plenodream.geometry.formats import save_cameras
 from plenodream.geometry.trajectories import parse_trajectories, trajectory_cameras
 from plenodream.geometry.visibility import seen_by_source
 from plenodream.media.fit import fit_frames
-from plenodream.media.video import read_video, write_preview
+from plenodream.media.preview import write_preview
+from plenodream.media.video import read_video
 from plenodream.types import Cameras
 from plenodream.worlds.family import MILD
 from plenodream.worlds.raycast import render

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from plenodream.demo.clip import true_view
-from plenodream.evaluation.fidelity import psnr
+from plenodream.evaluation.metrics.fidelity import psnr
 from plenodream.memory.scene import Scene
 
 

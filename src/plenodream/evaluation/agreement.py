@@ -9,11 +9,18 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from plenodream.evaluation.exact_sync import MINIMUM_COVERAGE, Match, hsync, match_views, vsync
-from plenodream.evaluation.fidelity import mean_colour, sharpness_ratio, squared_error, variance_ratio
-from plenodream.evaluation.reconstruction import HeldOut
+from plenodream.evaluation.metrics.fidelity import (
+    MINIMUM_COVERAGE,
+    mean_colour,
+    sharpness_ratio,
+    squared_error,
+    variance_ratio,
+)
+from plenodream.evaluation.metrics.sync import Match, hsync, match_views, vsync
 from plenodream.evaluation.sampler import ViewSampler, noise_seeds
+from plenodream.evaluation.scenes import HeldOut, neighbour
 from plenodream.geometry.visibility import lookup
+from plenodream.models.context import Context
 from plenodream.types import Cameras
 
 # What view b is conditioned on, besides the source; view a always on the source alone.
@@ -68,13 +75,12 @@ def context_index(condition: str, scenes: int) -> Int[Tensor, "scenes context"]:
     """Entries of a bank that holds the scenes' sources, then their generated views a: what view b is conditioned on.
 
     Retrieved history is what rendering does. The controls have as much context but not that view: the source again, or
-    view a of the neighbouring scene (0 and 1, 2 and 3, ... are neighbours).
+    view a of the neighbouring scene.
     """
     source = torch.arange(scenes)
-    neighbour = source ^ 1
     second = {
         "retrieved history": scenes + source,
-        "wrong history": scenes + neighbour,
+        "wrong history": scenes + neighbour(source),
         "source twice": source,
     }
     return torch.stack([source, second[condition]] if condition in second else [source], dim=1)
@@ -114,7 +120,7 @@ def sample_pairs(sampler: ViewSampler, data: HeldOut, pairs: Pairs, seed: int, f
         return sampler.sample(bank, index.to(scene), cameras, data.anchor, noise_seeds(seed, view, first, scenes))
 
     a = sample(scene[:, None], cameras_a, "a")
-    bank = bank + sampler.encode(a, cameras_a, data.anchor)
+    bank = Context.stack([bank, sampler.encode(a, cameras_a, data.anchor)])
     b = {name: sample(context_index(name, scenes), cameras_b, "b") for name in CONDITIONS}
     return SampledPairs(a, sample(scene[:, None], cameras_a, "other a"), b)
 
@@ -147,7 +153,7 @@ def pair_coverage(pairs: Pairs) -> dict[str, Float[Tensor, "scenes"]]:
     match = pairs.match
     hidden, moving = match.hidden, match.moving
     assert moving is not None
-    masks = {"hsync": hidden, "static": hidden & ~moving, "moving": hidden & moving, "vsync": match.visible}
+    masks = {"hsync": hidden, "static": hidden & ~moving, "moving": hidden & moving, "vsync": match.seen}
     masks |= {name: hidden for name in ("tolerant", "b to truth", "variance", "sharpness")}
     return {name: mask.double().mean((-3, -2, -1)) for name, mask in masks.items()}
 

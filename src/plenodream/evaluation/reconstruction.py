@@ -1,4 +1,4 @@
-"""Held-out scenes with exact depth and cameras, and how well sampled videos of them match the truth."""
+"""How well sampled videos of held-out scenes match the truth, while a model trains."""
 
 from __future__ import annotations
 
@@ -9,80 +9,13 @@ from diffusers import SchedulerMixin
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from plenodream.evaluation.exact_sync import MINIMUM_COVERAGE
-from plenodream.evaluation.fidelity import SquaredError, squared_error
+from plenodream.evaluation.metrics.fidelity import MINIMUM_COVERAGE, SquaredError, squared_error
 from plenodream.evaluation.sampler import ViewSampler, noise_seeds
-from plenodream.geometry.cameras import stack_cameras
-from plenodream.geometry.visibility import seen_by_source
-from plenodream.models.codec import SpaceToDepthCodec
-from plenodream.models.denoiser import DenoiserMixin
+from plenodream.evaluation.scenes import HeldOut, neighbour
+from plenodream.models.codecs.protocol import Codec
+from plenodream.models.denoiser import Denoiser
 from plenodream.sampling.denoise import SamplingConfig
-from plenodream.types import Cameras
-from plenodream.worlds.cameras import sample_cameras
-from plenodream.worlds.family import SceneFamily
-from plenodream.worlds.raycast import render
-from plenodream.worlds.world import sample_worlds, world_generator
-
-
-@dataclass(frozen=True)
-class HeldOut:
-    """Scenes that no training run can draw.
-
-    Attributes:
-        rgb: True videos, 0..1; view 0 is the source.
-        depth: Exact depth, metres.
-        moving: What moves.
-        cameras: Batch shape (scenes, views, frames).
-        seen: Pixels of every view that the source sees at the same time.
-        stopped: The source's video if everything stood still where it is in the first frame.
-    """
-
-    rgb: Float[Tensor, "scenes views frames height width 3"]
-    depth: Float[Tensor, "scenes views frames height width"]
-    moving: Bool[Tensor, "scenes views frames height width"]
-    cameras: Cameras
-    seen: Bool[Tensor, "scenes views frames height width"]
-    stopped: Float[Tensor, "scenes frames height width 3"]
-
-    @property
-    def anchor(self) -> Float[Tensor, "scenes 4 4"]:
-        """The first camera of every source."""
-        return self.cameras.camera_to_world[:, 0, 0]
-
-
-def held_out(
-    family: SceneFamily,
-    scenes: int,
-    views: int,
-    frames: int,
-    height: int,
-    width: int,
-    split: str = "validation",
-    device: torch.device | str = "cpu",
-    first: int = 0,
-) -> HeldOut:
-    """Scenes `first`, `first` + 1, ... of a split; a scene is the same whatever others are asked for with it.
-
-    Raises:
-        ValueError: Unknown split, or no scenes, views or frames.
-    """
-    if scenes < 1:
-        raise ValueError(f"{scenes} scenes: expected at least 1")
-    times = torch.linspace(0, 1, frames, device=device)
-    parts: dict[str, list[Tensor]] = {name: [] for name in ("rgb", "depth", "moving", "seen", "stopped")}
-    paths = []
-    for index in range(first, first + scenes):
-        generator = world_generator(split, index)
-        world = sample_worlds(family, 1, generator, device)
-        cameras = sample_cameras(family, 1, views, frames, height, width, generator, device)
-        rendered = render(world, cameras, times)
-        parts["rgb"].append(rendered.rgb)
-        parts["depth"].append(rendered.depth)
-        parts["moving"].append(rendered.moving)
-        parts["seen"].append(seen_by_source(rendered.depth, cameras, rendered.depth[:, :1], cameras[:, :1]))
-        parts["stopped"].append(render(world, cameras[:, :1], torch.zeros_like(times)).rgb[:, 0])
-        paths.append(cameras[0])
-    return HeldOut(cameras=stack_cameras(paths), **{name: torch.cat(values) for name, values in parts.items()})
+from plenodream.sampling.sampler import Sampler
 
 
 def reconstruction_errors(
@@ -91,11 +24,11 @@ def reconstruction_errors(
     seen: Bool[Tensor, "*scenes frames height width"],
     moving: Bool[Tensor, "*scenes frames height width"],
 ) -> dict[str, SquaredError]:
-    """Squared error on all pixels, on co-visible and hidden ones, and on co-visible ones that rest or move.
+    """Squared error on all pixels, on seen and hidden ones, and on seen ones that are static or move.
 
     The hidden pixels are not split: what moves there, nobody could know.
     """
-    masks = {"all": None, "co-visible": seen, "hidden": ~seen, "static": seen & ~moving, "moving": seen & moving}
+    masks = {"all": None, "seen": seen, "hidden": ~seen, "static": seen & ~moving, "moving": seen & moving}
     return {name: squared_error(video, truth, mask) for name, mask in masks.items()}
 
 
@@ -121,15 +54,18 @@ class Reconstruction:
 
 
 def score_reconstruction(
-    model: DenoiserMixin,
-    codec: SpaceToDepthCodec,
+    model: Denoiser,
+    codec: Codec,
     scheduler: SchedulerMixin,
     sampling: SamplingConfig,
     data: HeldOut,
     seed: int = 0,
 ) -> Reconstruction:
-    """Sample every target view of every scene from its source, with the right camera and with another scene's."""
-    sampler = ViewSampler(model, codec, scheduler, sampling)
+    """Sample every target view of every scene from its source, with the right camera and with its neighbour's.
+
+    Scenes come in pairs (`neighbour`).
+    """
+    sampler = ViewSampler(Sampler(model, codec, scheduler, sampling))
     scenes, targets = len(data.rgb), data.rgb.shape[1] - 1
     source = sampler.encode(data.rgb[:, 0], data.cameras[:, 0], data.anchor)
     index = torch.arange(scenes, device=data.rgb.device)[:, None]
@@ -140,12 +76,12 @@ def score_reconstruction(
         cameras = data.cameras[:, target]
         seeds = noise_seeds(seed, f"target-{target}", 0, scenes)
         video = sampler.sample(source, index, cameras, data.anchor, seeds)
-        others = index[:, 0].roll(1)
+        others = neighbour(index[:, 0])
         wrong = sampler.sample(source, index, cameras[others], data.anchor, seeds)
         truth, seen, moving = data.rgb[:, target], data.seen[:, target], data.moving[:, target]
         right = reconstruction_errors(video, truth, seen, moving)
         scores = {
-            "seen": right["co-visible"],
+            "seen": right["seen"],
             "hidden": right["hidden"],
             "moving": right["moving"],
             "wrong_camera": squared_error(wrong, truth, seen),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from textwrap import wrap
 
 import torch
 from torch import Tensor
@@ -12,14 +13,15 @@ from torch import Tensor
 from plenodream.evaluation.statistics import Interval, bootstrap_interval
 from plenodream.media.sheet import save_sheet
 
-FORMAT = 1
+FORMAT = 2
+WIDTH = 80  # columns of a terminal
 # The row of a table that holds the share of pixels compared.
 COVERAGE = "coverage"
 # Differences worth a line of their own, all paired scene by scene: table, column, row, minus row.
 DIFFERENCES = (
-    ("fidelity", "co-visible", "sampled", "copy of source"),
-    ("fidelity", "co-visible", "sampled", "wrong camera"),
-    ("fidelity", "moving", "sampled", "stopped source"),
+    ("fidelity", "seen", "sampled", "copy of source"),
+    ("fidelity", "seen", "sampled", "wrong camera"),
+    ("fidelity", "moving", "sampled", "no motion"),
     ("agreement", "hsync", "retrieved history", "independent"),
     ("agreement", "hsync", "retrieved history", "source twice"),
     ("agreement", "hsync", "retrieved history", "wrong history"),
@@ -30,17 +32,16 @@ _TITLES = {
     "agreement": "Two generated views of a scene against each other where the source shows nothing (HSync): PSNR in dB",
 }
 _NOTES = {
-    "fidelity": (
-        "static, moving: of the co-visible pixels. wrong camera: the neighbouring scene's. stopped source: the same",
-        "model shown a source in which nothing moves. copy, mean colour: floors. truth: through the codec (ceiling).",
-    ),
-    "agreement": (
-        "Rows say what view b saw besides the source. unseen history: b with retrieved history against a view a that",
-        "it did not see (cancels b's blur). truth: both true (ceiling). copy, mean colour: instead of b, the floors.",
-        "vsync: where the source shows it too. Shown is what is shown at the same time. tolerant: best shift by up to",
-        "1 pixel. b to truth, variance, sharpness: of b on those pixels, the latter as parts of the truth's: below 1",
-        "is blur, which agrees easily.",
-    ),
+    "fidelity": """
+        seen, hidden: by the source at the same time. static, moving: of the seen pixels. warped source: by true depth.
+        wrong camera: the neighbouring scene's. no motion: the same model shown a source in which nothing moves. copy,
+        mean colour: floors. truth: through the codec (ceiling).""",
+    "agreement": """
+        Rows say what view b was given besides the source. unseen history: b with retrieved history against a view a
+        that it was not shown (cancels b's blur). truth: both true (ceiling). copy, mean colour: instead of b, the
+        floors. vsync: where the source shows it too. Shown is what is shown at the same time. tolerant: best shift by
+        up to 1 pixel. b to truth, variance, sharpness: of b on those pixels, the latter as parts of the truth's: below
+        1 is blur, which agrees easily.""",
 }
 
 
@@ -143,29 +144,36 @@ class EvalReport:
 
 
 def format_report(report: EvalReport) -> str:
-    """The report as plain text: two tables with intervals, coverage and counts, then the differences that matter."""
-    lines = [
+    """The report as plain text of 80 columns: two tables with intervals, coverage and counts, then the differences."""
+    head = (
         f"{report.model} ({report.fingerprint}) on {report.scenes} {report.family} scenes of split {report.split}, "
-        f"{report.frames} frames of {report.height}x{report.width},",
-        f"{report.steps} sampling steps, guidance {report.guidance:g}, seed {report.seed}. Means over scenes, "
-        "± half of their 95 % bootstrap interval.",
-    ]
-    for table, rows in report.values.items():
-        names = list(rows[COVERAGE])
-        cells = [["", *names]]
-        for row in rows:
-            if row != COVERAGE:
-                cells.append([row, *(_cell(report.interval(table, row, column)) for column in names)])
-        cells.append(["pixels compared", *(f"{100 * report.interval(table, COVERAGE, c).mean:.1f} %" for c in names)])
-        counts = [max(report.counted(table, c, row) for row in rows if row != COVERAGE) for c in names]
-        cells.append(["scenes that count", *map(str, counts)])
-        lines += ["", _TITLES[table], *_align(cells), *_NOTES[table]]
+        f"{report.frames} frames of {report.height}x{report.width}, {report.steps} sampling steps, guidance "
+        f"{report.guidance:g}, seed {report.seed}. Means over scenes, ± half of their 95 % bootstrap interval."
+    )
+    lines = wrap(head, WIDTH)
+    for table in report.values:
+        notes = " ".join(_NOTES[table].split())
+        lines += ["", *wrap(_TITLES[table], WIDTH), *_blocks(_cells(report, table)), *wrap(notes, WIDTH)]
     rows = []
     for table, column, row, minus in DIFFERENCES:
         difference = report.difference(table, column, row, minus)
         ends = f"[{difference.low:+.2f} {difference.high:+.2f}]"
         rows.append([f"{column}: {row} - {minus}", f"{difference.mean:+.2f}", ends])
     return "\n".join([*lines, "", "Differences in dB, paired by scene, with their 95 % interval", *_align(rows)]) + "\n"
+
+
+def _cells(report: EvalReport, table: str) -> list[list[str]]:
+    """A table of the report as text: a header, its rows, the share of pixels compared, the scenes that count."""
+    rows = report.values[table]
+    names = list(rows[COVERAGE])
+    cells = [["", *names]]
+    for row in rows:
+        if row != COVERAGE:
+            cells.append([row, *(_cell(report.interval(table, row, column)) for column in names)])
+    cells.append(["pixels compared", *(f"{100 * report.interval(table, COVERAGE, c).mean:.1f} %" for c in names)])
+    counts = [max(report.counted(table, c, row) for row in rows if row != COVERAGE) for c in names]
+    cells.append(["scenes that count", *map(str, counts)])
+    return cells
 
 
 def write_report(folder: Path, report: EvalReport) -> None:
@@ -196,3 +204,16 @@ def _align(rows: list[list[str]]) -> list[str]:
         ).rstrip()
         for row in rows
     ]
+
+
+def _blocks(cells: list[list[str]]) -> list[str]:
+    """A table that is too wide for a terminal as several below each other, each with the names of the rows."""
+    columns = [[row[i] for row in cells] for i in range(len(cells[0]))]
+    widths = [max(map(len, column)) + 2 for column in columns]
+    blocks: list[list[int]] = []
+    for index in range(1, len(columns)):
+        if not blocks or widths[0] + sum(widths[i] for i in blocks[-1]) + widths[index] - 2 > WIDTH:
+            blocks.append([])
+        blocks[-1].append(index)
+    tables = [_align([[row[0], *(row[i] for i in block)] for row in cells]) for block in blocks]
+    return [line for number, table in enumerate(tables) for line in ([""] if number else []) + table]

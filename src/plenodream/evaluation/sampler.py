@@ -1,4 +1,4 @@
-"""Views sampled under a chosen context, many scenes at once: the one way in which videos are made to be measured."""
+"""Videos in [0, 1] sampled under a chosen context, many scenes at once: as evaluation has its pixels and its noise."""
 
 from __future__ import annotations
 
@@ -7,121 +7,66 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-from diffusers import SchedulerMixin
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from plenodream.models.attention import ContextCache
-from plenodream.models.camera_encoder import rays_for
-from plenodream.models.codec import SpaceToDepthCodec, WanCodec
-from plenodream.models.denoiser import DenoiserMixin, ViewTokens
-from plenodream.sampling.denoise import SamplingConfig
-from plenodream.sampling.view import sample_view
+from plenodream.models.context import Context
+from plenodream.sampling.sampler import Sampler
 from plenodream.types import Cameras
 
 
 @dataclass(frozen=True)
-class ContextBank:
-    """Clean views of any scenes, each encoded alone; a condition is a choice among them.
-
-    Attributes:
-        views: Keys and values (independent mode), or latents and rays of batch shape (views, 1) (joint mode).
-    """
-
-    views: ContextCache | ViewTokens
-
-    def __add__(self, other: ContextBank) -> ContextBank:
-        """The views of both, these first."""
-        if isinstance(self.views, ContextCache):
-            return ContextBank(ContextCache.stack([self.views, other.views]))
-        parts = self.views, other.views
-        return ContextBank(
-            ViewTokens(torch.cat([part.latents for part in parts]), torch.cat([part.camera_tokens for part in parts]))
-        )
-
-
-@dataclass(frozen=True)
 class ViewSampler:
-    """What samples: a denoiser in either context mode, its codec and scheduler, steps and guidance.
+    """A sampler of videos in [0, 1].
 
     Attributes:
-        model: The denoiser, on the device of the data.
-        codec: Its codec.
-        scheduler: Its scheduler.
-        sampling: Steps and guidance.
+        sampler: What samples, on the device of the data.
         on_step: Called after every step of a batch.
     """
 
-    model: DenoiserMixin
-    codec: SpaceToDepthCodec | WanCodec
-    scheduler: SchedulerMixin
-    sampling: SamplingConfig
+    sampler: Sampler
     on_step: Callable[[int], None] | None = None
 
-    @torch.no_grad()
     def encode(
         self, frames: Float[Tensor, "views frames height width 3"], cameras: Cameras, anchor: Float[Tensor, "views 4 4"]
-    ) -> ContextBank:
-        """Views as context.
+    ) -> Context:
+        """Views as context, a view an entry; arguments as for `Sampler.encode`."""
+        return self.sampler.encode(_signal(frames), cameras, anchor)
 
-        Args:
-            frames: Videos, 0..1.
-            cameras: Batch shape (views, frames).
-            anchor: Camera-to-world pose to which the rays are relative: the scene's first source camera.
-        """
-        latents = self.codec.encode(frames.movedim(-1, 1) * 2 - 1)
-        views = ViewTokens(latents[:, None], self._rays(cameras, anchor)[:, None])
-        independent = self.model.config.context_attention == "independent"
-        return ContextBank(self.model.encode_context(views) if independent else views)
-
-    @torch.no_grad()
     def sample(
         self,
-        bank: ContextBank,
+        bank: Context,
         index: Int[Tensor, "clips context"],
         cameras: Cameras,
         anchor: Float[Tensor, "clips 4 4"],
         seeds: Sequence[int],
     ) -> Float[Tensor, "clips frames height width 3"]:
-        """Sampled videos, 0..1.
+        """Sampled videos.
 
         Args:
             bank: The views there are.
-            index: Which of them each clip is conditioned on, the source first; a joint network with more slots than
-                that sees the source again, as in rendering.
+            index: Which of them each clip is conditioned on, the source first.
             cameras: Where to look from, batch shape (clips, frames).
             anchor: As for `encode`.
             seeds: Of every clip's noise, so that it does not depend on what else is in the batch.
         """
-        codec, factor, device = self.codec, self.codec.spatial_factor, index.device
-        size = (codec.latent_frames(cameras.shape[1]), cameras.height // factor, cameras.width // factor)
-        noise = torch.stack(
-            [torch.randn(codec.channels, *size, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
-        ).to(device)
-        context: ContextCache | ViewTokens = bank.views
-        entries: Tensor | None = index
-        if isinstance(context, ViewTokens):
-            missing = max(0, (self.model.context_slots or 0) - index.shape[1])
-            index = torch.cat([index, index[:, :1].expand(-1, missing)], dim=1)
-            context = ViewTokens(context.latents[index, 0], context.camera_tokens[index, 0])
-            entries = None
-        rays = self._rays(cameras, anchor)
-        return self._decode(
-            sample_view(self.model, self.scheduler, self.sampling, noise, rays, context, entries, on_step=self.on_step)
-        )
+        generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        noise = torch.stack([self.sampler.noise(cameras[0], generator) for generator in generators]).to(index.device)
+        return _frames(self.sampler.sample(bank.select(index), cameras, anchor, noise, on_step=self.on_step))
 
-    @torch.no_grad()
     def reconstruct(
         self, frames: Float[Tensor, "clips frames height width 3"]
     ) -> Float[Tensor, "clips frames height width 3"]:
         """Videos through the codec and back: the best that any denoiser could do."""
-        return self._decode(self.codec.encode(frames.movedim(-1, 1) * 2 - 1))
+        return _frames(self.sampler.reconstruct(_signal(frames)))
 
-    def _decode(self, latents: Tensor) -> Tensor:
-        return (self.codec.decode(latents).float().movedim(1, -1) + 1).clamp(0, 2) / 2
 
-    def _rays(self, cameras: Cameras, anchor: Tensor) -> Tensor:
-        return rays_for(self.model, self.codec, cameras, anchor)
+def _signal(frames: Tensor) -> Tensor:
+    return frames.movedim(-1, 1) * 2 - 1
+
+
+def _frames(signal: Tensor) -> Tensor:
+    return (signal.float().movedim(1, -1) + 1).clamp(0, 2) / 2
 
 
 def noise_seeds(seed: int, purpose: str, first: int, scenes: int) -> list[int]:

@@ -12,8 +12,9 @@ from torch import Tensor
 from plenodream.generators.protocol import Workings
 from plenodream.geometry.cameras import resize_cameras, stack_cameras
 from plenodream.media.fit import stretch_frames
-from plenodream.models.codec import to_frames, to_signal
-from plenodream.sampling.sampler import Context, Sampler, stack
+from plenodream.models.codecs.protocol import to_frames, to_signal
+from plenodream.models.context import Context
+from plenodream.sampling.sampler import Sampler
 from plenodream.types import Cameras, View
 
 
@@ -56,8 +57,7 @@ class DiffusionGenerator:
         cameras = stack_cameras([self._stretched(target) for target in targets])
         start = torch.stack([self.sampler.noise(view, noise) for view in cameras]).to(self.device)
         signal = self.sampler.sample(
-            stack(list(contexts)),
-            None,
+            Context.stack(contexts),
             cameras,
             anchor,
             start,

@@ -174,7 +174,17 @@ def resample_cameras(cameras: Cameras, frames: int) -> Cameras:
     """
     if frames < 1:
         raise ValueError(f"cannot resample cameras to {frames} frames: expected at least 1")
-    positions = torch.linspace(0, len(cameras) - 1, frames, dtype=torch.float64)
+    return cameras_at(cameras, torch.linspace(0, len(cameras) - 1, frames, dtype=torch.float64))
+
+
+def cameras_at(cameras: Cameras, positions: Float[Tensor, "frames"]) -> Cameras:
+    """Cameras between those of a path: centres and intrinsics linear, rotations spherical linear.
+
+    Args:
+        cameras: One path, batch shape (frames,).
+        positions: Places on it, 0..len(cameras) - 1.
+    """
+    positions = positions.double().cpu()
     low = positions.floor().long().clamp(max=max(len(cameras) - 2, 0))
     high = (low + 1).clamp(max=len(cameras) - 1)
     weight = (positions - low).to(cameras.camera_to_world)

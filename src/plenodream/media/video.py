@@ -1,4 +1,4 @@
-"""Video in and out by PyAV: decode anything to upright RGB, keep without loss, and encode previews for people."""
+"""Video in and out by PyAV: decode anything to upright RGB, keep frames and depth without loss."""
 
 from __future__ import annotations
 
@@ -13,14 +13,12 @@ import av
 import numpy as np
 import torch
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
-from jaxtyping import UInt8
+from jaxtyping import Float, Float16, UInt8
 from torch import Tensor
 
 from plenodream.files.atomic import write_file
 from plenodream.media.decode import decode
 from plenodream.media.timestamps import constant_rate, exact_rate
-
-_PREVIEW_SIDE = 256
 
 
 @dataclass(frozen=True)
@@ -95,12 +93,7 @@ def write_lossless(path: str | Path, frames: UInt8[Tensor, "frames height width 
         ValueError: Frame rate not positive.
         OSError: Disk full or folder not writable; nothing is left behind.
     """
-    rate = exact_rate(fps)
-    tags = {"FRAME_RATE": str(rate), "PIXELS_SHA256": _pixels_hash(frames)}
-    options = {"level": "3", "g": "1", "slices": "4" if min(frames.shape[1:3]) > 1 else "1"}
-    images = (av.VideoFrame.from_ndarray(image, format="rgb24") for image in frames.cpu().numpy())
-    size = (frames.shape[1], frames.shape[2])
-    write_file(path, encode(images, size, rate, "matroska", "ffv1", "bgr0", options, {}, tags))
+    _write_exact(path, frames.cpu().numpy(), fps, "rgb24", "bgr0")
 
 
 def read_lossless(path: str | Path) -> Clip:
@@ -109,55 +102,66 @@ def read_lossless(path: str | Path) -> Clip:
     Raises:
         ValueError: Missing, not written by `write_lossless`, cut off or changed since.
     """
-    path = Path(path)
+    pixels, rate = _read_exact(Path(path), "rgb24")
+    return Clip(torch.from_numpy(pixels), rate)
+
+
+def write_depth(path: str | Path, depth: Float[Tensor, "frames height width"], fps: float) -> None:
+    """Store depth in metres as half-precision floats, and those exactly: their bits as 16-bit grey in FFV1 (Ours).
+
+    Bits of positive floats grow with their value, about as its logarithm: a smooth depth stays a smooth picture that
+    packs well, and every distance keeps 11 binary digits (0.05 %). More than 65504 m becomes 65504 m; 0 (not known)
+    stays.
+
+    Raises:
+        ValueError: Frame rate not positive; NaN or negative depth.
+        OSError: Disk full or folder not writable; nothing is left behind.
+    """
+    if not bool((depth >= 0).all()):
+        raise ValueError(f"{path}: depth is NaN or negative somewhere; expected metres, 0 where it is not known")
+    _write_exact(path, half_depth(depth).cpu().numpy().view(np.uint16), fps, "gray16le", "gray16le")
+
+
+def half_depth(depth: Float[Tensor, "*shape"]) -> Float16[Tensor, "*shape"]:
+    """Depth as `write_depth` keeps it."""
+    return depth.clamp(max=torch.finfo(torch.float16).max).half()
+
+
+def read_depth(path: str | Path) -> Float[Tensor, "frames height width"]:
+    """Read what `write_depth` wrote, in float32, and check that every value is as it was.
+
+    Raises:
+        ValueError: As `read_lossless`.
+    """
+    bits, _ = _read_exact(Path(path), "gray16le")
+    return torch.from_numpy(bits.view(np.float16)).float()
+
+
+def _write_exact(path: str | Path, images: np.ndarray, fps: float, given: str, stored: str) -> None:
+    """Images of pixel format `given` in FFV1's format `stored`, with rate and checksum."""
+    rate = exact_rate(fps)
+    tags = {"FRAME_RATE": str(rate), "PIXELS_SHA256": _pixels_hash(images)}
+    options = {"level": "3", "g": "1", "slices": "4" if min(images.shape[1:3]) > 1 else "1"}
+    frames = (av.VideoFrame.from_ndarray(image, format=given) for image in images)
+    size = (images.shape[1], images.shape[2])
+    write_file(path, encode(frames, size, rate, "matroska", "ffv1", stored, options, {}, tags))
+
+
+def _read_exact(path: Path, wanted: str) -> tuple[np.ndarray, float]:
+    """Images in pixel format `wanted`, checked, and frames per second."""
     if not path.is_file():
         raise ValueError(f"{path}: no such file; expected a lossless video")
     try:
         with av.open(str(path)) as container:
             tags = dict(container.metadata)
-            images = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
-        frames = torch.from_numpy(np.stack(images))
+            images = np.stack([frame.to_ndarray(format=wanted) for frame in container.decode(video=0)])
         rate = Fraction(tags["FRAME_RATE"])
     except (av.error.FFmpegError, IndexError, KeyError, ValueError) as error:
         reason = f"no {error} tag" if isinstance(error, KeyError) else getattr(error, "strerror", error)
         raise ValueError(f"{path}: damaged, or not a lossless video of ours ({reason})") from None
-    if tags.get("PIXELS_SHA256") != _pixels_hash(frames):
+    if tags.get("PIXELS_SHA256") != _pixels_hash(images):
         raise ValueError(f"{path}: damaged or cut off (its pixels differ from the checksum stored with them)")
-    return Clip(frames, float(rate))
-
-
-def write_preview(path: str | Path, frames: UInt8[Tensor, "frames height width 3"], fps: float) -> None:
-    """Encode frames for people: H.264 in mp4, playable before it is loaded whole, BT.709.
-
-    Videos whose longer side is below 256 pixels are enlarged by a whole factor without smoothing, so that browsers
-    show them crisp; odd sizes get their last row or column twice. The same frames give the same bytes.
-
-    Raises:
-        ValueError: Frame rate not positive.
-        OSError: Disk full or folder not writable; nothing is left behind.
-    """
-    rate = exact_rate(fps)
-    height, width = frames.shape[1:3]
-    factor = -(-_PREVIEW_SIDE // max(height, width))
-    # Row and column behind every row and column of the preview, an even number of each.
-    rows, columns = (
-        (torch.arange(-(-side * factor // 2) * 2) // factor).clamp(max=side - 1) for side in (height, width)
-    )
-
-    def image(frame: Tensor) -> av.VideoFrame:
-        enlarged = frame[rows][:, columns].numpy()
-        return av.VideoFrame.from_ndarray(enlarged, format="rgb24").reformat(
-            format="yuv420p",
-            src_color_range=ColorRange.JPEG,
-            dst_color_range=ColorRange.MPEG,
-            dst_colorspace=Colorspace.ITU709,
-        )
-
-    options = {"crf": "16", "preset": "fast", "g": "24"}
-    index_size = 4096 + 40 * len(frames)  # room for the index in front: about 20 bytes a frame are used
-    images = (image(frame) for frame in frames.cpu())
-    muxer = {"moov_size": str(index_size)}
-    write_file(path, encode(images, (len(rows), len(columns)), rate, "mp4", "libx264", "yuv420p", options, muxer, {}))
+    return images, float(rate)
 
 
 def _checked_rate(path: Path, rate: Fraction) -> Fraction:
@@ -169,9 +173,9 @@ def _checked_rate(path: Path, rate: Fraction) -> Fraction:
     return rate
 
 
-def _pixels_hash(frames: Tensor) -> str:
-    digest = hashlib.sha256(str(tuple(frames.shape)).encode())
-    digest.update(frames.cpu().contiguous().numpy().data)
+def _pixels_hash(images: np.ndarray) -> str:
+    digest = hashlib.sha256(str(tuple(images.shape)).encode())
+    digest.update(np.ascontiguousarray(images).data)
     return digest.hexdigest()
 
 

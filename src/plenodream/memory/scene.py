@@ -1,11 +1,14 @@
 """The memory bank on disk: a folder that a crash never breaks and that every later render adds to.
 
+    NAME.mp4, cameras/NAME.json       a finished view, for people
+    grid.mp4                          all of them side by side
     scene.json                        Manifest: model, size, frames, windows, seed, settings, list of views
     views/NAME/cameras.json           cameras of all frames, float32, exact
     views/NAME/chunk-000/video.mkv    frames of one window, lossless
+    views/NAME/chunk-000/depth.mkv    depth of its frames, where it is known, as half-precision floats
     views/NAME/chunk-000/record.json  what it was generated from
     views/NAME/chunk-000/timing.json  seconds and memory: with .lock the only file that two equal runs may differ in
-    views/NAME/preview.mp4            the whole view, for people
+    views/NAME/preview.mp4            a finished helper, for the page
 
 A window appears by a rename of a finished folder. Names that start with a dot are unfinished work, or the result that a
 new one is about to replace.
@@ -13,26 +16,27 @@ new one is about to replace.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from plenodream.files.atomic import TEMPORARY, temporary_name, write_file
-from plenodream.files.folders import new_folder, tidy
-from plenodream.files.lock import LOCK, locked
+from plenodream.files.folders import tidy
+from plenodream.files.lock import locked
 from plenodream.geometry.formats import load_cameras, save_cameras
-from plenodream.media.video import read_lossless, write_lossless, write_preview
-from plenodream.memory.manifest import FILE, Entry, Manifest, dump_json, load_json, read_manifest, write_manifest
+from plenodream.memory.checks import check_fit, check_free, check_readable, way_out
+from plenodream.memory.deliver import deliver, video_path, withdraw
+from plenodream.memory.manifest import FILE, Entry, Manifest, dump_json, read_manifest, write_manifest
+from plenodream.memory.stored import StoredWindow
 from plenodream.memory.windows import window_index
 from plenodream.types import Cameras, View
 
-_STALE = "stale"
+_Found = TypeVar("_Found")
 
 
 class Scene:
@@ -47,6 +51,7 @@ class Scene:
         self.folder = folder
         self.manifest = manifest
         self._lock_depth = 0
+        self._cameras: dict[str, Cameras] = {}
 
     # Life of a scene
 
@@ -59,16 +64,8 @@ class Scene:
         """
         assert not manifest.entries, manifest.entries
         folder = Path(folder)
-        if folder.exists() and not folder.is_dir():
-            raise ValueError(f"{folder}: is a file; expected a new or empty folder for the scene")
+        check_free(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        if (folder / FILE).exists():
-            raise ValueError(f"{folder}: holds a scene already; expected a new folder: open the scene to add views")
-        # A killed `create` leaves the lock, an empty views/ and unfinished files.
-        others = [p.name for p in folder.iterdir() if p.name not in (LOCK, "views") and TEMPORARY not in p.name]
-        others += [f"views/{p.name}" for p in folder.glob("views/*")]
-        if others:
-            raise ValueError(f"{folder}: not empty, it holds {others[0]}; expected a new or empty folder for the scene")
         with locked(folder):
             if (folder / FILE).exists():
                 raise ValueError(f"{folder}: another process has just made a scene there; open it to add views")
@@ -85,14 +82,7 @@ class Scene:
         """
         folder = Path(folder)
         manifest = read_manifest(folder)
-        if not (folder / "views").is_dir():
-            raise ValueError(f"{folder}: the folder views/ is missing; restore it, or render again into another folder")
-        for entry in manifest.entries:
-            if not (folder / "views" / entry.name / "cameras.json").is_file():
-                raise ValueError(
-                    f"{folder}: view {entry.name} has no cameras.json; restore views/{entry.name}, "
-                    "or render again into another folder"
-                )
+        check_readable(folder, manifest)
         return cls(folder, manifest)
 
     @contextmanager
@@ -155,15 +145,9 @@ class Scene:
             self.check(name, kind, cameras, trajectory)
             if name in self.names():
                 return
-            folder = self._view_folder(name)
+            folder = self.view_folder(name)
             folder.mkdir(exist_ok=True)
-            path = folder / "cameras.json"
-            temporary = temporary_name(path)
-            try:
-                save_cameras(temporary, cameras, self.manifest.fps)
-                write_file(path, temporary.read_bytes())
-            finally:
-                temporary.unlink(missing_ok=True)
+            save_cameras(folder / "cameras.json", cameras, self.manifest.fps)
             write_manifest(self.folder, replace(self.manifest, entries=(*self.manifest.entries, entry)))
             self.manifest = read_manifest(self.folder)
 
@@ -171,14 +155,9 @@ class Scene:
         """Refuse what `declare` refuses, and change nothing. Arguments and errors are those of `declare`."""
         entry = Entry(name, kind, trajectory)
         manifest = self.manifest
-        expected = (torch.Size([manifest.frames]), manifest.height, manifest.width)
-        if (cameras.shape, cameras.height, cameras.width) != expected:
-            raise ValueError(
-                f"view {name}: cameras of shape {tuple(cameras.shape)} for {cameras.width}x{cameras.height} pixels; "
-                f"expected {manifest.frames} cameras for {manifest.width}x{manifest.height}"
-            )
+        check_fit(manifest, name, cameras)
         cameras = cameras.to("cpu", torch.float32)
-        folder, known = self._view_folder(name), name in self.names()
+        folder, known = self.view_folder(name), name in self.names()
         if known or any(folder.glob("chunk-*")):
             stored = load_cameras(folder / "cameras.json", manifest.height, manifest.width)
             same = torch.equal(stored.camera_to_world, cameras.camera_to_world)
@@ -190,20 +169,25 @@ class Scene:
                 )
 
     def cameras(self, name: str, window: int | None = None) -> Cameras:
-        """Cameras (float32) of a whole view, or of the frames of one window; padding repeats the last camera."""
+        """Cameras (float32) of a whole view, or of the frames of one window; padding repeats the last camera.
+
+        They are read once: those of a view never change.
+        """
         self.entry(name)
         manifest = self.manifest
-        path = self._view_folder(name) / "cameras.json"
-        cameras = load_cameras(path, manifest.height, manifest.width, manifest.frames)
+        if name not in self._cameras:
+            path = self.view_folder(name) / "cameras.json"
+            self._cameras[name] = load_cameras(path, manifest.height, manifest.width, manifest.frames)
+        cameras = self._cameras[name]
         return cameras if window is None else cameras[window_index(manifest.windows[window], manifest.frames)]
 
     def has(self, name: str, window: int) -> bool:
         """Whether a window of a view is there and needs no rendering."""
-        return self._state(name, window) == "ready"
+        return name in self.names() and self._window(name, window).state == "ready"
 
     def outdated(self, name: str, window: int) -> bool:
         """Whether a window of a view is there but was marked by `invalidate`, and not made again since."""
-        return self._state(name, window) == _STALE
+        return name in self.names() and self._window(name, window).state == "stale"
 
     def complete(self, name: str) -> bool:
         """Whether all windows of a view are there and need no rendering."""
@@ -218,6 +202,7 @@ class Scene:
         frames: UInt8[Tensor, "frames height width 3"],
         record: dict[str, Any],
         timing: dict[str, Any],
+        depth: Float[Tensor, "frames height width"] | None = None,
     ) -> None:
         """Put a window in its place, whole or not at all; one that is there already is replaced.
 
@@ -227,54 +212,41 @@ class Scene:
             frames: All frames of the window, padding included.
             record: What it was generated from, as JSON: the same for the same render.
             timing: Seconds, memory: whatever differs from run to run.
+            depth: Of every frame in metres along z, 0 where not known. Kept to 11 binary digits (`write_depth`).
 
         Raises:
-            ValueError: Unknown view, or record and timing that are no JSON.
+            ValueError: Unknown view, record and timing that are no JSON, depth that is NaN or negative.
             OSError: Disk full, folder not writable; what was there before stays then.
         """
-        self.entry(name)
-        span = self.manifest.windows[window]
-        assert frames.shape == (len(span), self.manifest.height, self.manifest.width, 3), frames.shape
         assert frames.dtype == torch.uint8, frames.dtype
-        record_bytes, timing_bytes = dump_json(record), dump_json(timing)
-        with self.lock(), new_folder(self._window_folder(name, window)) as folder:
-            write_lossless(folder / "video.mkv", frames, self.manifest.fps)
-            write_file(folder / "record.json", record_bytes)
-            write_file(folder / "timing.json", timing_bytes)
-            self.preview_path(name).unlink(missing_ok=True)
+        view = View(frames, self.cameras(name, window), self.manifest.fps, depth=depth)
+        with self.lock():
+            self._window(name, window).write(view, record, timing)
+            withdraw(self, name)
 
     def invalidate(self, name: str) -> None:
         """Mark all windows of a view for rendering again; each stays readable until `write` replaces it."""
         self.entry(name)
         with self.lock():
             for window in range(len(self.manifest.windows)):
-                folder = self._window_folder(name, window)
-                if folder.is_dir():
-                    (folder / _STALE).touch()
+                self._window(name, window).invalidate()
 
     def read(self, name: str, window: int) -> View:
-        """A window's frames, padding included, with their cameras.
+        """A window's frames, padding included, with their cameras and, where it was written, depth.
 
         Raises:
             ValueError: Unknown view, window not rendered, or damaged on disk.
         """
         cameras = self.cameras(name, window)
-        clip = self._checked(name, window, lambda folder: read_lossless(folder / "video.mkv"))
-        expected = (len(cameras), cameras.height, cameras.width, 3)
-        if tuple(clip.frames.shape) != expected:
-            raise ValueError(
-                f"{self.folder}: view {name}, window {window} holds frames of shape {tuple(clip.frames.shape)}; "
-                f"expected {expected}: {self._way_out(name)}"
-            )
-        return View(clip.frames, cameras, self.manifest.fps)
+        return self._checked(name, window, lambda stored: stored.read(cameras, self.manifest.fps))
 
     def record(self, name: str, window: int) -> dict[str, Any]:
         """What a window was generated from. Raises as `read` does."""
-        return self._checked(name, window, lambda folder: load_json(folder / "record.json"))
+        return self._checked(name, window, StoredWindow.record)
 
     def timing(self, name: str, window: int) -> dict[str, Any]:
         """Seconds and memory that a window took. Raises as `read` does."""
-        return self._checked(name, window, lambda folder: load_json(folder / "timing.json"))
+        return self._checked(name, window, StoredWindow.timing)
 
     def frames(self, name: str) -> UInt8[Tensor, "frames height width 3"]:
         """A whole view: its windows without the frames they share with the window before, and without padding.
@@ -289,48 +261,38 @@ class Scene:
         return torch.cat(parts)
 
     def preview_path(self, name: str) -> Path:
-        """Where a view's preview is, or will be."""
-        return self._view_folder(name) / "preview.mp4"
+        """Where a whole view is, or will be, as a video for people."""
+        return video_path(self, name)
 
     def finish(self, name: str) -> None:
-        """Write the preview of a complete view; nothing happens if it is up to date, or too early."""
+        """Write the video and the cameras of a complete view where they are missing or damaged, and with the last one
+        the grid; nothing happens while windows of it are missing.
+
+        Raises:
+            ValueError: Damaged windows.
+            OSError: Disk full or folder not writable; nothing is left behind.
+        """
         with self.lock():
-            if self.complete(name) and not self.preview_path(name).is_file():
-                write_preview(self.preview_path(name), self.frames(name), self.manifest.fps)
+            deliver(self, name)
+
+    def view_folder(self, name: str) -> Path:
+        """Folder of a view's own files."""
+        return self.folder / "views" / name
 
     # Inside
 
-    def _view_folder(self, name: str) -> Path:
-        return self.folder / "views" / name
+    def _window(self, name: str, window: int) -> StoredWindow:
+        return StoredWindow(self.view_folder(name) / f"chunk-{window:03d}")
 
-    def _window_folder(self, name: str, window: int) -> Path:
-        return self._view_folder(name) / f"chunk-{window:03d}"
-
-    def _state(self, name: str, window: int) -> str:
-        folder = self._window_folder(name, window)
-        if name not in self.names() or not (folder / "video.mkv").is_file():
-            return "missing"
-        return _STALE if (folder / _STALE).exists() else "ready"
-
-    def _checked(self, name: str, window: int, load):
-        """What `load` finds in a window's folder; its errors say which view it is and what to do."""
+    def _checked(self, name: str, window: int, load: Callable[[StoredWindow], _Found]) -> _Found:
+        """What `load` finds in a window; its errors say which view it is and what to do."""
         self.entry(name)
-        folder = self._window_folder(name, window)
-        if not folder.is_dir():
+        stored = self._window(name, window)
+        if not stored.folder.is_dir():
             raise ValueError(f"{self.folder}: view {name}, window {window} is not rendered yet; render it first")
         try:
-            return load(folder)
+            return load(stored)
         except ValueError as error:
-            reason = str(error).replace(f"{folder}/", "", 1)
-            raise ValueError(
-                f"{self.folder}: view {name}, window {window} is damaged ({reason}); {self._way_out(name)}"
-            ) from None
-
-    def _way_out(self, name: str) -> str:
-        """What to do about a damaged view; a merged one is rendered again with any of its inputs."""
-        inputs = (self.entry(name).trajectory or {}).get("merge_of", ())
-        views = [view for view in (name, *inputs) if view in self.names("view")]
-        if views:
-            return f"render it again with --force {views[0]}"
-        given = "give its video again, " if self.entry(name).kind == "source" else ""
-        return f"{given}restore {self._view_folder(name)} from a backup, or render again into another folder"
+            reason = str(error).replace(f"{stored.folder}/", "", 1)
+            todo = way_out(self.entry(name), self.names("view"), self.view_folder(name))
+            raise ValueError(f"{self.folder}: view {name}, window {window} is damaged ({reason}); {todo}") from None

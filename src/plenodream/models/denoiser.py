@@ -2,76 +2,125 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 import torch
-from jaxtyping import Float, Int
-from torch import Tensor
+from jaxtyping import Float
+from torch import Tensor, nn
 
-from plenodream.models.attention import ContextCache
-
-CONTEXT, TARGET, ANY_CONTEXT = "context", "target", "context*"
-
-# How views lie in one sequence along time, as data. `context*` takes any number of context views.
-LAYOUTS: dict[str, tuple[str, ...]] = {
-    "target-first": (TARGET, ANY_CONTEXT),
-    "middle-of-4": (CONTEXT, CONTEXT, TARGET, CONTEXT, CONTEXT),
-    "source-between-targets": (TARGET, CONTEXT, TARGET),
-}
+from plenodream.models.codecs.protocol import Codec
+from plenodream.models.context import Context, ViewTokens
+from plenodream.models.layout import context_slots, lay_out
+from plenodream.models.rays import camera_tokens
+from plenodream.types import Cameras
 
 
 @dataclass(frozen=True)
-class ViewTokens:
-    """Views ready for a denoiser.
+class Pass:
+    """Sequences that go through a denoiser together.
 
     Attributes:
-        latents: Clean latents of the views.
-        camera_tokens: Their folded Plücker rays, relative to the window's anchor.
+        count: How many.
+        views: Views in each.
+        seen: Views that its queries attend to, its own included.
+        own_times: How often every frame has a timestep of its own, 0 to 1.
     """
 
-    latents: Float[Tensor, "batch views channels frames height width"]
-    camera_tokens: Float[Tensor, "batch views frames rows columns numbers"]
-
-    @staticmethod
-    def stack(parts: list[ViewTokens]) -> ViewTokens:
-        """The views of several, in order."""
-        latents, camera_tokens = ([getattr(p, name) for p in parts] for name in ("latents", "camera_tokens"))
-        return ViewTokens(torch.cat(latents, dim=1), torch.cat(camera_tokens, dim=1))
+    count: int
+    views: int
+    seen: int
+    own_times: float
 
 
-def lay_out(
-    layout: tuple[str, ...], target: Float[Tensor, "batch targets ..."], context: Float[Tensor, "batch views ..."]
-) -> tuple[Float[Tensor, "batch slots ..."], list[int]]:
-    """Views in the order of a layout, and the slots that are targets.
+class Denoiser(Protocol):
+    """A video network that knows cameras and other views; nobody outside of `models` asks for more. A diffusers module.
 
-    Raises:
-        ValueError: If the layout does not hold as many contexts or targets as are given.
+    Attributes:
+        config: What it was built with; `prediction` and `patch_size` are there whatever the backbone.
     """
-    slots: list[Tensor] = []
-    target_slots: list[int] = []
-    contexts, targets = iter(context.unbind(1)), iter(target.unbind(1))
-    try:
-        for slot in layout:
-            if slot == ANY_CONTEXT:
-                slots.extend(contexts)
-            elif slot == CONTEXT:
-                slots.append(next(contexts))
-            else:
-                target_slots.append(len(slots))
-                slots.append(next(targets))
-    except StopIteration:
-        slots = []
-    if len(slots) != context.shape[1] + target.shape[1]:
-        raise ValueError(
-            f"layout {list(layout)} was given {context.shape[1]} context and {target.shape[1]} target views; "
-            "expected as many as it has slots (repeat the source to fill the context)"
-        )
-    return torch.stack(slots, dim=1), target_slots
+
+    config: Any
+
+    def state_dict(self) -> dict[str, Any]:
+        """As a module's."""
+        ...
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """As a module's."""
+        ...
+
+    @property
+    def blocks(self) -> Sequence[nn.Module]:
+        """Its transformer blocks, whose self-attention is `attn1`."""
+        ...
+
+    @property
+    def context_slots(self) -> int | None:
+        """Context views that its sequence always holds (fewer are filled up with the source); None: any number."""
+        ...
+
+    def rays(
+        self, codec: Codec, cameras: Cameras, anchor: Float[Tensor, "*#batch 4 4"]
+    ) -> Float[Tensor, "*batch frames rows columns numbers"]:
+        """Cameras as it takes them (batch shape (..., frames)), relative to a camera-to-world pose."""
+        ...
+
+    def encode(self, views: ViewTokens) -> Context:
+        """Clean views as context: a batch of b times v views is b v entries, those of one batch entry together."""
+        ...
+
+    def blank(self, context: Context) -> Context:
+        """The context of targets that are shown none, in the place of the given one."""
+        ...
+
+    def predict(
+        self,
+        noisy: Float[Tensor, "batch targets channels frames height width"],
+        timestep: Float[Tensor, "batch"],
+        camera_tokens: Float[Tensor, "batch targets frames rows columns numbers"],
+        context: Context,
+        clean_frames: Float[Tensor, "batch frames"] | None = None,
+        text: Float[Tensor, "batch words width"] | None = None,
+    ) -> Float[Tensor, "batch targets channels frames height width"]:
+        """Raw prediction (velocity or x0, as the config says) for the target views.
+
+        Args:
+            noisy: x_t of the targets.
+            timestep: t in [0, 1]; 1 is pure noise.
+            camera_tokens: `rays` of the targets.
+            context: What they read.
+            clean_frames: 1 where a target frame is already known and given clean inside `noisy`, else 0.
+            text: Text embedding; None for the null text.
+
+        Raises:
+            ValueError: More or fewer views than its layout has slots.
+        """
+        ...
+
+    def velocity(self, noisy: Tensor, timestep: Tensor, *args, **kwargs) -> Tensor:
+        """v = eps - x_0 for the targets, whatever the network predicts; arguments of `predict`."""
+        ...
+
+    def passes(self, targets: int, context: int, clean: int, overlap: float = 0.0) -> list[Pass]:
+        """What predicting some targets from `context` views each sends through it.
+
+        Args:
+            targets: How many.
+            context: Views that each reads.
+            clean: Views that are encoded for them.
+            overlap: How often some of a target's frames are known, 0 to 1.
+        """
+        ...
+
+    def misfit(self, channels: int, factor: int) -> str | None:
+        """What in its config does not fit a codec of so many channels and pixels a cell, and what would, or None."""
+        ...
 
 
 class DenoiserMixin:
-    """Context, layout and prediction type of a denoiser; a backbone adapter adds `run` and a config.
+    """Context, layout and prediction type of a `Denoiser`; a backbone adapter adds `blocks`, `run` and a config.
 
     The config holds `context_attention` (joint: all views in one sequence; independent: ours, clean views attend to
     themselves alone, at timestep 0 and the same temporal positions as the target), `layout` (for joint),
@@ -81,10 +130,13 @@ class DenoiserMixin:
     config: Any
 
     @property
+    def _independent(self) -> bool:
+        return self.config.context_attention == "independent"
+
+    @property
     def context_slots(self) -> int | None:
-        """Context views that its sequence always holds (fewer are filled up with the source); None: any number."""
-        layout, joint = tuple(self.config.layout), self.config.context_attention == "joint"
-        return layout.count(CONTEXT) if joint and ANY_CONTEXT not in layout else None
+        """See `Denoiser`."""
+        return None if self._independent else context_slots(tuple(self.config.layout))
 
     def run(
         self,
@@ -93,74 +145,117 @@ class DenoiserMixin:
         camera_tokens: Float[Tensor, "batch frames rows columns numbers"],
         condition_mask: Float[Tensor, "batch frames"],
         text: Float[Tensor, "batch words width"] | None,
-        context: ContextCache | None = None,
+        context: Context | None = None,
         record: bool = False,
-    ) -> tuple[Float[Tensor, "batch channels frames height width"], ContextCache | None]:
-        """One pass of the backbone over one sequence: the raw prediction, and the recorded keys and values."""
+        views: int = 1,
+        image: Float[Tensor, "batch words features"] | None = None,
+    ) -> tuple[Float[Tensor, "batch channels frames height width"], Context | None]:
+        """One pass of the backbone over one sequence: the raw prediction, and the recorded keys and values.
+
+        Args:
+            latents: Views end to end along time.
+            timestep: t in [0, 1], of the sequence or of every frame.
+            camera_tokens: Cameras of every token.
+            condition_mask: 1 where a frame is given clean.
+            text: Text embedding; None for the null text.
+            context: Keys and values to attend to besides.
+            record: Whether to record keys and values.
+            views: How many views lie in the sequence.
+            image: `ViewTokens.image` of the first context view.
+        """
         raise NotImplementedError
 
-    def encode_context(self, views: ViewTokens, text: Tensor | None = None) -> ContextCache:
-        """Keys and values of clean views, each seen alone (independent mode). Ours.
+    def rays(
+        self, codec: Codec, cameras: Cameras, anchor: Float[Tensor, "*#batch 4 4"]
+    ) -> Float[Tensor, "*batch frames rows columns numbers"]:
+        """See `Denoiser`: folded Plücker rays of every latent frame."""
+        return camera_tokens(cameras, anchor, self.config.patch_size[1] * codec.spatial_factor, codec.temporal_factor)
 
-        Returns:
-            A cache of batch * views entries, the views of one batch entry together.
-        """
-        assert self.config.context_attention == "independent"
+    def encode(self, views: ViewTokens) -> Context:
+        """See `Denoiser`. Keys and values of each view alone, without text (independent), or the views (joint)."""
         latents, camera_tokens = views.latents.flatten(0, 1), views.camera_tokens.flatten(0, 1)
+        if not self._independent:
+            image = () if views.image is None else (views.image.flatten(0, 1),)
+            return Context((latents, camera_tokens, *image))
         count, frames = latents.shape[0], latents.shape[2]
         clean = latents.new_ones(count, frames)
-        text = None if text is None else text.repeat_interleave(views.latents.shape[1], dim=0)
-        _, cache = self.run(latents, latents.new_zeros(count), camera_tokens, clean, text, record=True)
-        assert cache is not None
-        return cache
+        _, kept = self.run(latents, latents.new_zeros(count), camera_tokens, clean, None, record=True)
+        assert kept is not None
+        return kept
+
+    def blank(self, context: Context) -> Context:
+        """See `Denoiser`. No views (independent), or empty ones without cameras in their slots (joint)."""
+        if self._independent:
+            assert context.index is not None
+            return replace(context, index=context.index[:, :0])
+        return replace(context, kept=tuple(torch.zeros_like(tensor) for tensor in context.kept))
 
     def predict(
         self,
         noisy: Float[Tensor, "batch targets channels frames height width"],
         timestep: Float[Tensor, "batch"],
         camera_tokens: Float[Tensor, "batch targets frames rows columns numbers"],
-        context: ContextCache | ViewTokens,
-        context_index: Int[Tensor, "batch context"] | None = None,
+        context: Context,
         clean_frames: Float[Tensor, "batch frames"] | None = None,
         text: Float[Tensor, "batch words width"] | None = None,
     ) -> Float[Tensor, "batch targets channels frames height width"]:
-        """Raw prediction (velocity or x0, as the config says) for the target views.
+        """See `Denoiser`. One target in independent mode."""
+        if not self._independent:
+            return self._joint(noisy, timestep, camera_tokens, context, clean_frames, text)
+        assert noisy.shape[1] == 1
+        clean = noisy.new_zeros(noisy.shape[0], noisy.shape[3]) if clean_frames is None else clean_frames.to(noisy)
+        step = timestep if clean_frames is None else timestep[:, None] * (1 - clean)
+        raw, _ = self.run(noisy[:, 0], step, camera_tokens[:, 0], clean, text, context=context)
+        return raw[:, None]
 
-        Args:
-            noisy: x_t of the targets; one target in independent mode.
-            timestep: t in [0, 1]; 1 is pure noise.
-            camera_tokens: Rays of the targets.
-            context: A cache (independent) or the views themselves (joint).
-            context_index: Which entries of the cache each batch entry attends to; all, in order, if None. Only with a
-                cache.
-            clean_frames: 1 where a target frame is already known and given clean inside `noisy`, else 0.
-            text: Text embedding; None for the null text.
-        """
-        batch, targets, _, frames = noisy.shape[:4]
-        clean = noisy.new_zeros(batch, frames) if clean_frames is None else clean_frames.to(noisy)
-        if self.config.context_attention == "independent":
-            assert isinstance(context, ContextCache) and targets == 1
-            if context_index is None:
-                context_index = torch.arange(context.keys[0].shape[0], device=noisy.device).expand(batch, -1)
-            step = timestep if clean_frames is None else timestep[:, None] * (1 - clean)
-            chosen = context.select(context_index)
-            raw, _ = self.run(noisy[:, 0], step, camera_tokens[:, 0], clean, text, context=chosen)
-            return raw[:, None]
-        assert isinstance(context, ViewTokens) and context_index is None
-        views, slots = lay_out(tuple(self.config.layout), noisy, context.latents)
-        rays, _ = lay_out(tuple(self.config.layout), camera_tokens, context.camera_tokens)
+    def _joint(
+        self, noisy: Tensor, timestep: Tensor, rays: Tensor, context: Context, clean: Tensor | None, text: Tensor | None
+    ) -> Tensor:
+        """All views in one sequence, as published."""
+        batch, frames, layout = noisy.shape[0], noisy.shape[3], tuple(self.config.layout)
+        views, slots = lay_out(layout, noisy, context.read(0, batch))
+        rays, _ = lay_out(layout, rays, context.read(1, batch))
         mask = views.new_ones(batch, views.shape[1], frames)
-        mask[:, slots] = clean[:, None]
+        mask[:, slots] = 0.0 if clean is None else clean.to(noisy)[:, None]
         step = timestep
         if self.config.context_timestep is not None:
             step = torch.where(mask > 0, torch.full_like(mask, self.config.context_timestep), timestep[:, None, None])
             step = step.flatten(1)
-        raw, _ = self.run(views.transpose(1, 2).flatten(2, 3), step, rays.flatten(1, 2), mask.flatten(1), text)
-        return raw.unflatten(2, (views.shape[1], frames)).transpose(1, 2)[:, slots]
+        image = context.read(2, batch)[:, 0] if len(context.kept) > 2 else None
+        sequence, count = views.transpose(1, 2).flatten(2, 3), views.shape[1]
+        raw, _ = self.run(sequence, step, rays.flatten(1, 2), mask.flatten(1), text, views=count, image=image)
+        return raw.unflatten(2, (count, frames)).transpose(1, 2)[:, slots]
 
     def velocity(self, noisy: Tensor, timestep: Tensor, *args, **kwargs) -> Tensor:
-        """v = eps - x_0 for the targets, whatever the network predicts; arguments of `predict`."""
+        """See `Denoiser`."""
         raw = self.predict(noisy, timestep, *args, **kwargs)
         if self.config.prediction == "velocity":
             return raw
         return (noisy - raw) / timestep.view(-1, *[1] * (noisy.ndim - 1))
+
+    def passes(self, targets: int, context: int, clean: int, overlap: float = 0.0) -> list[Pass]:
+        """See `Denoiser`. In independent mode the first pass is that of the clean views.
+
+        Raises:
+            ValueError: More context views than slots.
+        """
+        if self._independent:
+            return [Pass(clean, 1, 1, 0.0), Pass(targets, 1, 1 + context, overlap)]
+        slots = context if self.context_slots is None else self.context_slots
+        if context > slots:
+            raise ValueError(
+                f"context of {context} views for a sequence of {slots} context slots: expected at most {slots}"
+            )
+        return [Pass(targets, 1 + slots, 1 + slots, float(self.config.context_timestep is not None))]
+
+    def misfit(self, channels: int, factor: int) -> str | None:
+        """See `Denoiser`."""
+        side = factor * self.config.patch_size[1]
+        for name, expected in (
+            ("out_channels", (channels,)),
+            ("in_channels", (channels + 1, channels + 2)),  # a mask, and where the weights know one a padding channel
+            ("camera_numbers", (6 * side**2,)),
+        ):
+            if self.config[name] not in expected:
+                return f"{name} is {self.config[name]}: expected {' or '.join(map(str, expected))}, to fit the codec"
+        return None

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from plenodream.models.codec import WanCodec
+from plenodream.models.codecs.wan import WanCodec
 from plenodream.models.weights import weights_hash
 from plenodream.recipes import get_recipe
 from plenodream.recipes.validation import make_validation

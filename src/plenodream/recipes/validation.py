@@ -7,10 +7,11 @@ from pathlib import Path
 
 import torch
 
-from plenodream.evaluation.reconstruction import held_out, score_reconstruction
+from plenodream.evaluation.reconstruction import score_reconstruction
+from plenodream.evaluation.scenes import held_out
 from plenodream.media.sheet import save_sheet
-from plenodream.models.codec import SpaceToDepthCodec
-from plenodream.models.cosmos import CosmosCameraTransformer
+from plenodream.models.codecs.space_to_depth import SpaceToDepthCodec
+from plenodream.models.cosmos.transformer import CosmosCameraTransformer
 from plenodream.training.config import TrainConfig
 from plenodream.training.export import make_scheduler
 from plenodream.training.trainer import Validate

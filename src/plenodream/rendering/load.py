@@ -12,14 +12,12 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from plenodream.memory.manifest import FILE, read_manifest
-from plenodream.models.codec import SpaceToDepthCodec, WanCodec, misfit
-from plenodream.models.cosmos import CosmosCameraTransformer
-from plenodream.models.denoiser import ANY_CONTEXT, CONTEXT, TARGET
+from plenodream.models.layout import ANY_CONTEXT, CONTEXT, TARGET
+from plenodream.models.registry import CODECS, DENOISERS
 from plenodream.rendering.pipeline import PlenopticPipeline
 from plenodream.rendering.quiet import silent_diffusers
 
 DEFAULT_MODEL = "mini"
-_NETWORKS = {network.__name__: network for network in (CosmosCameraTransformer, SpaceToDepthCodec, WanCodec)}
 
 
 def bundled_models() -> dict[str, Path]:
@@ -129,7 +127,7 @@ def _check_parts(pipeline: PlenopticPipeline, model: str) -> int:
         problem = f"the codec's patch is {factor!r}: expected a whole number, at least 1"
     elif not isinstance(layout, list | tuple) or TARGET not in layout or any(slot not in slots for slot in layout):
         problem = f"layout is {layout}: expected a list of {', '.join(slots)}, with a target"
-    if problem := problem or misfit(network, codec.channels, factor):
+    if problem := problem or pipeline.transformer.misfit(codec.channels, factor):
         raise ValueError(f"model {model}: {problem}; copy the whole model again")
     return factor * network.patch_size[1]
 
@@ -148,11 +146,11 @@ def _check_folder(folder: Path) -> None:
     kind = parts.get("_class_name") if isinstance(parts, dict) else None
     if kind != PlenopticPipeline.__name__:
         raise ValueError(f"{index}: describes a {kind}; expected a PlenopticPipeline")
-    for part in ("transformer", "codec"):
+    for part, known in (("transformer", DENOISERS), ("codec", CODECS)):
         declared = parts.get(part)
-        network = _NETWORKS.get(declared[-1]) if isinstance(declared, list) and declared else None
+        network = known.get(declared[-1]) if isinstance(declared, list) and declared else None
         if network is None:
-            raise ValueError(f"{index}: {part} is {declared}; expected one of {', '.join(_NETWORKS)}")
+            raise ValueError(f"{index}: {part} is {declared}; expected one of {', '.join(known)}")
         _check_weights(folder / part, network)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from diffusers.models.modeling_utils import ModelMixin
 from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 from diffusers.schedulers.scheduling_utils import SchedulerMixin
 
@@ -21,8 +22,6 @@ from plenodream.memory.manifest import FILE, Manifest
 from plenodream.memory.retrieval import RetrievalConfig
 from plenodream.memory.scene import Scene
 from plenodream.memory.windows import plan_windows
-from plenodream.models.codec import SpaceToDepthCodec, WanCodec
-from plenodream.models.cosmos import CosmosCameraTransformer
 from plenodream.models.weights import weights_hash
 from plenodream.rendering.quiet import silent_diffusers
 from plenodream.rendering.renderer import AutoregressiveRenderer, Progress
@@ -54,8 +53,8 @@ class PlenopticPipeline(DiffusionPipeline):
     """One video in, N synchronized videos out.
 
     Args:
-        transformer: The denoiser.
-        codec: Its codec.
+        transformer: The `Denoiser`.
+        codec: Its `Codec`.
         scheduler: Its flow scheduler.
         height: Height of the videos the model was trained on, pixels.
         width: Their width.
@@ -74,8 +73,8 @@ class PlenopticPipeline(DiffusionPipeline):
 
     def __init__(
         self,
-        transformer: CosmosCameraTransformer,
-        codec: SpaceToDepthCodec | WanCodec,
+        transformer: ModelMixin,
+        codec: ModelMixin,
         scheduler: SchedulerMixin,
         height: int = 432,
         width: int = 768,

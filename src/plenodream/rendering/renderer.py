@@ -125,7 +125,7 @@ class AutoregressiveRenderer:
         origin = {"context": context, "strategy": self.settings.retrieval.strategy}
         origin |= {"seed": manifest.seed, "model": manifest.model_hash}
         timing = {"seconds": time.monotonic() - began, "peak_bytes": _peak_bytes()}
-        self.scene.write(name, window, view.frames, record | origin, timing)
+        self.scene.write(name, window, view.frames, record | origin, timing, view.depth)
         self._encoded.pop((name, window), None)
         self.report(Progress(name, window, steps, steps))
 

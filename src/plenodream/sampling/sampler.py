@@ -10,18 +10,15 @@ from dataclasses import dataclass
 
 import torch
 from diffusers.schedulers.scheduling_utils import SchedulerMixin
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
-from plenodream.models.attention import ContextCache
-from plenodream.models.camera_encoder import rays_for
-from plenodream.models.codec import SpaceToDepthCodec, WanCodec
-from plenodream.models.denoiser import DenoiserMixin, ViewTokens
+from plenodream.models.codecs.protocol import Codec
+from plenodream.models.context import Context, ViewTokens
+from plenodream.models.denoiser import Denoiser
 from plenodream.sampling.denoise import SamplingConfig
 from plenodream.sampling.view import sample_view
 from plenodream.types import Cameras
-
-Context = ContextCache | ViewTokens
 
 
 @dataclass(frozen=True)
@@ -35,8 +32,8 @@ class Sampler:
         config: Steps and guidance.
     """
 
-    denoiser: DenoiserMixin
-    codec: SpaceToDepthCodec | WanCodec
+    denoiser: Denoiser
+    codec: Codec
     scheduler: SchedulerMixin
     config: SamplingConfig
 
@@ -55,21 +52,22 @@ class Sampler:
             anchor: Camera-to-world pose to which the rays are relative: the source's first camera of the window.
         """
         latents = self.codec.encode(signal)
-        views = ViewTokens(latents[:, None], self._rays(cameras, anchor).to(latents.device)[:, None])
-        independent = self.denoiser.config.context_attention == "independent"
-        return self.denoiser.encode_context(views) if independent else views
+        rays = self._rays(cameras, anchor).to(latents.device)
+        return self.denoiser.encode(ViewTokens(latents[:, None], rays[:, None]))
 
-    def noise(self, cameras: Cameras, generator: torch.Generator) -> Float[Tensor, "channels frames rows columns"]:
-        """Where a video seen by some cameras (batch shape (frames,)) starts from; drawn on the generator's device."""
-        frames, factor = self.codec.latent_frames(len(cameras)), self.codec.spatial_factor
-        shape = self.codec.channels, frames, cameras.height // factor, cameras.width // factor
+    def noise(
+        self, cameras: Cameras, generator: torch.Generator
+    ) -> Float[Tensor, "*batch channels frames rows columns"]:
+        """Where videos seen by some cameras (batch shape (*batch, frames)) start from; on the generator's device."""
+        *batch, frames = cameras.shape
+        codec, factor = self.codec, self.codec.spatial_factor
+        shape = *batch, codec.channels, codec.latent_frames(frames), cameras.height // factor, cameras.width // factor
         return torch.randn(shape, generator=generator, device=generator.device)
 
     @torch.no_grad()
     def sample(
         self,
         context: Context,
-        index: Int[Tensor, "clips context"] | None,
         cameras: Cameras,
         anchor: Float[Tensor, "*#clips 4 4"],
         noise: Float[Tensor, "clips channels frames rows columns"],
@@ -79,22 +77,14 @@ class Sampler:
         """Sampled videos, about in [-1, 1].
 
         Args:
-            context: What `encode` made.
-            index: Which of its views each clip reads, all if None, the source first: where a network has more slots
-                it sees the source again.
+            context: What `encode` made; all of it, or what each clip reads selected from it, the source first: where a
+                network has more slots than that it sees the source again.
             cameras: Where to look from, batch shape (clips, frames).
             anchor: As for `encode`.
             noise: What `noise` drew for each clip.
             known: Leading frames that are kept (the overlap with an earlier window), as many as the codec can encode.
             on_step: Called after every step.
         """
-        if isinstance(context, ViewTokens):
-            if index is None:
-                index = torch.arange(len(context.latents), device=noise.device).expand(len(noise), -1)
-            missing = max(0, (self.denoiser.context_slots or 0) - index.shape[1])
-            index = torch.cat([index, index[:, :1].expand(-1, missing)], dim=1)
-            context = ViewTokens(context.latents[index, 0], context.camera_tokens[index, 0])
-            index = None
         clean, clean_frames = None, 0
         if known is not None:
             start = self.codec.encode(known)
@@ -107,8 +97,7 @@ class Sampler:
                 self.config,
                 noise,
                 self._rays(cameras, anchor).to(noise.device),
-                context,
-                index,
+                context.fill(self.denoiser.context_slots),
                 clean=clean,
                 clean_frames=clean_frames,
                 on_step=on_step,
@@ -123,10 +112,4 @@ class Sampler:
         return self.codec.decode(self.codec.encode(signal))
 
     def _rays(self, cameras: Cameras, anchor: Tensor) -> Tensor:
-        return rays_for(self.denoiser, self.codec, cameras, anchor)
-
-
-def stack(parts: list[Context]) -> Context:
-    if isinstance(parts[0], ContextCache):
-        return ContextCache.stack(parts)
-    return ViewTokens(torch.cat([p.latents for p in parts]), torch.cat([p.camera_tokens for p in parts]))
+        return self.denoiser.rays(self.codec, cameras, anchor)

@@ -6,22 +6,21 @@ from collections.abc import Callable
 
 import torch
 from diffusers.schedulers.scheduling_utils import SchedulerMixin
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
-from plenodream.models.attention import ContextCache
-from plenodream.models.denoiser import DenoiserMixin, ViewTokens
+from plenodream.models.context import Context
+from plenodream.models.denoiser import Denoiser
 from plenodream.sampling.denoise import SamplingConfig, denoise
 
 
 def sample_view(
-    model: DenoiserMixin,
+    model: Denoiser,
     scheduler: SchedulerMixin,
     config: SamplingConfig,
     noise: Float[Tensor, "batch channels frames height width"],
     camera_tokens: Float[Tensor, "batch frames rows columns numbers"],
-    context: ContextCache | ViewTokens,
-    context_index: Int[Tensor, "batch context"] | None = None,
+    context: Context,
     text: Float[Tensor, "batch words width"] | None = None,
     clean: Float[Tensor, "batch channels frames height width"] | None = None,
     clean_frames: int = 0,
@@ -38,8 +37,7 @@ def sample_view(
         config: Steps and guidance.
         noise: Where to start.
         camera_tokens: Rays of the target.
-        context: Cached keys and values (independent mode) or the context views themselves (joint mode).
-        context_index: Which cache entries each batch entry reads; all if None.
+        context: The views that each batch entry reads.
         text: Text embedding of the condition, None for the null text.
         clean: Latents whose first `clean_frames` frames are already known.
         clean_frames: How many latent frames are kept clean.
@@ -53,7 +51,7 @@ def sample_view(
 
     def branch(rays: Tensor, words: Tensor | None) -> Callable[[Tensor, Tensor], Tensor]:
         def velocity(x_t: Tensor, t: Tensor) -> Tensor:
-            return model.velocity(x_t[:, None], t, rays[:, None], context, context_index, frame_mask, words)[:, 0]
+            return model.velocity(x_t[:, None], t, rays[:, None], context, frame_mask, words)[:, 0]
 
         return velocity
 

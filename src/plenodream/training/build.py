@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from plenodream.models.attention import rotated
-from plenodream.models.codec import SpaceToDepthCodec, misfit
-from plenodream.models.cosmos import CosmosCameraTransformer
+from plenodream.models.codecs.space_to_depth import SpaceToDepthCodec
+from plenodream.models.cosmos.attention import rotated
+from plenodream.models.cosmos.transformer import CosmosCameraTransformer
 from plenodream.training.config import TrainConfig
 
 
@@ -29,7 +29,7 @@ def build_model(config: TrainConfig) -> CosmosCameraTransformer:
             ) from error
         _check_sizes(config, model)
         if config.trainable == "all":
-            for block in model.transformer_blocks:
+            for block in model.blocks:
                 nn.init.normal_(block.attn1.cam_encoder.weight, std=0.02)
     return model
 
@@ -41,7 +41,7 @@ def _check_sizes(config: TrainConfig, model: CosmosCameraTransformer) -> None:
         ValueError: Naming the field, what it is and what it should be.
     """
     cell_frames, side, channels = config.latent_cell
-    if problem := misfit(model.config, channels, side):
+    if problem := model.misfit(channels, side):
         raise ValueError(f"model.{problem}")
     latent_frames = (config.frames - 1) // cell_frames + 1
     patch, sizes = tuple(model.config.patch_size), (latent_frames, config.height // side, config.width // side)
@@ -78,5 +78,5 @@ def compile_network(model: CosmosCameraTransformer) -> None:
     Whole blocks, and more so the whole network, would be compiled anew for every stage, context size and overlap.
     """
     compiled = torch.compile(rotated, dynamic=True)
-    for block in model.transformer_blocks:
+    for block in model.blocks:
         block.attn1.processor.rotated = compiled

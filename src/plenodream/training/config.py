@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from plenodream.models.codec import WanCodec
+from plenodream.models.codecs.wan import WanCodec
 from plenodream.sampling.denoise import SamplingConfig
 from plenodream.training.objective import ObjectiveConfig
 from plenodream.worlds.family import FAMILIES as SCENE_FAMILIES

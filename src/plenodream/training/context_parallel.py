@@ -6,11 +6,11 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from diffusers import ModelMixin
+from diffusers.models.modeling_utils import ModelMixin
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from plenodream.models.attention import AttentionCall
+from plenodream.models.call import current_call
 
 AXES = ("latent frames", "token rows", "token columns")
 
@@ -109,7 +109,7 @@ def share_sequences(model: ModelMixin, group: dist.ProcessGroup) -> None:
     group must be given the same inputs.
 
     Args:
-        model: A denoiser whose blocks have `CameraAttnProcessor`, with patch size 1 in time.
+        model: A denoiser with patch size 1 in time, whose self-attention is `attend_in_call`.
         group: The ranks.
 
     Raises:
@@ -121,12 +121,12 @@ def share_sequences(model: ModelMixin, group: dist.ProcessGroup) -> None:
     patch = tuple(model.config.patch_size)
 
     def divide(module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:
-        latents, timestep, call = kwargs["hidden_states"], kwargs["timestep"], kwargs["fps"]
-        assert isinstance(call, AttentionCall)
+        latents, timestep, call = kwargs["hidden_states"], kwargs["timestep"], current_call()
         grid = tuple(length // step for length, step in zip(latents.shape[2:], patch, strict=True))
         axis = choose_axis(grid, size)
-        rotary = module.rope(latents, fps=call).rotary
-        call.rotary = tuple(cut(x.unflatten(0, grid), axis, group).flatten(0, 2) for x in rotary)
+        rotary = module.get_submodule("rope")(latents).rotary
+        cos, sin = (cut(x.unflatten(0, grid), axis, group).flatten(0, 2) for x in rotary)
+        call.rotary = cos, sin
         call.camera_tokens = cut(call.camera_tokens.unflatten(1, grid), 1 + axis, group).flatten(1, 3)
         call.exchange = HeadExchange(group, axis)
         if timestep.ndim == 5:
@@ -134,7 +134,9 @@ def share_sequences(model: ModelMixin, group: dist.ProcessGroup) -> None:
         return args, kwargs | {"hidden_states": cut(latents, 2 + axis, group), "timestep": timestep}
 
     def unite(module: nn.Module, args: tuple, kwargs: dict[str, Any], output: tuple[Tensor]) -> tuple[Tensor]:
-        return (gather(output[0], 2 + kwargs["fps"].exchange.axis, group),)
+        exchange = current_call().exchange
+        assert exchange is not None
+        return (gather(output[0], 2 + exchange.axis, group),)
 
     model.register_forward_pre_hook(divide, with_kwargs=True)
     model.register_forward_hook(unite, with_kwargs=True)
@@ -161,7 +163,7 @@ def tie_records(model: nn.Module) -> None:
     """
 
     def tie(module: nn.Module, args: tuple, kwargs: dict[str, Any], output: tuple[Tensor]) -> None:
-        call = kwargs["fps"]
+        call = current_call()
         if call.record and output[0].requires_grad:
             flat = [tensor for index in sorted(call.recorded) for tensor in call.recorded[index]]
             tied = _Tie.apply(output[0], *flat)

@@ -24,16 +24,14 @@ from torch import Tensor
 
 from plenodream.data.episode import write_episode
 from plenodream.files.atomic import TEMPORARY, write_file
-from plenodream.models.camera_encoder import rays_for
-from plenodream.models.codec import SpaceToDepthCodec, WanCodec, to_frames
-from plenodream.models.denoiser import DenoiserMixin, ViewTokens
+from plenodream.models.codecs.protocol import Codec, to_frames
+from plenodream.models.denoiser import Denoiser
 from plenodream.models.weights import weights_hash
 from plenodream.sampling.denoise import SamplingConfig
-from plenodream.sampling.view import sample_view
+from plenodream.sampling.sampler import Sampler
 from plenodream.training.batches import Batch, step_generator, synthetic_batch
 from plenodream.training.config import Stage
 from plenodream.training.disk_batches import episode_batches
-from plenodream.training.objective import fill_context
 from plenodream.types import View
 
 _MANIFEST = "contexts.json"
@@ -101,49 +99,32 @@ def draw_clean_context(views: int, k: int, generator: torch.Generator) -> list[I
     return [order[size : size + 1, :size] for size in range(1, k)] + [order[k:]]
 
 
-@torch.no_grad()
 def generate_views(
-    model: DenoiserMixin,
-    codec: SpaceToDepthCodec | WanCodec,
-    scheduler: SchedulerMixin,
-    sampling: SamplingConfig,
-    scene: Batch,
-    contexts: Sequence[Int[Tensor, "targets context"]],
-    generator: torch.Generator,
+    sampler: Sampler, scene: Batch, contexts: Sequence[Int[Tensor, "targets context"]], generator: torch.Generator
 ) -> UInt8[Tensor, "targets frames height width 3"]:
     """Sample views 1 .. V - 1 of one scene, each from true views.
 
     Args:
-        model: The denoiser.
-        codec: Its codec.
-        scheduler: Its flow scheduler.
-        sampling: Steps and guidance.
+        sampler: What samples.
         scene: One scene of V views.
         contexts: What `draw_clean_context` drew.
         generator: Of the noise (CPU): one draw for all views.
     """
-    rays = rays_for(model, codec, scene.cameras, torch.eye(4).to(scene.cameras.camera_to_world))[0]
-    latents = codec.encode(scene.signal[0])
-    noise = torch.randn(latents[1:].shape, generator=generator).to(latents)
-    independent = model.config.context_attention == "independent"
-    cache = model.encode_context(ViewTokens(latents[None], rays[None])) if independent else None
+    cameras, anchor = scene.cameras[0], torch.eye(4).to(scene.cameras.camera_to_world)
+    views = sampler.encode(scene.signal[0], cameras, anchor)
+    noise = sampler.noise(cameras[1:], generator).to(scene.signal)
     made, first = [], 0
     for index in contexts:
-        index, part = index.to(latents.device), slice(first, first + len(index))
-        if cache is None:
-            index = fill_context(index[None], model.context_slots)[0]
-            given, index = ViewTokens(latents[index], rays[index]), None
-        else:
-            given = cache
-        made.append(sample_view(model, scheduler, sampling, noise[part], rays[1:][part], given, index))
+        part = slice(first, first + len(index))
+        made.append(sampler.sample(views.select(index), cameras[1:][part], anchor, noise[part]))
         first = part.stop
     assert first == len(noise), (first, len(noise))
-    return to_frames(codec.decode(torch.cat(made))).cpu()
+    return to_frames(torch.cat(made)).cpu()
 
 
 def generate_contexts(
-    model: DenoiserMixin,
-    codec: SpaceToDepthCodec | WanCodec,
+    model: Denoiser,
+    codec: Codec,
     scheduler: SchedulerMixin,
     sampling: SamplingConfig,
     scenes: SceneSet,
@@ -178,7 +159,7 @@ def generate_contexts(
     folder, fresh = Path(folder), 0
     content = {"scenes": asdict(scenes), "sampling": asdict(sampling), "k": k, "seed": seed}
     content["weights"] = weights_hash(model.state_dict())
-    load = scenes.opened(next(model.parameters()).device)
+    sampler, load = Sampler(model, codec, scheduler, sampling), scenes.opened(next(model.parameters()).device)
     mine = range(rank, scenes.count, world_size)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -190,7 +171,7 @@ def generate_contexts(
                     shutil.rmtree(leftover, ignore_errors=True)
                 generator = step_generator(seed, number, "noise")
                 scene, contexts = load(number), draw_clean_context(scenes.views, k, generator)
-                made = generate_views(model, codec, scheduler, sampling, scene, contexts, generator)
+                made = generate_views(sampler, scene, contexts, generator)
                 write_episode(path, _as_views(scene, made))
                 fresh += 1
             if progress is not None:

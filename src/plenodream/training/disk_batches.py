@@ -23,7 +23,8 @@ from plenodream.data.dataset import (
 from plenodream.data.dataset import Batch as LoadedBatch
 from plenodream.data.discover import find_episodes
 from plenodream.data.latents import cached_latents
-from plenodream.models.codec import WanCodec, to_signal
+from plenodream.models.codecs.protocol import to_signal
+from plenodream.models.codecs.wan import WanCodec
 from plenodream.models.weights import weights_hash
 from plenodream.training.batches import Batch
 from plenodream.training.config import Stage

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from plenodream.models.cosmos import CosmosCameraTransformer
+from plenodream.models.cosmos.transformer import CosmosCameraTransformer
 from plenodream.training.build import build_model, set_trainable
 from plenodream.training.config import Stage, TrainConfig
 from plenodream.training.context_parallel import choose_axis
@@ -79,7 +79,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class _Pass:
-    """Sequences that run through the network together in one sample: `count` of `tokens` each, which see `keys`."""
+    """A `Pass` of one sample in tokens: `count` sequences of `tokens` each, which see `keys`."""
 
     count: int
     tokens: int
@@ -176,16 +176,9 @@ def _passes(
     """What one sample sends through the network; see `training_loss`."""
     targets = len(stage.target_views)
     overlap = config.objective.overlap_probability if config.objective.overlap_frames else 0.0
-    if model.config.context_attention == "independent":
-        clean = max(stage.views, context + 1) if stage.any_context else 1
-        return [_Pass(clean, tokens, tokens, 0.0), _Pass(targets, tokens, (1 + context) * tokens, overlap)]
-    slots = context if model.context_slots is None else model.context_slots
-    if context > slots:
-        raise ValueError(
-            f"context of {context} views for a sequence of {slots} context slots: expected at most {slots}"
-        )
-    sequence = (1 + slots) * tokens  # `fill_context` repeats the source where there are fewer
-    return [_Pass(targets, sequence, sequence, float(model.config.context_timestep is not None))]
+    clean = max(stage.views, context + 1) if stage.any_context else 1
+    passes = model.passes(targets, context, clean, overlap)
+    return [_Pass(each.count, each.views * tokens, each.seen * tokens, each.own_times) for each in passes]
 
 
 def _flop(each: _Pass, model: CosmosCameraTransformer, config: TrainConfig) -> float:
@@ -246,8 +239,8 @@ def _memory(
     width, layers = c.num_attention_heads * c.attention_head_dim, c.num_layers
     total = sum(p.numel() for p in model.parameters())
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    in_block = sum(p.numel() for p in model.transformer_blocks[0].parameters())
-    trained_in_block = sum(p.numel() for p in model.transformer_blocks[0].parameters() if p.requires_grad)
+    in_block = sum(p.numel() for p in model.blocks[0].parameters())
+    trained_in_block = sum(p.numel() for p in model.blocks[0].parameters() if p.requires_grad)
     gathered = 0
     if world_size > 1:
         gathered = (total - layers * in_block + 2 * in_block) * size + trained_in_block * (size + 4)
@@ -269,7 +262,7 @@ def _memory(
         # Rays come whole to every rank of a group, in fp32.
         "rays": 4 * stage.batch * sum(p.count * p.tokens for p in passes) * c.camera_numbers,
     }
-    if c.context_attention == "independent":
+    if len(passes) > 1:  # clean views in a pass of their own
         views = passes[0].count + passes[1].count * context
         memory["context keys and values"] = share * views * tokens * 2 * layers * size
     return memory

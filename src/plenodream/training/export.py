@@ -9,8 +9,8 @@ import torch
 from diffusers import FlowMatchEulerDiscreteScheduler, SchedulerMixin
 from torch import nn
 
-from plenodream.models.codec import SpaceToDepthCodec, WanCodec
-from plenodream.models.cosmos import CosmosCameraTransformer
+from plenodream.models.codecs.protocol import Codec
+from plenodream.models.cosmos.transformer import CosmosCameraTransformer
 from plenodream.rendering.pipeline import PlenopticPipeline
 from plenodream.training.checkpoint import whole_folder
 from plenodream.training.config import TrainConfig
@@ -27,7 +27,7 @@ def save_model(
     folder: Path,
     config: TrainConfig,
     model: CosmosCameraTransformer,
-    codec: SpaceToDepthCodec | WanCodec,
+    codec: Codec,
     notes: dict,
     shard_mb: float | None = None,
     dtype: torch.dtype = torch.bfloat16,

@@ -9,7 +9,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from plenodream.flow import interpolate, sample_timesteps, velocity
-from plenodream.models.denoiser import DenoiserMixin, ViewTokens
+from plenodream.models.context import ViewTokens
+from plenodream.models.denoiser import Denoiser
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ def draw_noise(like: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def training_loss(
-    model: DenoiserMixin,
+    model: Denoiser,
     latents: Float[Tensor, "batch views channels frames height width"],
     camera_tokens: Float[Tensor, "batch views frames rows columns numbers"],
     context: Int[Tensor, "batch targets k"],
@@ -131,36 +132,16 @@ def training_loss(
         clean = (torch.arange(frames, device=x_0.device) < overlap).to(x_0).expand(count, frames)
         x_t = torch.where(clean.view(count, 1, frames, 1, 1) > 0, x_0, x_t)
     given = latents if context_latents is None else context_latents
-    if model.config.context_attention == "independent":
-        raw = _independent(model, given, camera_tokens, context[..., :0] if alone else context, x_t, t, rays, clean)
-    else:
-        index = fill_context(context, model.context_slots).to(latents.device)
-        rows = torch.arange(batch, device=index.device).view(-1, 1, 1)
-        # A joint layout has its slots whatever is in them: no context is empty views without cameras.
-        seen = 0.0 if alone else 1.0
-        views = ViewTokens(given[rows, index].flatten(0, 1) * seen, camera_tokens[rows, index].flatten(0, 1) * seen)
-        raw = model.predict(x_t[:, None], t, rays[:, None], views, clean_frames=clean)[:, 0]
+    # Each clean view that some target is given is encoded once, and all targets are run against them.
+    context = fill_context(context, model.context_slots)
+    shared = int(context.max()) + 1
+    index = (context + torch.arange(batch).view(-1, 1, 1) * shared).flatten(0, 1)
+    index = index.to(x_t.device)  # before the pass, as a copy waits for all that is queued
+    seen = model.encode(ViewTokens(given[:, :shared], camera_tokens[:, :shared])).select(index)
+    raw = model.predict(x_t[:, None], t, rays[:, None], model.blank(seen) if alone else seen, clean)[:, 0]
 
     if model.config.prediction == "x0":
         error = (raw.float() - x_0) / t.clamp(min=config.x0_floor).view(-1, 1, 1, 1, 1)
     else:
         error = raw.float() - velocity(x_0, eps)
     return error[:, :, overlap:].square().mean()
-
-
-def _independent(
-    model: DenoiserMixin,
-    given: Tensor,
-    camera_tokens: Tensor,
-    context: Tensor,
-    x_t: Tensor,
-    t: Tensor,
-    rays: Tensor,
-    clean: Tensor | None,
-) -> Tensor:
-    """Encode the views that some target is given, once each, and run all targets against them."""
-    batch, shared = len(context), int(context.max()) + 1 if context.numel() else 1
-    flat = (context + torch.arange(batch).view(-1, 1, 1) * shared).flatten(0, 1)
-    flat = flat.to(x_t.device)  # before the pass, as a copy waits for all that is queued
-    cache = model.encode_context(ViewTokens(given[:, :shared], camera_tokens[:, :shared]))
-    return model.predict(x_t[:, None], t, rays[:, None], cache, flat, clean)[:, 0]

@@ -64,7 +64,7 @@ class Parallel:
         To be called before the optimiser is made. All ranks must come with the same weights.
 
         Args:
-            model: A denoiser with `transformer_blocks`.
+            model: A `Denoiser`.
             dtype: Type in which weights are gathered for computing (bfloat16 under bfloat16 autocast); None: their own.
                 The shards, gradients and optimiser stay in the weights' own type.
 
@@ -78,7 +78,7 @@ class Parallel:
         policy = MixedPrecisionPolicy(
             param_dtype=dtype, reduce_dtype=dtype and torch.float32, cast_forward_inputs=False
         )
-        for block in model.transformer_blocks:
+        for block in model.blocks:
             fully_shard(block, mesh=shards, mp_policy=policy)
         fully_shard(model, mesh=shards, mp_policy=policy)
         if self.context_parallel > 1:

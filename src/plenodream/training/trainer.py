@@ -11,9 +11,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from plenodream.models.camera_encoder import rays_for
-from plenodream.models.codec import SpaceToDepthCodec, WanCodec
-from plenodream.models.cosmos import CosmosCameraTransformer
+from plenodream.models.codecs.protocol import Codec
+from plenodream.models.cosmos.transformer import CosmosCameraTransformer
 from plenodream.training.batches import Batch, BatchSource, ProceduralBatches, step_generator
 from plenodream.training.build import build_codec, build_model, compile_network, set_trainable
 from plenodream.training.checkpoint import load_checkpoint, load_weights, save_checkpoint
@@ -55,7 +54,7 @@ class Trainer:
         options: RunOptions,
         validate: Validate | None = None,
         batches: BatchSource | None = None,
-        codec: SpaceToDepthCodec | WanCodec | None = None,
+        codec: Codec | None = None,
         parallel: Parallel | None = None,
     ) -> None:
         self.config, self.options, self.validate = config, options, validate
@@ -256,7 +255,7 @@ class Trainer:
         with torch.no_grad():
             latents = self._encode(batch.signal) if batch.latents is None else batch.latents
             given = None if batch.context_signal is None else self._encode(batch.context_signal)
-            rays = rays_for(self.model, self.codec, batch.cameras, torch.eye(4, device=self.device)).float()
+            rays = self.model.rays(self.codec, batch.cameras, torch.eye(4, device=self.device)).float()
         autocast = torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.dtype == torch.bfloat16)
         with autocast:
             return training_loss(self.model, latents, rays, context, targets, config.objective, generator, given)

@@ -12,9 +12,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Literal
 
-import av
-
 from plenodream.files.atomic import write_file
+from plenodream.media.preview import video_timing
 from plenodream.types import Cameras
 from plenodream.viewer.paths import draw_paths, path_colour
 
@@ -115,7 +114,7 @@ def write_page(folder: Path, page: Page) -> Path:
 def _card(view: PageView, index: dict[str, int]) -> str:
     """One view: its canvas and videos, what it was made from, how good it is."""
     width, height = view.cameras.width, view.cameras.height
-    frames, _ = _timing(view.preview)
+    frames, _ = video_timing(view.preview)
     if frames != len(view.cameras):
         raise ValueError(
             f"{view.preview}: {frames} frames, but {len(view.cameras)} cameras; write the preview of this view again"
@@ -142,21 +141,12 @@ def _card(view: PageView, index: dict[str, int]) -> str:
 
 
 def _video(path: Path, role: str) -> str:
-    frames, fps = _timing(path)
+    frames, fps = video_timing(path)
     data = base64.b64encode(Path(path).read_bytes()).decode("ascii")
     return (
         f'<video class="{role}" muted playsinline loop controls preload="none" data-frames="{frames}" '
         f'data-fps="{fps:.9g}" src="data:video/mp4;base64,{data}"></video>'
     )
-
-
-def _timing(path: Path) -> tuple[int, float]:
-    """Number of frames of a video and its frames per second, from its time stamps."""
-    with av.open(str(path)) as container:
-        stream = container.streams.video[0]
-        stamps = [packet.pts * packet.time_base for packet in container.demux(stream) if packet.pts is not None]
-    span = max(stamps) - min(stamps)
-    return len(stamps), float((len(stamps) - 1) / span) if span else 1.0
 
 
 def _number(score: float) -> str:

@@ -1,0 +1,50 @@
+"""Our own arrays: camera_to_world (N, 4, 4), intrinsics (N, 4), height, width and fps in one .npz file."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+
+from plenodream.geometry.formats.arrays import array_intrinsics, array_poses, arrays_refusal
+from plenodream.geometry.formats.content import Content
+from plenodream.geometry.formats.found import CameraFile, Format, Size
+from plenodream.types import Cameras
+
+_ARRAYS = {
+    "camera_to_world": ((None, 4, 4),),
+    "intrinsics": ((None, 4),),
+    "height": ((),),
+    "width": ((),),
+}
+
+
+def npz_bytes(cameras: Cameras, fps: float) -> bytes:
+    """One path (batch shape (frames,)) as the content of a .npz file; the same cameras give the same bytes."""
+    buffer = io.BytesIO()
+    np.savez(
+        buffer,
+        camera_to_world=cameras.camera_to_world.cpu().numpy(),
+        intrinsics=cameras.intrinsics.cpu().numpy(),
+        height=cameras.height,
+        width=cameras.width,
+        fps=fps,
+    )
+    return buffer.getvalue()
+
+
+def _read(content: Content, asked: Size) -> CameraFile:
+    poses = array_poses(content.array("camera_to_world"), "camera_to_world", content.path)
+    height, width = (float(content.array(name)) for name in ("height", "width"))
+    if not (height >= 1 and width >= 1 and height == int(height) and width == int(width)):
+        raise ValueError(f"{content.path}: size {width:g}x{height:g}; expected the images' size in pixels")
+    return CameraFile(
+        poses,
+        "camera-to-world, OpenCV axes: taken as they are",
+        "metres",
+        array_intrinsics(content.array("intrinsics"), len(poses), content.path),
+        size=(int(height), int(width)),
+    )
+
+
+FORMAT = Format("our npz", "arrays", lambda content: arrays_refusal(content, _ARRAYS), _read)

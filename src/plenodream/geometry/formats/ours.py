@@ -1,0 +1,65 @@
+"""Our own JSON: what `save_cameras` writes and a person can."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from plenodream.files.atomic import write_file
+from plenodream.geometry.cameras import check_cameras
+from plenodream.geometry.formats.content import Content
+from plenodream.geometry.formats.found import CameraFile, Format, Size
+from plenodream.geometry.formats.json_frames import frames_refusal, image_side, stack, stack_poses
+from plenodream.types import Cameras
+
+_NAME = "plenodream-cameras"
+_VERSION = 1
+_CONVENTION = (
+    "camera_to_world: OpenCV axes (x right, y down, z forward), metres; "
+    "intrinsics: fx, fy, cx, cy in pixels, pixel centres at +0.5"
+)
+
+
+def save_cameras(path: str | Path, cameras: Cameras, fps: float | None = None) -> None:
+    """Write one path as our JSON; reading it back in the same dtype gives the same bits.
+
+    Args:
+        path: File to write.
+        cameras: Batch shape (frames,).
+        fps: Frames per second, for the reader's information.
+
+    Raises:
+        ValueError: If the cameras are not one path, or are no pinhole cameras.
+    """
+    if len(cameras.shape) != 1 or len(cameras) == 0:
+        raise ValueError(f"{path}: cameras of shape {tuple(cameras.shape)}; expected one path of at least 1 frame")
+    check_cameras(cameras, str(path))
+    head = {"format": _NAME, "version": _VERSION, "convention": _CONVENTION}
+    head |= {"height": cameras.height, "width": cameras.width} | ({} if fps is None else {"fps": fps})
+    poses, intrinsics = cameras.camera_to_world.tolist(), cameras.intrinsics.tolist()
+    frames = [
+        json.dumps({"camera_to_world": pose, "intrinsics": values})
+        for pose, values in zip(poses, intrinsics, strict=True)
+    ]
+    lines = ",\n  ".join(frames)
+    write_file(path, f'{json.dumps(head)[:-1]},\n "frames": [\n  {lines}\n ]\n}}\n'.encode())
+
+
+def _read(content: Content, asked: Size) -> CameraFile:
+    data, path = content.data, content.path
+    version = data.get("version", _VERSION)
+    if version != _VERSION:
+        raise ValueError(f"{path}: camera file of version {version}; expected {_VERSION}: upgrade plenodream")
+    poses = stack_poses(data["frames"], "camera_to_world", path)
+    intrinsics = stack(data["frames"], "intrinsics", path, lambda shape: shape == (4,), "4 numbers fx, fy, cx, cy")
+    height, width = image_side(data, "height", path), image_side(data, "width", path)
+    return CameraFile(
+        poses,
+        "camera-to-world, OpenCV axes: taken as they are",
+        "metres",
+        intrinsics,
+        size=None if height is None and width is None else (height or asked[0], width or asked[1]),
+    )
+
+
+FORMAT = Format("our JSON", "JSON", lambda content: frames_refusal(content, "camera_to_world"), _read)

@@ -1,0 +1,77 @@
+"""What people take from a scene: finished videos, cameras and a grid of all at its top. Ours.
+
+All of it is made from the windows and made again when it is missing or damaged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from plenodream.files.atomic import write_file
+from plenodream.media.preview import video_timing, write_grid, write_preview
+
+if TYPE_CHECKING:
+    from plenodream.memory.scene import Scene
+
+GRID = "grid.mp4"
+
+
+def video_path(scene: Scene, name: str) -> Path:
+    """Where the whole view is, or will be: source and views at the top, helpers in their folder as all once were."""
+    inside = scene.view_folder(name) / "preview.mp4"
+    top = scene.folder / f"{name}.mp4"
+    old = inside.is_file() and not top.is_file()
+    return inside if old or scene.entry(name).kind == "helper" else top
+
+
+def deliver(scene: Scene, name: str) -> None:
+    """Write what is missing or damaged of a complete view's files; with the last view the grid. The lock is held."""
+    if not scene.complete(name):
+        return
+    helper = scene.entry(name).kind == "helper"
+    inside = scene.view_folder(name) / "preview.mp4"
+    path = inside if helper else scene.folder / f"{name}.mp4"
+    if not _whole(path, scene.manifest.frames):
+        write_preview(path, scene.frames(name), scene.manifest.fps)
+    if helper:
+        return
+    inside.unlink(missing_ok=True)
+    cameras, stored = scene.folder / "cameras" / f"{name}.json", (scene.view_folder(name) / "cameras.json").read_bytes()
+    cameras.parent.mkdir(exist_ok=True)
+    if not cameras.is_file() or cameras.read_bytes() != stored:
+        write_file(cameras, stored)
+    _deliver_grid(scene)
+
+
+def _deliver_grid(scene: Scene) -> None:
+    """All views side by side, as soon as all are there. A view of that name, in whatever letters, goes before."""
+    names, frames, grid = [*scene.names("source"), *scene.names("view")], scene.manifest.frames, scene.folder / GRID
+    if len(names) < 2 or _takes_grid(names) or not all(map(scene.complete, names)) or _whole(grid, frames):
+        return
+    videos = {name: scene.folder / f"{name}.mp4" for name in names}
+    if all(_whole(video, frames) for video in videos.values()):
+        write_grid(grid, videos)
+
+
+def withdraw(scene: Scene, name: str) -> None:
+    """Remove what no longer shows the view as it is. The lock is held."""
+    gone = [scene.view_folder(name) / "preview.mp4"]
+    if scene.entry(name).kind != "helper":
+        gone.append(scene.folder / f"{name}.mp4")
+        gone += [] if _takes_grid(scene.names()) else [scene.folder / GRID]
+    for path in gone:
+        path.unlink(missing_ok=True)
+
+
+def _takes_grid(names: Iterable[str]) -> bool:
+    return GRID in (f"{name.lower()}.mp4" for name in names)
+
+
+def _whole(path: Path, frames: int) -> bool:
+    """Whether a video is there and has all its frames."""
+    try:
+        return video_timing(path)[0] == frames
+    except ValueError:
+        return False

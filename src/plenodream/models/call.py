@@ -1,0 +1,97 @@
+"""What one forward pass hands to every block's self-attention, past a stock forward that knows nothing of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Protocol
+
+from jaxtyping import Float
+from torch import Tensor
+
+from plenodream.models.context import Context
+
+
+class Exchange(Protocol):
+    """How devices that hold parts of one sequence attend together: each sees all tokens in some of the heads.
+
+    Attributes:
+        axis: Of frames, rows and columns, the one that is shared.
+    """
+
+    axis: int
+
+    def to_heads(self, *tensors: Float[Tensor, "batch heads part width"]) -> tuple[Tensor, ...]:
+        """From all heads of this device's tokens to all tokens of this device's heads."""
+        ...
+
+    def to_tokens(self, attended: Float[Tensor, "batch tokens some width"]) -> Float[Tensor, "batch part heads width"]:
+        """The way back."""
+        ...
+
+
+class AttentionCall:
+    """What one forward pass hands to every block's self-attention.
+
+    A denoiser's `run` sets it for the time of the stock forward; the rope module reads it there and returns it in the
+    place of its positions, which the stock forward hands to every block: no module keeps state between calls, and
+    recomputation under checkpointing, which comes later and in another thread, is given the same call again. It is no
+    dataclass, because sharded training (FSDP) looks into those and would hand every block a copy of its own.
+
+    Attributes:
+        camera_tokens: What every token is told of its camera, as the backbone takes it.
+        context: Keys and values to attend to besides the sequence itself, or None.
+        record: Whether to keep each block's keys and values in `recorded`.
+        views: Views that lie end to end along time in the sequence.
+        recorded: Keys and values by block.
+        rotary: Positions (cos, sin) of the tokens; the rope module fills them in where they are not given.
+        exchange: Set where the sequence is shared by several devices; context and record then hold a part of the heads.
+    """
+
+    def __init__(
+        self,
+        camera_tokens: Float[Tensor, "batch tokens numbers"],
+        context: Context | None = None,
+        record: bool = False,
+        views: int = 1,
+    ) -> None:
+        self.camera_tokens, self.context, self.record, self.views = camera_tokens, context, record, views
+        self.recorded: dict[int, tuple[Tensor, Tensor]] = {}
+        self.rotary: tuple[Float[Tensor, "tokens width"], Float[Tensor, "tokens width"]] | None = None
+        self.exchange: Exchange | None = None
+
+    def keys_and_values(self, block: int, like: Tensor) -> tuple[Tensor, Tensor] | None:
+        """What a block attends to besides the sequence, (batch, heads, tokens, width) in the precision of `like`."""
+        if self.context is None:
+            return None
+        key, value = (
+            self.context.read(2 * block + part, like.shape[0]).transpose(1, 2).flatten(2, 3).to(like) for part in (0, 1)
+        )
+        return key, value
+
+    def recorded_context(self) -> Context:
+        """The recorded keys and values of all blocks, in the order in which `keys_and_values` reads them."""
+        return Context(tuple(tensor for block in sorted(self.recorded) for tensor in self.recorded[block]))
+
+
+_CALL: ContextVar[AttentionCall] = ContextVar("call")
+
+
+@contextmanager
+def calling(call: AttentionCall) -> Iterator[None]:
+    """For the time of a stock forward."""
+    token = _CALL.set(call)
+    try:
+        yield
+    finally:
+        _CALL.reset(token)
+
+
+def current_call() -> AttentionCall:
+    """The call of the forward pass that is under way in this thread.
+
+    Raises:
+        LookupError: The stock forward was called directly, not by the denoiser's `run`.
+    """
+    return _CALL.get()

@@ -1,0 +1,76 @@
+"""Views as a denoiser reads them: one face, whether it keeps keys and values or the views themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class ViewTokens:
+    """Views ready for a denoiser.
+
+    Attributes:
+        latents: Clean latents of the views.
+        camera_tokens: Their cameras as the denoiser takes them (`Denoiser.camera_tokens`).
+        image: What an image encoder says of each view's first frame; None for denoisers that are not told.
+    """
+
+    latents: Float[Tensor, "batch views channels frames height width"]
+    camera_tokens: Float[Tensor, "batch views frames rows columns numbers"]
+    image: Float[Tensor, "batch views words features"] | None = None
+
+
+@dataclass(frozen=True)
+class Context:
+    """Clean views that `Denoiser.encode` has read, good for every target, every step and every prompt.
+
+    The views of several stack to one; `select` says which of them each entry of a batch of targets reads.
+
+    Attributes:
+        kept: What the denoiser keeps of the views, a view an entry of the first axis. It alone knows what that is.
+        index: The views that each batch entry reads; None: all of them, in order.
+    """
+
+    kept: tuple[Float[Tensor, "entries ..."], ...]
+    index: Int[Tensor, "batch context"] | None = None
+
+    def __len__(self) -> int:
+        """Views that a batch entry reads."""
+        return self.kept[0].shape[0] if self.index is None else self.index.shape[1]
+
+    @staticmethod
+    def stack(parts: Sequence[Context]) -> Context:
+        """The views of several, in order; of wholes, before anything is selected."""
+        assert all(part.index is None for part in parts), "selected contexts do not stack"
+        return Context(tuple(torch.cat(tensors) for tensors in zip(*(part.kept for part in parts), strict=True)))
+
+    def select(self, index: Int[Tensor, "batch context"]) -> Context:
+        """The context of every entry of a batch: `index` names the views of each."""
+        assert self.index is None, "selected already"
+        return replace(self, index=index.to(self.kept[0].device))
+
+    def fill(self, slots: int | None, source: Int[Tensor, "*batch"] | None = None) -> Context:
+        """Repeat the source where a joint layout has more slots than there are views, as the paper does.
+
+        Args:
+            slots: `Denoiser.context_slots`.
+            source: The view of each batch entry that is its source; the first that it reads if None.
+        """
+        missing = 0 if slots is None else slots - len(self)
+        if missing <= 0:
+            return self
+        index = self.index
+        if index is None:
+            index = torch.arange(len(self), device=self.kept[0].device)[None]
+        first = index[:, :1] if source is None else source.to(index).view(-1, 1)
+        return replace(self, index=torch.cat([index, first.expand(len(index), missing)], dim=1))
+
+    def read(self, number: int, batch: int) -> Float[Tensor, "batch context ..."]:
+        """One of the kept tensors for every entry of a batch; for denoisers."""
+        kept = self.kept[number]
+        return kept.expand(batch, *kept.shape) if self.index is None else kept[self.index]

@@ -1,0 +1,102 @@
+"""Cosmos blocks: self-attention of views with their cameras, and what stands where there is little or no text."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from diffusers.models.attention_dispatch import AttentionBackendName
+from diffusers.models.embeddings import apply_rotary_emb
+from diffusers.models.transformers.transformer_cosmos import CosmosAttnProcessor2_0, CosmosRotaryPosEmbed
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from plenodream.models.attention import attend_in_call
+from plenodream.models.call import AttentionCall, current_call
+
+# What it takes and returns here is not what it is annotated with.
+_rotate: Any = apply_rotary_emb
+
+
+class CallRope(CosmosRotaryPosEmbed):
+    """Stock rotary positions, returned inside the call that is under way."""
+
+    def forward(self, hidden_states: Tensor, fps: None = None) -> AttentionCall:  # type: ignore[override]
+        """Positions of a (batch, channels, frames, height, width) input."""
+        call = current_call()
+        if call.rotary is None:
+            call.rotary = super().forward(hidden_states, fps=None)
+        return call
+
+
+def rotated(
+    x: Float[Tensor, "batch heads tokens width"],
+    norm: nn.Module,
+    cos: Float[Tensor, "tokens width"],
+    sin: Float[Tensor, "tokens width"],
+) -> Float[Tensor, "batch heads tokens width"]:
+    """Queries or keys, normalised and turned to their positions."""
+    return _rotate(norm(x), (cos, sin), use_real=True, use_real_unbind_dim=-2).to(x)
+
+
+class CameraAttnProcessor:
+    """Stock Cosmos self-attention, plus the block's camera projection and the context's keys and values.
+
+    Args:
+        block: Number of the block it works in.
+    """
+
+    _attention_backend: AttentionBackendName | None = None  # `set_attention_backend` of diffusers writes it
+
+    def __init__(self, block: int) -> None:
+        self.block = block
+        self.rotated = rotated  # or the same, compiled
+
+    def __call__(
+        self,
+        attn: Any,
+        hidden_states: Float[Tensor, "batch tokens width"],
+        encoder_hidden_states: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        image_rotary_emb: AttentionCall | None = None,
+    ) -> Float[Tensor, "batch tokens width"]:
+        """Attend; `image_rotary_emb` is the call. Context, where given, is attended to besides the sequence itself."""
+        call = image_rotary_emb
+        assert call is not None and call.rotary is not None
+        hidden_states = hidden_states + attn.cam_encoder(call.camera_tokens)
+        query, key, value = (
+            project(hidden_states).unflatten(2, (attn.heads, -1)).transpose(1, 2)
+            for project in (attn.to_q, attn.to_k, attn.to_v)
+        )
+        # Norms and rotations compute in float32 under autocast; attention, and what is stored for it, does not.
+        query, key = (self.rotated(x, norm, *call.rotary) for norm, x in ((attn.norm_q, query), (attn.norm_k, key)))
+        attended = attend_in_call(call, self.block, query, key, value, self._attention_backend)
+        return attn.to_out[1](attn.to_out[0](attended.flatten(2, 3).type_as(query)))
+
+
+class TextAttnProcessor(CosmosAttnProcessor2_0):
+    """Stock cross-attention; over a single text token the softmax is 1, so the query is not needed. Exact."""
+
+    def __call__(
+        self, attn: Any, hidden_states, encoder_hidden_states=None, attention_mask=None, image_rotary_emb=None
+    ):
+        """As the stock processor."""
+        if encoder_hidden_states is None or encoder_hidden_states.shape[1] > 1 or attention_mask is not None:
+            return super().__call__(attn, hidden_states, encoder_hidden_states, attention_mask, image_rotary_emb)
+        attended = attn.to_out[1](attn.to_out[0](attn.to_v(encoder_hidden_states)))
+        return attended.expand(hidden_states.shape)
+
+
+class NoTextNorm(nn.Module):
+    """In the place of a block's norm before cross-attention, in a network without text."""
+
+    def forward(self, hidden_states: Tensor, *timestep: Tensor) -> tuple[Tensor, Tensor]:
+        """The states as they are, and a gate that is shut."""
+        return hidden_states, hidden_states.new_zeros(())
+
+
+class NoTextAttention(nn.Module):
+    """In the place of a block's cross-attention, in a network without text."""
+
+    def forward(self, hidden_states: Tensor, encoder_hidden_states: Tensor, attention_mask: None = None) -> Tensor:
+        """Nothing to add."""
+        return hidden_states.new_zeros(())
