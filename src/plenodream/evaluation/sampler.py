@@ -41,7 +41,18 @@ class ViewSampler:
         anchor: Float[Tensor, "clips 4 4"],
         seeds: Sequence[int],
     ) -> Float[Tensor, "clips frames height width 3"]:
-        """Sampled videos.
+        """Sampled videos; arguments of `sample_signal`."""
+        return colours(self.sample_signal(bank, index, cameras, anchor, seeds))
+
+    def sample_signal(
+        self,
+        bank: Context,
+        index: Int[Tensor, "clips context"],
+        cameras: Cameras,
+        anchor: Float[Tensor, "clips 4 4"],
+        seeds: Sequence[int],
+    ) -> Float[Tensor, "clips channels frames height width"]:
+        """Sampled videos as the codec's signal: colours in [-1, 1], and depth where the model has it.
 
         Args:
             bank: The views there are.
@@ -52,21 +63,24 @@ class ViewSampler:
         """
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
         noise = torch.stack([self.sampler.noise(cameras[0], generator) for generator in generators]).to(index.device)
-        return _frames(self.sampler.sample(bank.select(index), cameras, anchor, noise, on_step=self.on_step))
+        return self.sampler.sample(bank.select(index), cameras, anchor, noise, on_step=self.on_step).float()
 
     def reconstruct(
         self, frames: Float[Tensor, "clips frames height width 3"]
     ) -> Float[Tensor, "clips frames height width 3"]:
         """Videos through the codec and back: the best that any denoiser could do."""
-        return _frames(self.sampler.reconstruct(_signal(frames)))
+        return colours(self.sampler.reconstruct(_signal(frames)))
 
 
 def _signal(frames: Tensor) -> Tensor:
     return frames.movedim(-1, 1) * 2 - 1
 
 
-def _frames(signal: Tensor) -> Tensor:
-    return (signal.float().movedim(1, -1) + 1).clamp(0, 2) / 2
+def colours(
+    signal: Float[Tensor, "clips channels frames height width"],
+) -> Float[Tensor, "clips frames height width 3"]:
+    """A codec's signal as videos, 0..1."""
+    return (signal[:, :3].float().movedim(1, -1) + 1).clamp(0, 2) / 2
 
 
 def noise_seeds(seed: int, purpose: str, first: int, scenes: int) -> list[int]:

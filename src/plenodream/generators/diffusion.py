@@ -11,7 +11,8 @@ from torch import Tensor
 
 from plenodream.generators.protocol import Workings
 from plenodream.geometry.cameras import resize_cameras, stack_cameras
-from plenodream.media.fit import stretch_frames
+from plenodream.media.fit import stretch_depth, stretch_frames
+from plenodream.models.codecs.depth import depth_to_signal, signal_to_depth
 from plenodream.models.codecs.protocol import to_frames, to_signal
 from plenodream.models.context import Context
 from plenodream.sampling.sampler import Sampler
@@ -76,14 +77,25 @@ class DiffusionGenerator:
         return self.identity()
 
     def _signal(self, view: View) -> Tensor:
-        frames = view.frames if self.workings.size is None else stretch_frames(view.frames, *self.workings.size)
-        return to_signal(frames).to(self.device)
+        """A view as the codec takes it, at the size it works at; with depth where both have it."""
+        size = self.workings.size or view.frames.shape[1:3]
+        signal = to_signal(stretch_frames(view.frames, *size))
+        if view.depth is not None and self.sampler.codec.depth_channels:
+            depth = stretch_depth(view.depth, *size)
+            signal = torch.cat([signal, depth_to_signal(depth)[None]])
+        return signal.to(self.device)
 
     def _stretched(self, cameras: Cameras) -> Cameras:
         return cameras if self.workings.size is None else resize_cameras(cameras, *self.workings.size)
 
     def _view(self, signal: Tensor, cameras: Cameras, known: View | None, fps: float) -> View:
-        frames = stretch_frames(to_frames(signal).cpu(), cameras.height, cameras.width)
+        """What was sampled at the size of its cameras; what was known is kept to the byte."""
+        size, depth = (cameras.height, cameras.width), None
+        frames = stretch_frames(to_frames(signal[:3]).cpu(), *size)
+        if len(signal) > 3:
+            depth = stretch_depth(signal_to_depth(signal[3]).cpu(), *size)
         if known is not None:
             frames[: len(known)] = known.frames
-        return View(frames, cameras, fps)
+            if depth is not None and known.depth is not None:
+                depth[: len(known)] = known.depth
+        return View(frames, cameras, fps, depth=depth)

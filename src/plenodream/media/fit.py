@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.nn.functional import interpolate
 
@@ -73,6 +73,15 @@ def stretch_frames(
         return frames
     batch = max(1, _PIXELS_AT_ONCE // max(frames[0, ..., 0].numel(), height * width))
     return torch.cat([_resize(part, height, width) for part in frames.split(batch)])
+
+
+def stretch_depth(
+    depth: Float[Tensor, "frames source_height source_width"], height: int, width: int
+) -> Float[Tensor, "frames {height} {width}"]:
+    """Depth resized like `stretch_frames`, by the nearest pixel: nothing is mixed across edges, 0 stays 0."""
+    if (height, width) == tuple(depth.shape[1:]):
+        return depth
+    return interpolate(depth[None], size=(height, width), mode="nearest-exact")[0]
 
 
 def fit_cameras(cameras: Cameras, height: int, width: int) -> Cameras:

@@ -40,14 +40,14 @@ class Sampler:
     @torch.no_grad()
     def encode(
         self,
-        signal: Float[Tensor, "views channels frames height width"],
+        signal: Float[Tensor, "views signals frames height width"],
         cameras: Cameras,
         anchor: Float[Tensor, "*#views 4 4"],
     ) -> Context:
         """Views as context, an entry each; what is sampled reads a choice of them.
 
         Args:
-            signal: Videos as the codec takes them, [-1, 1].
+            signal: Videos as the codec takes them: colours in [-1, 1], and depth where it has a channel for it.
             cameras: Batch shape (views, frames).
             anchor: Camera-to-world pose to which the rays are relative: the source's first camera of the window.
         """
@@ -71,10 +71,10 @@ class Sampler:
         cameras: Cameras,
         anchor: Float[Tensor, "*#clips 4 4"],
         noise: Float[Tensor, "clips channels frames rows columns"],
-        known: Float[Tensor, "clips channels known_frames height width"] | None = None,
+        known: Float[Tensor, "clips signals known_frames height width"] | None = None,
         on_step: Callable[[int], None] | None = None,
-    ) -> Float[Tensor, "clips channels frames height width"]:
-        """Sampled videos, about in [-1, 1].
+    ) -> Float[Tensor, "clips signals frames height width"]:
+        """Sampled videos as the codec's signal.
 
         Args:
             context: What `encode` made; all of it, or what each clip reads selected from it, the source first: where a
@@ -106,8 +106,8 @@ class Sampler:
 
     @torch.no_grad()
     def reconstruct(
-        self, signal: Float[Tensor, "clips channels frames height width"]
-    ) -> Float[Tensor, "clips channels frames height width"]:
+        self, signal: Float[Tensor, "clips signals frames height width"]
+    ) -> Float[Tensor, "clips signals frames height width"]:
         """Videos through the codec and back: the best that any denoiser could do."""
         return self.codec.decode(self.codec.encode(signal))
 
