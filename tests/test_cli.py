@@ -495,7 +495,7 @@ def test_disk_full_leaves_no_half_view(monkeypatch, tmp_path, model, clip, capsy
     assert "disk full" in capsys.readouterr().err
     assert run(monkeypatch, *arguments) == 0
     assert {name: content for name, content in digest(out).items() if "chunk-" in name} == {
-        name: content for name, content in before.items() if "window" in name
+        name: content for name, content in before.items() if "chunk-" in name
     }
 
 
