@@ -120,8 +120,8 @@ def settings():
     from plenodream.rendering.settings import RenderSettings
     from plenodream.sampling.denoise import SamplingConfig
 
-    def build(k=2, candidates=None, strategy="fov", guidance=0.0):
-        return RenderSettings(RetrievalConfig(strategy, k), candidates or k, SamplingConfig(2, guidance))
+    def build(k=2, candidates=None, strategy="fov", guidance=0.0, keep_source=False):
+        return RenderSettings(RetrievalConfig(strategy, k), candidates or k, SamplingConfig(2, guidance), keep_source)
 
     return build
 
