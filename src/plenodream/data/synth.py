@@ -20,7 +20,7 @@ from plenodream.data.episode import write_episode
 from plenodream.data.multicamvideo import SENSOR_WIDTH
 from plenodream.files.atomic import write_file
 from plenodream.files.folders import tidy
-from plenodream.media.timestamps import exact_rate
+from plenodream.media.rate import exact_rate
 from plenodream.types import Cameras, View
 from plenodream.worlds.cameras import sample_cameras
 from plenodream.worlds.family import scene_family

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from plenodream.files.atomic import write_file
-from plenodream.media.timestamps import exact_rate
+from plenodream.media.rate import exact_rate
 from plenodream.memory.windows import Window
 
 FILE = "scene.json"

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from plenodream.models.context import Context
 from plenodream.models.denoiser import Denoiser
-from plenodream.sampling.denoise import SamplingConfig, denoise
+from plenodream.sampling.config import SamplingConfig
+from plenodream.sampling.denoise import denoise
 
 
 def sample_view(
