@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
 from plenodream.evaluation.aggregate import Number, Report
-from plenodream.evaluation.export import SHOWN, cell
+from plenodream.evaluation.export import SHOWN, cell, to_csv, to_html
 from plenodream.evaluation.report import blocks
 from plenodream.evaluation.shots import VIDEO
 from plenodream.evaluation.statistics import Interval, bootstrap_interval
+from plenodream.files.atomic import write_file
 
 
 @dataclass(frozen=True)
@@ -115,6 +117,13 @@ def table_latex(reports: Sequence[Report]) -> str:
     body = [f"{row} \\\\" for row in rows]
     head = [f"\\begin{{tabular}}{{l{'r' * len(columns)}}}", "\\toprule", body[0], "\\midrule"]
     return "\n".join([*head, *body[1:], "\\bottomrule", "\\end{tabular}"]) + "\n"
+
+
+def write_tables(folder: Path, reports: Sequence[Report]) -> None:
+    """The table of some reports as text, CSV, LaTeX and HTML."""
+    forms = {"txt": table_text, "csv": to_csv, "tex": table_latex, "html": to_html}
+    for ending, form in forms.items():
+        write_file(folder / f"table.{ending}", form(reports).encode())
 
 
 def _pm(number: Number | None) -> str:
