@@ -21,7 +21,7 @@ def sample_view(
     noise: Float[Tensor, "batch channels frames height width"],
     camera_tokens: Float[Tensor, "batch frames rows columns numbers"],
     context: Context,
-    text: Float[Tensor, "batch words width"] | None = None,
+    text: Float[Tensor, "#batch words features"] | None = None,
     clean: Float[Tensor, "batch channels frames height width"] | None = None,
     clean_frames: int = 0,
     on_step: Callable[[int], None] | None = None,
