@@ -4,6 +4,7 @@ import pytest
 import torch
 from diffusers import AutoencoderKLWan
 
+from plenodream.models.codecs.depth import DEPTH_UNIT, depth_to_signal, signal_to_depth
 from plenodream.models.codecs.protocol import to_frames, to_signal
 from plenodream.models.codecs.space_to_depth import SpaceToDepthCodec
 from plenodream.models.codecs.wan import WanCodec
@@ -54,6 +55,29 @@ def test_space_to_depth_is_saved_and_loaded_like_any_part_of_a_pipeline(tmp_path
     SpaceToDepthCodec(4).save_pretrained(tmp_path)
     loaded = SpaceToDepthCodec.from_pretrained(tmp_path, dtype=torch.bfloat16)
     assert (loaded.config.patch, loaded.spatial_factor, loaded.temporal_factor, loaded.channels) == (4, 4, 1, 48)
+
+
+def test_depth_is_inverse_in_the_unit_of_the_trained_range_and_0_is_not_known():
+    depth = torch.tensor([[0.1, DEPTH_UNIT, 12.0, 150.0]])
+    signal = depth_to_signal(depth)
+    torch.testing.assert_close(signal, torch.tensor([[8 / 4.1 - 1, 0.0, -0.5, 8 / 154 - 1]]))
+    torch.testing.assert_close(signal_to_depth(signal), depth)
+    unknown = torch.tensor([[0.0, -1.0, torch.inf, torch.nan]])
+    assert depth_to_signal(unknown).tolist() == [[0, 0, 0, 0]]
+    assert signal_to_depth(torch.tensor([[-7.0, 7.0]])).isfinite().all()
+
+
+def test_depth_comes_back_beside_the_colours_and_colours_alone_have_unknown_depth():
+    codec, video = SpaceToDepthCodec(4, depth=True), to_signal(random_video(2, 8, 12))
+    depth = depth_to_signal(torch.rand(2, 1, 2, 8, 12) + 2)
+    signal = torch.cat([video, depth], dim=1)
+    latents = codec.encode(signal)
+    assert codec.channels == latents.shape[1] == 64
+    assert torch.equal(codec.decode(latents), signal)
+    assert torch.equal(to_frames(codec.decode(latents)), random_video(2, 8, 12))
+    alone = codec.encode(video)
+    assert torch.equal(alone[:, :48], latents[:, :48]) and not alone[:, 48:].any()
+    assert torch.equal(latents[:, :48], SpaceToDepthCodec(4).encode(video))
 
 
 @pytest.fixture(scope="module")

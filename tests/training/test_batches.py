@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from tiny import tiny_config
 
+from plenodream.models.codecs.depth import signal_to_depth
 from plenodream.training.batches import ProceduralBatches, step_generator, synthetic_batch
 from plenodream.training.config import Stage
 from plenodream.worlds.world import SPLITS
@@ -71,3 +74,24 @@ def test_images_on_surfaces_change_colours_alone_and_are_remembered():
     assert torch.equal(textured.signal, source(CLIPS, 5).signal)
     assert source.fingerprint() == ProceduralBatches(config, "cpu", textures).fingerprint() != "procedural"
     assert source.fingerprint() != ProceduralBatches(config, "cpu", textures.flip(0)).fingerprint()
+
+
+def test_depth_is_the_fourth_channel_and_that_of_the_rendered_scene():
+    plain = batch()
+    deep = synthetic_batch(CLIPS, 5, 16, 24, 0, "cpu", depth=True)
+    assert deep.signal.shape == (2, 3, 4, 3, 16, 24)
+    assert torch.equal(deep.signal[:, :, :3], plain.signal)
+    depth = signal_to_depth(deep.signal[:, :, 3])
+    assert depth.min() > 0.3 and 3 < depth.median() < 9 and depth.max() < 20
+
+
+def test_images_are_for_footage_alone_where_a_stage_has_some():
+    images = torch.rand(3, 3, 64, 64)
+    stage = replace(CLIPS, footage=0.5)
+    square, shown = [], []
+    for number in range(12):
+        with_images, without = (synthetic_batch(stage, number, 16, 16, 0, "cpu", textures=t) for t in (images, None))
+        fx, fy = with_images.cameras.intrinsics.unbind(-1)[:2]
+        square.append(torch.equal(fx, fy))
+        shown.append(not torch.equal(with_images.signal, without.signal))
+    assert square == [not s for s in shown] and 0 < sum(square) < 12

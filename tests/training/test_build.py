@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from tiny import tiny_config
 
 from plenodream.recipes import RECIPES, get_recipe
-from plenodream.training.build import build_model, compile_network
+from plenodream.training.build import build_model, compile_network, grow_depth
 from plenodream.training.config import Curriculum, OptimizerConfig, Stage
 from plenodream.training.objective import ObjectiveConfig
 
@@ -33,6 +33,33 @@ def test_sizes_that_do_not_fit_the_codec(field, value, expected):
     config = tiny_config()
     with pytest.raises(ValueError, match=expected):
         build_model(replace(config, model=config.model | {field: value}))
+
+
+@pytest.mark.parametrize("patch", [(1, 1, 1), (1, 2, 2)])
+def test_weights_of_colours_grow_into_a_network_that_does_the_same_with_them(tiny_denoiser, patch):
+    """The grown one with the depth that comes in and goes out left out is the one of colours."""
+    small = tiny_denoiser(in_channels=13, out_channels=12, patch_size=patch)
+    large = tiny_denoiser(in_channels=17, out_channels=16, patch_size=patch)
+    weights = grow_depth(small.state_dict(), large, depth_channels=4)
+    weights = dict(weights)
+    size = weights["patch_embed.proj.weight"].shape[1] // 17
+    assert weights["patch_embed.proj.weight"][:, 12 * size : 16 * size].any()
+    weights["patch_embed.proj.weight"][:, 12 * size : 16 * size] = 0
+    large.load_state_dict(weights)
+    latents, numbers = torch.randn(2, 16, 1, 4, 4), small.config.camera_numbers
+    side = 4 // patch[1]
+    rays = torch.randn(2, 1, side, side, numbers)
+    arguments = torch.full((2,), 0.5), rays, torch.zeros(2, 1), None
+    expected, _ = small.run(latents[:, :12], *arguments)
+    made, _ = large.run(latents, *arguments)
+    torch.testing.assert_close(made[:, :12], expected, rtol=1e-4, atol=1e-5)
+    assert 0 < made[:, 12:].std() < expected.std()
+
+
+def test_weights_that_have_depth_or_are_of_another_network_are_left_alone(tiny_denoiser):
+    large = tiny_denoiser(in_channels=17, out_channels=16)
+    for other in (large.state_dict(), tiny_denoiser(in_channels=5, out_channels=4).state_dict(), {}):
+        assert grow_depth(other, large, depth_channels=4) is other
 
 
 @pytest.mark.parametrize("name", RECIPES)

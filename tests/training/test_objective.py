@@ -12,7 +12,9 @@ from plenodream.training.objective import (
     draw_context,
     draw_noise,
     draw_overlap,
+    draw_size,
     fill_context,
+    hide_depth,
     training_loss,
 )
 
@@ -115,6 +117,53 @@ def test_contexts_are_distinct_and_never_the_target_itself(views):
     if views == 5:
         for row, target in enumerate(range(1, 5)):
             assert set(context[:, row].flatten().tolist()) == set(range(5)) - {target}
+
+
+def test_the_source_is_always_given_and_even_to_itself():
+    context = draw_context(50, 4, range(0, 4), 2, torch.Generator().manual_seed(0), source=True)
+    assert (context[..., 0] == 0).all()
+    for target in range(1, 4):
+        assert set(context[:, target, 1].tolist()) == {1, 2, 3} - {target}
+    alone = draw_context(2, 4, range(0, 4), 1, torch.Generator().manual_seed(0), source=True)
+    assert not alone.any()
+
+
+def test_context_sizes_come_in_their_shares():
+    generator = torch.Generator().manual_seed(0)
+    drawn = torch.tensor([draw_size(1, 4, (10.0, 4.0, 1.0, 1.0), generator) for _ in range(1600)])
+    assert [abs((drawn == k + 1).sum() - n) < 100 for k, n in enumerate((1000, 400, 100, 100))] == [True] * 4
+    assert {draw_size(2, 3, None, generator) for _ in range(40)} == {2, 3}
+
+
+def test_hidden_depth_is_that_of_whole_views_and_colours_stay():
+    latents = torch.rand(40, 4, 8, 1, 2, 2) + 1
+    shown = hide_depth(latents, 2, 0.5, torch.Generator().manual_seed(0))
+    assert torch.equal(shown[:, :, :6], latents[:, :, :6])
+    known = (shown[:, :, 6:] == latents[:, :, 6:]).flatten(2)
+    assert (known.all(-1) | (~known).all(-1)).all()
+    assert 50 < known.all(-1).sum() < 110
+
+
+@pytest.mark.parametrize("prediction", ["velocity", "x0"])
+def test_unknown_depth_has_no_part_in_the_loss_and_known_depth_its_weight(tiny_denoiser, prediction):
+    model = tiny_denoiser(prediction=prediction)
+    latents, rays = random_views()
+    latents[:, :, 3, 1] = 0  # nothing is known of the second frame's depth
+    context = draw_context(2, 4, range(1, 4), 1, torch.Generator().manual_seed(3))
+
+    def loss(weight):
+        config = ObjectiveConfig(depth_weight=weight, hidden_depth=0.0)
+        args = (model, latents, rays, context, range(1, 4), config, torch.Generator().manual_seed(7))
+        return training_loss(*args, depth_channels=1)
+
+    colours, both = loss(0.0), loss(1.0)
+    assert both > colours
+    torch.testing.assert_close(loss(0.25), colours + 0.25 * (both - colours))
+    raw = {}
+    predict = model.predict
+    model.predict = lambda *args, **kwargs: raw.setdefault("output", predict(*args, **kwargs))
+    gradient = torch.autograd.grad(loss(1.0), raw["output"])[0]
+    assert not gradient[:, 0, 3, 1].any() and gradient[:, 0, 3, 0].any() and gradient[:, 0, :3, 1].any()
 
 
 def test_a_context_that_must_hold_the_target_is_refused():

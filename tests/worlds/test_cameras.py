@@ -3,7 +3,7 @@ import torch
 
 from plenodream.geometry.cameras import check_cameras, horizontal_fov, project, unproject
 from plenodream.types import Cameras
-from plenodream.worlds.cameras import sample_cameras
+from plenodream.worlds.cameras import Footage, sample_cameras
 from plenodream.worlds.family import FULL, MILD
 from plenodream.worlds.world import sample_worlds, world_generator
 
@@ -26,6 +26,24 @@ def test_same_seed_same_cameras(family):
     assert torch.equal(first.camera_to_world, again.camera_to_world)
     assert torch.equal(first.intrinsics, again.intrinsics)
     assert not torch.equal(first.camera_to_world, other.camera_to_world)
+
+
+def test_footage_has_every_aspect_and_lens_and_rests_more_often(family):
+    plain, footage = (
+        sample_cameras(family, 400, 4, 3, 32, 32, world_generator("train", 7), footage=f) for f in (None, Footage())
+    )
+    check_cameras(footage, "footage")
+    fx, fy, _, _ = footage.intrinsics.unbind(-1)
+    aspect = fy / fx
+    assert 0.5 <= aspect.min() < 0.55 and 1.9 < aspect.max() <= 2.0
+    torch.testing.assert_close(aspect, aspect[:, :1, :1].expand_as(aspect))  # one scene, one aspect
+    wide = 2 * torch.rad2deg(torch.atan(16 / fx))
+    assert wide[:, 0].max() < 100 < wide[:, 1:].max() < 112
+    # Rest, turn and zoom leave the camera where it is.
+    rests = [
+        (c.camera_to_world[:, 1:, :, :3, 3].flatten(2).abs().amax(-1) < 1e-5).float().mean() for c in (plain, footage)
+    ]
+    assert rests[1] > 1.5 * rests[0] > 0
 
 
 def test_paths_are_smooth(family):

@@ -11,6 +11,7 @@ from plenodream.cli.demo import Demo, demo
 from plenodream.cli.learn import Contexts, Eval, Synth, Train, contexts, evaluate, synth, train
 from plenodream.cli.parse import parse_arguments
 from plenodream.cli.render import Render, render
+from plenodream.cli.score import EvalRun, EvalTable, eval_run, eval_table
 from plenodream.cli.trajectories import Trajectories, trajectories
 
 _COMMANDS = {
@@ -21,6 +22,8 @@ _COMMANDS = {
     Train: train,
     Contexts: contexts,
     Eval: evaluate,
+    EvalRun: eval_run,
+    EvalTable: eval_table,
 }
 _OUT_OF_MEMORY = ("out of memory", "not enough memory", "can't allocate memory")
 

@@ -13,26 +13,35 @@ import tyro
 
 
 def parse_arguments(commands: Iterable[type]) -> Any:
-    """The command that was asked for, an instance of one of `commands` (called by their names in small letters).
+    """The command that was asked for, an instance of one of `commands` (called by their names, see `command_name`).
 
     Raises:
         ValueError: Arguments that tyro refuses.
         SystemExit: The help, or a completion script, was asked for and printed.
     """
-    by_name = {command.__name__.lower(): command for command in commands}
+    by_name = {command_name(command): command for command in commands}
+    words = sys.argv[1:]
+    if "-".join(words[:2]) in by_name:  # `eval run` is the command eval-run
+        words = ["-".join(words[:2]), *words[2:]]
     shown = io.StringIO()
     try:
         with redirect_stderr(shown):
             return tyro.extras.subcommand_cli_from_dict(
                 by_name,
                 prog="plenodream",
+                args=words,
                 description="Re-render a video along any number of camera trajectories, so that all results agree.",
             )
     except SystemExit as stop:
         if not stop.code:
             raise
-    asked = next((f" {word}" for word in sys.argv[1:2] if word in by_name), "")
+    asked = next((f" {word}" for word in words[:1] if word in by_name), "")
     raise ValueError(f"{unframed(shown.getvalue())}; see `plenodream{asked} --help`")
+
+
+def command_name(command: type) -> str:
+    """`EvalRun` is called eval-run."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", command.__name__).lower()
 
 
 def unframed(box: str) -> str:

@@ -10,8 +10,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from plenodream.evaluation.metrics.fidelity import MINIMUM_COVERAGE, SquaredError, squared_error
-from plenodream.evaluation.sampler import ViewSampler, noise_seeds
+from plenodream.evaluation.sampler import ViewSampler, colours, noise_seeds
 from plenodream.evaluation.scenes import HeldOut, neighbour
+from plenodream.models.codecs.depth import signal_to_depth
 from plenodream.models.codecs.protocol import Codec
 from plenodream.models.denoiser import Denoiser
 from plenodream.sampling.denoise import SamplingConfig
@@ -31,6 +32,15 @@ def reconstruction_errors(
     return {name: squared_error(video, truth, mask) for name, mask in masks.items()}
 
 
+def depth_error(
+    signal: Float[Tensor, "scenes channels frames height width"], truth: Float[Tensor, "scenes frames height width"]
+) -> Float[Tensor, "scenes"]:
+    """Median over a video's pixels of |z - true z| / true z; NaN where the signal has no depth."""
+    if signal.shape[1] < 4:
+        return truth.new_full((len(truth),), torch.nan)
+    return ((signal_to_depth(signal[:, 3]) - truth).abs() / truth).flatten(1).median(dim=1).values
+
+
 @dataclass(frozen=True)
 class Reconstruction:
     """PSNR in dB per scene and target view; NaN where less than 0.5 % of the pixels could be compared.
@@ -41,6 +51,7 @@ class Reconstruction:
         moving: Result, on seen pixels that move.
         wrong_camera: Result with another scene's camera, on seen pixels.
         copied: The source itself as result, on seen pixels.
+        depth: Median error of the depth, relative to the true one, of all pixels; NaN for a model without depth.
         videos: What was sampled.
     """
 
@@ -49,6 +60,7 @@ class Reconstruction:
     moving: Float[Tensor, "scenes targets"]
     wrong_camera: Float[Tensor, "scenes targets"]
     copied: Float[Tensor, "scenes targets"]
+    depth: Float[Tensor, "scenes targets"]
     videos: Float[Tensor, "scenes targets frames height width 3"]
 
 
@@ -69,12 +81,13 @@ def score_reconstruction(
     source = sampler.encode(data.rgb[:, 0], data.cameras[:, 0], data.anchor)
     index = torch.arange(scenes, device=data.rgb.device)[:, None]
     columns: dict[str, list[Tensor]] = {
-        name: [] for name in ("seen", "hidden", "moving", "wrong_camera", "copied", "videos")
+        name: [] for name in ("seen", "hidden", "moving", "wrong_camera", "copied", "depth", "videos")
     }
     for target in range(1, targets + 1):
         cameras = data.cameras[:, target]
         seeds = noise_seeds(seed, f"target-{target}", 0, scenes)
-        video = sampler.sample(source, index, cameras, data.anchor, seeds)
+        signal = sampler.sample_signal(source, index, cameras, data.anchor, seeds)
+        video = colours(signal)
         others = neighbour(index[:, 0])
         wrong = sampler.sample(source, index, cameras[others], data.anchor, seeds)
         truth, seen, moving = data.rgb[:, target], data.seen[:, target], data.moving[:, target]
@@ -88,5 +101,6 @@ def score_reconstruction(
         }
         for name, error in scores.items():
             columns[name].append(error.psnr(MINIMUM_COVERAGE))
+        columns["depth"].append(depth_error(signal, data.depth[:, target]))
         columns["videos"].append(video)
     return Reconstruction(**{name: torch.stack(values, dim=1) for name, values in columns.items()})

@@ -153,7 +153,7 @@ def format_report(report: EvalReport) -> str:
     lines = wrap(head, WIDTH)
     for table in report.values:
         notes = " ".join(_NOTES[table].split())
-        lines += ["", *wrap(_TITLES[table], WIDTH), *_blocks(_cells(report, table)), *wrap(notes, WIDTH)]
+        lines += ["", *wrap(_TITLES[table], WIDTH), *blocks(_cells(report, table)), *wrap(notes, WIDTH)]
     rows = []
     for table, column, row, minus in DIFFERENCES:
         difference = report.difference(table, column, row, minus)
@@ -206,14 +206,14 @@ def _align(rows: list[list[str]]) -> list[str]:
     ]
 
 
-def _blocks(cells: list[list[str]]) -> list[str]:
+def blocks(cells: list[list[str]]) -> list[str]:
     """A table that is too wide for a terminal as several below each other, each with the names of the rows."""
     columns = [[row[i] for row in cells] for i in range(len(cells[0]))]
     widths = [max(map(len, column)) + 2 for column in columns]
-    blocks: list[list[int]] = []
+    parts: list[list[int]] = []
     for index in range(1, len(columns)):
-        if not blocks or widths[0] + sum(widths[i] for i in blocks[-1]) + widths[index] - 2 > WIDTH:
-            blocks.append([])
-        blocks[-1].append(index)
-    tables = [_align([[row[0], *(row[i] for i in block)] for row in cells]) for block in blocks]
+        if not parts or widths[0] + sum(widths[i] for i in parts[-1]) + widths[index] - 2 > WIDTH:
+            parts.append([])
+        parts[-1].append(index)
+    tables = [_align([[row[0], *(row[i] for i in part)] for row in cells]) for part in parts]
     return [line for number, table in enumerate(tables) for line in ([""] if number else []) + table]

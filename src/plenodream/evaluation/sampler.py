@@ -61,7 +61,19 @@ class ViewSampler:
         anchor: Float[Tensor, "clips 4 4"],
         seeds: Sequence[int],
     ) -> Float[Tensor, "clips frames height width 3"]:
-        """Sampled videos, 0..1.
+        """Sampled videos, 0..1; arguments of `sample_signal`."""
+        return colours(self.sample_signal(bank, index, cameras, anchor, seeds))
+
+    @torch.no_grad()
+    def sample_signal(
+        self,
+        bank: ContextBank,
+        index: Int[Tensor, "clips context"],
+        cameras: Cameras,
+        anchor: Float[Tensor, "clips 4 4"],
+        seeds: Sequence[int],
+    ) -> Float[Tensor, "clips channels frames height width"]:
+        """Sampled videos as the codec's signal: colours in [-1, 1], and depth where the model has it.
 
         Args:
             bank: The views there are.
@@ -78,22 +90,26 @@ class ViewSampler:
         ).to(device)
         context = bank.select(index).fill(self.model.context_slots)
         rays = self._rays(cameras, anchor)
-        return self._decode(
+        return codec.decode(
             sample_view(self.model, self.scheduler, self.sampling, noise, rays, context, on_step=self.on_step)
-        )
+        ).float()
 
     @torch.no_grad()
     def reconstruct(
         self, frames: Float[Tensor, "clips frames height width 3"]
     ) -> Float[Tensor, "clips frames height width 3"]:
         """Videos through the codec and back: the best that any denoiser could do."""
-        return self._decode(self.codec.encode(frames.movedim(-1, 1) * 2 - 1))
-
-    def _decode(self, latents: Tensor) -> Tensor:
-        return (self.codec.decode(latents).float().movedim(1, -1) + 1).clamp(0, 2) / 2
+        return colours(self.codec.decode(self.codec.encode(frames.movedim(-1, 1) * 2 - 1)))
 
     def _rays(self, cameras: Cameras, anchor: Tensor) -> Tensor:
         return self.model.rays(self.codec, cameras, anchor)
+
+
+def colours(
+    signal: Float[Tensor, "clips channels frames height width"],
+) -> Float[Tensor, "clips frames height width 3"]:
+    """A codec's signal as videos, 0..1."""
+    return (signal[:, :3].float().movedim(1, -1) + 1).clamp(0, 2) / 2
 
 
 def noise_seeds(seed: int, purpose: str, first: int, scenes: int) -> list[int]:

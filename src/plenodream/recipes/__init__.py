@@ -22,6 +22,7 @@ def _recipe(module: str, function: str) -> Callable[[], TrainConfig]:
 
 RECIPES: dict[str, Callable[[], TrainConfig]] = {
     "nano": _recipe("nano", "nano"),
+    "nano-depth": _recipe("nano", "nano_depth"),
     "mini": _recipe("mini", "mini"),
     "mini-cpu": _recipe("mini", "mini_cpu"),
     "basic": _recipe("basic", "basic"),

@@ -31,3 +31,35 @@ def nano() -> TrainConfig:
         steps=5600,
         validate_every=800,
     )
+
+
+def nano_depth() -> TrainConfig:
+    """2.9M parameters, 48x48 pixels, 9 frames, colours and depth, rooms of both families; some hours on one core.
+
+    The source is a target, too, by which the model learns to give the source's depth. Context sizes come in the paper's
+    proportions.
+    """
+    patch, shares = 8, (10.0, 4.0, 1.0, 1.0)
+    context = {"max_context": 4, "any_context": True, "context_shares": shares, "source_context": True}
+    return TrainConfig(
+        name="nano-depth",
+        # The bundled weights have a cross-attention, though to no text.
+        model=pixel_network(patch, heads=5, head_width=32, layers=6, lora=16, depth=True) | {"text_embed_dim": 8},
+        patch=patch,
+        depth=True,
+        height=48,
+        width=48,
+        curriculum=Curriculum(
+            stages=(
+                Stage(share=0.65, family="mixed", frames=1, batch=8, views=5, targets=5, footage=0.4, **context),
+                Stage(share=0.35, family="mixed", frames=9, batch=2, views=5, targets=5, footage=0.4, **context),
+            )
+        ),
+        objective=ObjectiveConfig(
+            shift=4.0, x0_floor=0.4, overlap_probability=0.2, overlap_frames=3, depth_weight=0.5, hidden_depth=0.6
+        ),
+        optimizer=OptimizerConfig(muon=0.4, decay_share=0.5),
+        sampling=SamplingConfig(steps=4),
+        steps=9000,
+        validate_every=500,
+    )

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 
-def pixel_network(patch: int, heads: int, head_width: int, layers: int, lora: int) -> dict[str, Any]:
+def pixel_network(
+    patch: int, heads: int, head_width: int, layers: int, lora: int, depth: bool = False
+) -> dict[str, Any]:
     """Arguments of a denoiser over squares of pixels, without text: independent context, x0 prediction.
 
     Args:
@@ -14,10 +16,12 @@ def pixel_network(patch: int, heads: int, head_width: int, layers: int, lora: in
         head_width: Channels of each.
         layers: Blocks.
         lora: Rank of the blocks' dependence on time.
+        depth: Whether its signals have depth beside colours.
     """
+    channels = (3 + depth) * patch**2
     return {
-        "in_channels": 3 * patch**2 + 1,
-        "out_channels": 3 * patch**2,
+        "in_channels": channels + 1,
+        "out_channels": channels,
         "num_attention_heads": heads,
         "attention_head_dim": head_width,
         "num_layers": layers,

@@ -10,9 +10,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from plenodream.models.codecs.depth import depth_to_signal
 from plenodream.training.config import MIXED, Stage, TrainConfig
 from plenodream.types import Cameras
-from plenodream.worlds.cameras import sample_cameras
+from plenodream.worlds.cameras import Footage, sample_cameras
 from plenodream.worlds.family import FAMILIES
 from plenodream.worlds.raycast import render
 from plenodream.worlds.textures import textures_fingerprint
@@ -27,15 +28,15 @@ class Batch:
     """Views of several scenes.
 
     Attributes:
-        signal: Videos in [-1, 1]; None where `latents` are given.
+        signal: Videos as the codec takes them, with depth or without; None where `latents` are given.
         cameras: Batch shape (batch, views, frames), relative to the first camera of view 0, the source.
         context_signal: The videos as they are given as context, where that is not the truth (self-conditioning).
         latents: The videos as a pretrained codec has encoded them.
     """
 
-    signal: Float[Tensor, "batch views 3 frames height width"] | None
+    signal: Float[Tensor, "batch views channels frames height width"] | None
     cameras: Cameras
-    context_signal: Float[Tensor, "batch views 3 frames height width"] | None = None
+    context_signal: Float[Tensor, "batch views channels frames height width"] | None = None
     latents: Float[Tensor, "batch views channels frames height width"] | None = None
 
 
@@ -57,6 +58,7 @@ def synthetic_batch(
     device: torch.device | str,
     renderer=render,
     textures: Float[Tensor, "images 3 size size"] | None = None,
+    depth: bool = False,
 ) -> Batch:
     """One batch of procedural scenes.
 
@@ -71,6 +73,7 @@ def synthetic_batch(
         device: Where to render.
         renderer: `worlds.raycast.render`, or the same compiled.
         textures: Images that a share of the surfaces shows.
+        depth: Whether the signal has depth.
 
     Raises:
         ValueError: A stage that trains on something else.
@@ -80,8 +83,12 @@ def synthetic_batch(
     generator = step_generator(seed, number, "data")
     name = tuple(FAMILIES)[number % len(FAMILIES)] if stage.family == MIXED else stage.family
     family, frames = FAMILIES[name], max(stage.frames, _PATH_FRAMES) if stage.frames == 1 else stage.frames
+    footage = None
+    if stage.footage:
+        footage = Footage() if torch.rand((), generator=generator) < stage.footage else None
+        textures = None if footage is None else textures
     worlds = sample_worlds(family, stage.batch, generator, device, textures)
-    cameras = sample_cameras(family, stage.batch, stage.views, frames, height, width, generator, device)
+    cameras = sample_cameras(family, stage.batch, stage.views, frames, height, width, generator, device, footage)
     times = torch.linspace(0, 1, frames, device=device).expand(stage.batch, 1, -1)
     if stage.frames == 1:
         frame = torch.randint(frames, (stage.batch,), generator=generator).to(device)
@@ -91,7 +98,10 @@ def synthetic_batch(
         cameras = Cameras(poses[:, :, None], intrinsics[:, :, None], height, width)
         times = times[rows, :, frame][..., None]
     rendered = renderer(worlds, cameras, times)
-    return Batch(rendered.rgb.movedim(-1, 2) * 2 - 1, cameras)
+    signal = rendered.rgb.movedim(-1, 2) * 2 - 1
+    if depth:
+        signal = torch.cat([signal, depth_to_signal(rendered.depth)[:, :, None]], dim=2)
+    return Batch(signal, cameras)
 
 
 class ProceduralBatches:
@@ -118,6 +128,7 @@ class ProceduralBatches:
             device=device,
             renderer=torch.compile(render) if config.compile and torch.device(device).type != "cpu" else render,
             textures=None if textures is None else textures.to(device),
+            depth=config.depth,
         )
 
     def __call__(self, stage: Stage, number: int) -> Batch:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
+
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from plenodream.models.codecs.space_to_depth import SpaceToDepthCodec
 from plenodream.models.cosmos.attention import rotated
 from plenodream.models.cosmos.transformer import CosmosCameraTransformer
 from plenodream.training.config import TrainConfig
+
+# Factor on the fresh weights of channels that join trained ones.
+_SMALL = 0.1
 
 
 def build_model(config: TrainConfig) -> CosmosCameraTransformer:
@@ -52,6 +58,29 @@ def _check_sizes(config: TrainConfig, model: CosmosCameraTransformer) -> None:
         raise ValueError(f"model.max_size is {list(most)}: expected at least {list(sizes)}, the size of the latents")
 
 
+def grow_depth(
+    weights: Mapping[str, Tensor], model: CosmosCameraTransformer, depth_channels: int
+) -> Mapping[str, Tensor]:
+    """Weights of a network of colours for one that has depth beside them: small and random where the depth comes in.
+
+    Args:
+        weights: Of the network to start from; any other than one of colours comes back as it is.
+        model: The network to be, freshly made.
+        depth_channels: How many of its latents' channels, the last ones, are depth.
+    """
+    config, first, last = model.config, "patch_embed.proj.weight", "proj_out.weight"
+    cells, masks = math.prod(config.patch_size), config.in_channels - config.out_channels
+    if last not in weights or len(weights[last]) != cells * (config.out_channels - depth_channels):
+        return weights
+    # Channels are the slowest of the numbers that come in, and the fastest of those that go out.
+    fresh = {name: _SMALL * model.state_dict()[name] for name in (first, last)}
+    inside, before = fresh[first].unflatten(1, (-1, cells)), weights[first].unflatten(1, (-1, cells))
+    outside = fresh[last].unflatten(0, (cells, -1))
+    inside[:, :-masks][:, :-depth_channels], inside[:, -masks:] = before[:, :-masks], before[:, -masks:]
+    outside[:, :-depth_channels] = weights[last].unflatten(0, (cells, -1))
+    return {**weights, **fresh}
+
+
 def build_codec(config: TrainConfig) -> SpaceToDepthCodec:
     """The codec of a recipe, where it needs no weights.
 
@@ -63,7 +92,7 @@ def build_codec(config: TrainConfig) -> SpaceToDepthCodec:
             f"recipe {config.name} needs the weights of its {config.codec} codec: expected --init-from a pipeline's "
             "folder that holds them"
         )
-    return SpaceToDepthCodec(config.patch)
+    return SpaceToDepthCodec(config.patch, config.depth)
 
 
 def set_trainable(model: nn.Module, part: str) -> None:

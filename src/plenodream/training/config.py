@@ -40,7 +40,12 @@ class Stage:
         min_context: Fewest context views of a target.
         max_context: Most context views; every step draws one number between the two.
         any_context: Contexts are random other views; otherwise the source alone.
-        targets: How many of the views are targets, counted from the last; all but the source if None.
+        context_shares: Weights of the context sizes, from the fewest views to the most; all alike if None.
+        source_context: The source is always among the context; random views join it. Only with `any_context`.
+        targets: How many of the views are targets, counted from the last; all but the source if None, and the source,
+            too, if they are all (with `source_context`: a model with depth learns that of the source from it).
+        footage: Share of the steps whose cameras are those of real footage (`worlds.cameras.Footage`); images, where
+            the run has some, are on the surfaces of these steps alone.
         self_conditioning: Probability that a context view is one that the model generated (stage 2 of the paper); such
             stages take their scenes from a folder of generated contexts.
     """
@@ -53,11 +58,18 @@ class Stage:
     min_context: int = 1
     max_context: int = 1
     any_context: bool = False
+    context_shares: tuple[float, ...] | None = None
+    source_context: bool = False
     targets: int | None = None
+    footage: float = 0.0
     self_conditioning: float = 0.0
 
     def __post_init__(self) -> None:
         _one_of("family", self.family, FAMILIES)
+        if not 0 <= self.footage <= 1:
+            raise ValueError(f"footage is {self.footage}: expected a share, 0 to 1")
+        if self.source_context and not self.any_context:
+            raise ValueError("source_context with the source as only context: expected any_context=true")
         if not self.share > 0:
             raise ValueError(f"stage with a share of {self.share:g}: expected more than 0")
         if self.frames < 1 or self.batch < 1:
@@ -71,8 +83,12 @@ class Stage:
             raise ValueError(
                 f"context of up to {self.max_context} views, but of the source alone: expected any_context=true"
             )
-        if self.targets is not None and not 1 <= self.targets < self.views:
-            raise ValueError(f"{self.targets} targets out of {self.views} views: expected 1 to {self.views - 1}")
+        most = self.views if self.source_context else self.views - 1
+        if self.targets is not None and not 1 <= self.targets <= most:
+            raise ValueError(f"{self.targets} targets out of {self.views} views: expected 1 to {most}")
+        shares, sizes = self.context_shares, self.max_context - self.min_context + 1
+        if shares is not None and (len(shares) != sizes or min(shares) < 0 or sum(shares) <= 0):
+            raise ValueError(f"context_shares {list(shares)}: expected {sizes} weights, one a context size")
         if not 0 <= self.self_conditioning <= 1:
             raise ValueError(f"self_conditioning is {self.self_conditioning}: expected a probability, 0 to 1")
         if self.self_conditioning and not self.any_context:
@@ -121,7 +137,8 @@ class Curriculum:
         stage = self.stages[number]
         if self.max_context is not None:
             low, high = (min(k, self.max_context) for k in (stage.min_context, stage.max_context))
-            stage = replace(stage, min_context=low, max_context=high)
+            shares = stage.context_shares if stage.context_shares is None else stage.context_shares[: high - low + 1]
+            stage = replace(stage, min_context=low, max_context=high, context_shares=shares)
         return number, stage
 
     @property
@@ -184,6 +201,7 @@ class TrainConfig:
         curriculum: What is trained on when.
         codec: `space-to-depth`, or `wan` (a pretrained VAE).
         patch: Side in pixels of the space-to-depth codec.
+        depth: Whether the space-to-depth codec, and so the model, has depth beside colours.
         objective: Loss.
         optimizer: Optimiser.
         sampling: How the model is sampled, for held-out scores and where it is used.
@@ -203,6 +221,7 @@ class TrainConfig:
     curriculum: Curriculum
     codec: str = "space-to-depth"
     patch: int = 8
+    depth: bool = False
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
@@ -218,6 +237,8 @@ class TrainConfig:
         _one_of("codec", self.codec, CODECS)
         _one_of("trainable", self.trainable, TRAINABLE)
         _one_of("precision", self.precision, PRECISIONS)
+        if self.depth and self.codec != "space-to-depth":
+            raise ValueError(f"depth with codec {self.codec}: expected space-to-depth, or depth=false")
         if self.patch < 1:
             raise ValueError(f"patch is {self.patch}: expected at least 1 pixel")
         _, side, _ = self.latent_cell
@@ -233,7 +254,7 @@ class TrainConfig:
         """Frames and pixels (each way) under one cell of the codec's latents, and its channels."""
         if self.codec == "wan":
             return WanCodec.temporal_factor, WanCodec.spatial_factor, WanCodec.published_channels
-        return 1, self.patch, 3 * self.patch**2
+        return 1, self.patch, (3 + self.depth) * self.patch**2
 
     @property
     def frames(self) -> int:

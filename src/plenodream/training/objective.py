@@ -24,6 +24,8 @@ class ObjectiveConfig:
         overlap_frames: Most latent frames that are then clean; every such step draws from 1 to this number.
         camera_dropout: How often a target's camera is hidden (rays set to zero), for guidance.
         context_dropout: How often a step's targets are given no context, for guidance.
+        depth_weight: Of the loss of depth beside that of colours, where the codec has depth.
+        hidden_depth: How often the depth of a context view is not given, as it is with footage.
     """
 
     shift: float = 4.0
@@ -32,20 +34,24 @@ class ObjectiveConfig:
     overlap_frames: int = 0
     camera_dropout: float = 0.0
     context_dropout: float = 0.0
+    depth_weight: float = 0.5
+    hidden_depth: float = 0.5
 
     def __post_init__(self) -> None:
         for name in ("shift", "x0_floor"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"objective.{name} is {getattr(self, name)}: expected more than 0")
-        for name in ("overlap_probability", "camera_dropout", "context_dropout"):
+        for name in ("overlap_probability", "camera_dropout", "context_dropout", "hidden_depth"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"objective.{name} is {getattr(self, name)}: expected a probability, 0 to 1")
+        if not self.depth_weight >= 0:
+            raise ValueError(f"objective.depth_weight is {self.depth_weight}: expected 0 or more")
         if self.overlap_frames < 0:
             raise ValueError(f"objective.overlap_frames is {self.overlap_frames}: expected 0 or more")
 
 
 def draw_context(
-    batch: int, views: int, targets: range, k: int, generator: torch.Generator
+    batch: int, views: int, targets: range, k: int, generator: torch.Generator, source: bool = False
 ) -> Int[Tensor, "batch targets k"]:
     """For every target a random set of k other views, all different.
 
@@ -55,11 +61,22 @@ def draw_context(
         targets: The views that are targets; a target is never its own context.
         k: Context size; at most the other views there are.
         generator: Source of randomness (CPU).
+        source: The source (view 0) comes first, always, and also where it is the target.
     """
     assert k <= views - any(target < views for target in targets), "a target would become its own context"
     order = torch.rand(batch, len(targets), views, generator=generator)
     own = torch.tensor(list(targets))[:, None] == torch.arange(views)
-    return order.masked_fill(own, -1).topk(k, dim=-1).indices
+    order = order.masked_fill(own, -1)
+    if source:
+        order[..., 0] = 1
+    return order.topk(k, dim=-1).indices
+
+
+def draw_size(least: int, most: int, shares: tuple[float, ...] | None, generator: torch.Generator) -> int:
+    """How many context views this step's targets are given: `least` to `most`, with these weights or equally often."""
+    if shares is None:
+        return int(torch.randint(least, most + 1, (), generator=generator))
+    return least + int(torch.multinomial(torch.tensor(shares), 1, generator=generator))
 
 
 def fill_context(context: Int[Tensor, "batch targets k"], slots: int | None) -> Int[Tensor, "batch targets slots"]:
@@ -83,6 +100,19 @@ def draw_overlap(frames: int, config: ObjectiveConfig, generator: torch.Generato
     return 1 + int(number * most) if most > 0 and chance < config.overlap_probability else 0
 
 
+def hide_depth(
+    latents: Float[Tensor, "batch views channels frames height width"],
+    depth_channels: int,
+    probability: float,
+    generator: torch.Generator,
+) -> Float[Tensor, "batch views channels frames height width"]:
+    """Latents of context views of which some have lost their depth: its channels, the last ones, are 0 (not known)."""
+    hidden = torch.rand(latents.shape[:2], generator=generator) < probability
+    colours = torch.arange(latents.shape[2], device=latents.device) < latents.shape[2] - depth_channels
+    kept = colours | ~hidden[..., None].to(latents.device)
+    return latents * kept[..., None, None, None]
+
+
 def draw_noise(like: Tensor, generator: torch.Generator) -> Tensor:
     """Gaussian noise, drawn where `like` lives, by a generator seeded from the given one (on the CPU)."""
     seed = int(torch.randint(2**31, (), generator=generator))
@@ -99,12 +129,14 @@ def training_loss(
     config: ObjectiveConfig,
     generator: torch.Generator,
     context_latents: Float[Tensor, "batch views channels frames height width"] | None = None,
+    depth_channels: int = 0,
 ) -> Float[Tensor, ""]:
     """Flow-matching loss with teacher forcing: clean copies of the context views, noisy copies of the targets.
 
     In independent mode the clean copies are run once and shared by all targets; in joint mode every target is run
     with its own context in one sequence. The loss is that of the velocity; where the network predicts x0 its weight
-    1 / t^2 is capped at 1 / x0_floor^2. Frames given clean have no part in it.
+    1 / t^2 is capped at 1 / x0_floor^2. Frames given clean have no part in it. Depth has a mean of its own, over the
+    latents that are known (not 0), and depth that is not known no part in any.
 
     Args:
         model: The denoiser.
@@ -115,6 +147,7 @@ def training_loss(
         config: Weights and probabilities.
         generator: Source of noise and times, on the CPU whatever the model's device.
         context_latents: What the views look like as context; the true latents if None.
+        depth_channels: How many of the latents' channels, the last ones, are depth.
     """
     batch = latents.shape[0]
     x_0 = latents[:, targets.start : targets.stop].flatten(0, 1)
@@ -132,6 +165,8 @@ def training_loss(
         clean = (torch.arange(frames, device=x_0.device) < overlap).to(x_0).expand(count, frames)
         x_t = torch.where(clean.view(count, 1, frames, 1, 1) > 0, x_0, x_t)
     given = latents if context_latents is None else context_latents
+    if depth_channels:
+        given = hide_depth(given, depth_channels, config.hidden_depth, generator)
     # Each clean view that some target is given is encoded once, and all targets are run against them.
     context = fill_context(context, model.context_slots)
     shared = int(context.max()) + 1
@@ -144,4 +179,9 @@ def training_loss(
         error = (raw.float() - x_0) / t.clamp(min=config.x0_floor).view(-1, 1, 1, 1, 1)
     else:
         error = raw.float() - velocity(x_0, eps)
-    return error[:, :, overlap:].square().mean()
+    square = error[:, :, overlap:].square()
+    if not depth_channels:
+        return square.mean()
+    known = x_0[:, -depth_channels:, overlap:] != 0
+    depth = (square[:, -depth_channels:] * known).sum() / known.sum().clamp(min=1)
+    return square[:, :-depth_channels].mean() + config.depth_weight * depth

@@ -14,14 +14,14 @@ from torch import nn
 from plenodream.models.codecs.protocol import Codec
 from plenodream.models.cosmos.transformer import CosmosCameraTransformer
 from plenodream.training.batches import Batch, BatchSource, ProceduralBatches, step_generator
-from plenodream.training.build import build_codec, build_model, compile_network, set_trainable
+from plenodream.training.build import build_codec, build_model, compile_network, grow_depth, set_trainable
 from plenodream.training.checkpoint import load_checkpoint, load_weights, save_checkpoint
 from plenodream.training.config import RunOptions, Stage, TrainConfig
 from plenodream.training.distributed_checkpoint import SHARDS, load_sharded, save_sharded
 from plenodream.training.export import batches_seen, save_model
 from plenodream.training.guards import ctrl_c_waits, memory_advice
 from plenodream.training.log import TrainingLog
-from plenodream.training.objective import draw_context, training_loss
+from plenodream.training.objective import draw_context, draw_size, training_loss
 from plenodream.training.optimizer import Average, SpikeGuard, learning_rate, make_optimizer
 from plenodream.training.parallel import Parallel, whole
 from plenodream.training.throughput import Meter, count_operations, matmul_rate, synchronize
@@ -188,8 +188,11 @@ class Trainer:
         return self.batches.fingerprint() if hasattr(self.batches, "fingerprint") else "procedural"
 
     def _take_weights(self, path: Path) -> None:
+        weights = load_weights(path)
+        if self.codec.depth_channels:
+            weights = grow_depth(weights, self.model, self.codec.depth_channels)
         try:
-            missing, unexpected = self.model.load_state_dict(load_weights(path), strict=False)
+            missing, unexpected = self.model.load_state_dict(weights, strict=False)
         except RuntimeError as error:
             reason = " ".join(str(error).split())[:200]
             raise ValueError(f"{path}: weights of another network ({reason}); expected those of this recipe") from None
@@ -216,7 +219,7 @@ class Trainer:
         number, stage = config.curriculum.at(progress)
         rate = learning_rate(config.optimizer, self.step, progress)
         generator = step_generator(config.seed, self._number(), "noise")
-        k = int(torch.randint(stage.min_context, stage.max_context + 1, (), generator=generator))
+        k = draw_size(stage.min_context, stage.max_context, stage.context_shares, generator)
         began = time.perf_counter()
         with memory_advice(number, stage):
             with torch.no_grad():
@@ -251,14 +254,15 @@ class Trainer:
     def _loss(self, batch: Batch, stage: Stage, k: int, generator: torch.Generator) -> torch.Tensor:
         """Loss of a batch, every target with k context views."""
         config, targets = self.config, stage.target_views
-        context = draw_context(stage.batch, stage.views if stage.any_context else 1, targets, k, generator)
+        views, depth = stage.views if stage.any_context else 1, self.codec.depth_channels
+        context = draw_context(stage.batch, views, targets, k, generator, stage.source_context)
         with torch.no_grad():
             latents = self._encode(batch.signal) if batch.latents is None else batch.latents
             given = None if batch.context_signal is None else self._encode(batch.context_signal)
             rays = self.model.rays(self.codec, batch.cameras, torch.eye(4, device=self.device)).float()
         autocast = torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.dtype == torch.bfloat16)
         with autocast:
-            return training_loss(self.model, latents, rays, context, targets, config.objective, generator, given)
+            return training_loss(self.model, latents, rays, context, targets, config.objective, generator, given, depth)
 
     def _encode(self, signal: torch.Tensor) -> torch.Tensor:
         return self.codec.encode(signal.flatten(0, 1)).unflatten(0, signal.shape[:2])

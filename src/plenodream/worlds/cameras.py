@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from plenodream.geometry.rig import Rig, rig_poses
 from plenodream.types import Cameras
-from plenodream.worlds.family import SceneFamily, uniform
+from plenodream.worlds.family import Range, SceneFamily, uniform
 
 # Fields of the rig as columns; radius in parts of the subject's distance, focal as a power of the family's zoom.
 _FIELDS = ("azimuth", "elevation", "radius", "right", "up", "forward", "pan", "tilt", "focal")
@@ -38,6 +39,27 @@ _KINDS: tuple[tuple[float, dict, dict], ...] = (
     ),
 )  # fmt: skip
 _COLUMNS = (*_FIELDS, "rise")
+# Kinds of the table above that leave the camera where it is: it rests, turns or zooms.
+_RESTING = (0, 1, 4, 11)
+
+
+@dataclass(frozen=True)
+class Footage:
+    """Cameras as of videos that people bring, in place of a family's own.
+
+    Attributes:
+        aspect: Width to height of the pictures, which are squeezed into the size that is rendered.
+        lens: Focal length in millimetres, as `SceneFamily.lens`; the picture's longer side is 36 mm on the film.
+        merged: Focal lengths of views merged from several (`memory.merge`), up to 110 degrees wide.
+        merged_share: Share of the targets that are such views.
+        resting: Factor on the share of paths that rest, only turn or only zoom.
+    """
+
+    aspect: Range = (0.5, 2.0)
+    lens: Range = (18.0, 100.0)
+    merged: Range = (12.6, 20.0)
+    merged_share: float = 0.1
+    resting: float = 2.5
 
 
 def sample_cameras(
@@ -49,11 +71,13 @@ def sample_cameras(
     width: int,
     generator: torch.Generator,
     device: torch.device | str = "cpu",
+    footage: Footage | None = None,
 ) -> Cameras:
     """Random smooth camera paths of batch shape (count, views, frames) in the world frame of `Worlds`.
 
     View 0 is the source: its first camera is the identity, and it stands still or moves a little. The other views are
     targets, of every preset family and of random mixtures. With one frame, they stand at a random place of their path.
+    With `footage`, lenses, aspects and the mixture of paths are its own.
 
     Raises:
         ValueError: No views or frames.
@@ -62,6 +86,8 @@ def sample_cameras(
         raise ValueError(f"{count} samples of {views} views and {frames} frames: expected at least 1 of each")
     shape = (count, views)
     share = torch.tensor([kind[0] for kind in _KINDS])
+    if footage is not None:
+        share[list(_RESTING)] *= footage.resting
     kind = torch.multinomial(share.expand(count, -1), views, replacement=True, generator=generator)
     start, travel = (_draw(part, kind, generator) for part in (1, 2))
     size = uniform((count, 1, 1), family.reach, generator)
@@ -79,7 +105,7 @@ def sample_cameras(
     smooth = torch.rand(*shape, 1, generator=generator) < 0.5
     moment = torch.where(smooth, eased, moment)
 
-    lens = uniform((count, 1, 1), (math.log(family.lens[0]), math.log(family.lens[1])), generator).exp()
+    lens = _log_uniform((count, 1, 1), family.lens if footage is None else footage.lens, generator)
     # A long lens sees little: turning and shifting it as far as a wide one would leave no overlap.
     narrow = (30 / lens).clamp(max=1)
     value = dict(
@@ -94,10 +120,29 @@ def sample_cameras(
     value["tilt"] = value["tilt"] - torch.rad2deg(torch.atan2(rise, value["radius"]))
     value["focal"] = family.zoom ** value["focal"]
     poses = rig_poses(Rig(**value), distance)
-    focal = lens / 36 * width * value["focal"]
+    focal = focal_y = lens / 36 * width * value["focal"]
+    if footage is not None:
+        focal, focal_y = _squeezed(footage, lens * value["focal"], height, width, generator)
     centre = torch.ones_like(focal)
-    intrinsics = torch.stack([focal, focal, centre * width / 2, centre * height / 2], dim=-1)
+    intrinsics = torch.stack([focal, focal_y, centre * width / 2, centre * height / 2], dim=-1)
     return Cameras(poses, intrinsics, height, width).to(device)
+
+
+def _squeezed(
+    footage: Footage, lens: Tensor, height: int, width: int, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Focal lengths in pixels, along x and y, of pictures of random aspects squeezed into one size."""
+    samples, views, _ = lens.shape
+    merged = torch.rand(samples, views, 1, generator=generator) < footage.merged_share
+    merged[:, 0] = False
+    lens = torch.where(merged, _log_uniform((samples, views, 1), footage.merged, generator), lens)
+    aspect = _log_uniform((samples, 1, 1), footage.aspect, generator)
+    focal = lens / (36 * aspect.clamp(max=1))
+    return focal * width, focal * aspect * height
+
+
+def _log_uniform(shape: tuple[int, ...], bounds: Range, generator: torch.Generator) -> Tensor:
+    return uniform(shape, (math.log(bounds[0]), math.log(bounds[1])), generator).exp()
 
 
 def _draw(part: int, kind: Tensor, generator: torch.Generator) -> Tensor:

@@ -101,17 +101,21 @@ def variance_ratio(
 ) -> Float[Tensor, "*scenes"]:
     """Colour variance of frames over that of the reference, on the same pixels: below 1 for blur, which wins PSNR.
 
-    The variance is taken about each scene's mean colour over the mask. NaN for an empty mask or a flat reference.
+    NaN for an empty mask or a flat reference.
     """
+    return _ratio(colour_variance(frames, mask), colour_variance(reference, mask))
 
-    def variance(values: Tensor) -> Tensor:
-        values = values.double()
-        weight = torch.ones_like(values) if mask is None else mask.to(values)[..., None].expand_as(values)
-        count = weight.sum((-4, -3, -2), keepdim=True)
-        mean = (values * weight).sum((-4, -3, -2), keepdim=True) / count
-        return ((values - mean).square() * weight).sum((-4, -3, -2, -1)) / count.sum((-4, -3, -2, -1))
 
-    return _ratio(variance(frames), variance(reference))
+def colour_variance(
+    frames: Float[Tensor, "*#scenes frames height width 3"],
+    mask: Bool[Tensor, "*#scenes frames height width"] | None = None,
+) -> Float[Tensor, "*scenes"]:
+    """Variance about each scene's mean colour over the mask, averaged over pixels and channels; NaN where empty."""
+    values = frames.double()
+    weight = torch.ones_like(values) if mask is None else mask.to(values)[..., None].expand_as(values)
+    count = weight.sum((-4, -3, -2), keepdim=True)
+    mean = (values * weight).sum((-4, -3, -2), keepdim=True) / count
+    return ((values - mean).square() * weight).sum((-4, -3, -2, -1)) / count.sum((-4, -3, -2, -1))
 
 
 def sharpness_ratio(
@@ -121,17 +125,21 @@ def sharpness_ratio(
 ) -> Float[Tensor, "*scenes"]:
     """Squared difference between neighbouring pixels of frames over that of the reference: below 1 for blur.
 
-    Neighbours (left-right, above-below) count where both lie in the mask. NaN for an empty mask or a flat reference.
+    NaN for an empty mask or a flat reference.
     """
+    return _ratio(edge_energy(frames, mask), edge_energy(reference, mask))
 
-    def energy(values: Tensor) -> Tensor:
-        values = values.double()
-        inside = torch.ones_like(values[..., 0]) if mask is None else mask.to(values)
-        across = values.diff(dim=-2).square().sum(-1) * inside[..., 1:] * inside[..., :-1]
-        down = values.diff(dim=-3).square().sum(-1) * inside[..., 1:, :] * inside[..., :-1, :]
-        return across.sum((-3, -2, -1)) + down.sum((-3, -2, -1))
 
-    return _ratio(energy(frames), energy(reference))
+def edge_energy(
+    frames: Float[Tensor, "*#scenes frames height width 3"],
+    mask: Bool[Tensor, "*#scenes frames height width"] | None = None,
+) -> Float[Tensor, "*scenes"]:
+    """Squared differences of neighbours (left-right, above-below) summed where both lie in the mask."""
+    values = frames.double()
+    inside = torch.ones_like(values[..., 0]) if mask is None else mask.to(values)
+    across = values.diff(dim=-2).square().sum(-1) * inside[..., 1:] * inside[..., :-1]
+    down = values.diff(dim=-3).square().sum(-1) * inside[..., 1:, :] * inside[..., :-1, :]
+    return across.sum((-3, -2, -1)) + down.sum((-3, -2, -1))
 
 
 def mean_colour(

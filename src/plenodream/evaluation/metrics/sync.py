@@ -65,10 +65,22 @@ def match_views(
 
     Arguments and errors as for `covisible` and `seen_by_source`.
     """
-    shared = covisible(depth_a, cameras_a, depth_b, cameras_b)
     seen = seen_by_source(depth_a, cameras_a, source_depth, source_cameras, moving_a, strict)
+    return match_seen(depth_a, cameras_a, depth_b, cameras_b, seen, moving_a)
+
+
+def match_seen(
+    depth_a: Float[Tensor, "*#scenes frames height width"],
+    cameras_a: Cameras,
+    depth_b: Float[Tensor, "*#scenes frames height_b width_b"],
+    cameras_b: Cameras,
+    seen_a: Bool[Tensor, "*scenes frames height width"],
+    moving_a: Bool[Tensor, "*scenes frames height width"] | None = None,
+) -> Match:
+    """As `match_views`, where it is known already which pixels of a the source sees."""
+    shared = covisible(depth_a, cameras_a, depth_b, cameras_b)
     pixels = reproject(depth_a, cameras_a, cameras_b)[0]
-    return Match(pixels, hidden=shared & erode(~seen), seen=shared & erode(seen), moving=moving_a)
+    return Match(pixels, hidden=shared & erode(~seen_a), seen=shared & erode(seen_a), moving=moving_a)
 
 
 def hsync(

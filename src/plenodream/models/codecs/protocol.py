@@ -1,4 +1,7 @@
-"""Video to latents and back: what every codec does, and the pixels on either side of it."""
+"""Video to latents and back: what every codec does, and the pixels on either side of it.
+
+A signal is what a codec takes: colours in [-1, 1], and for a codec that has depth a fourth channel (`codecs.depth`).
+"""
 
 from __future__ import annotations
 
@@ -31,16 +34,23 @@ class Codec(Protocol):
         """Latent channels."""
         ...
 
+    @property
+    def depth_channels(self) -> int:
+        """How many of them, the last ones, are depth: 0 if its signals have none."""
+        ...
+
     def encode(self, video: Any, /) -> Float[Tensor, "batch c frames rows cols"]:
-        """Latents of a video (batch, 3, frames, height, width) in [-1, 1], in its precision.
+        """Latents of a signal (batch, channels, frames, height, width), in its precision.
+
+        Colours alone are a signal of unknown depth to a codec that has depth.
 
         Raises:
             ValueError: A size or length that it cannot hold.
         """
         ...
 
-    def decode(self, latents: Any, /) -> Float[Tensor, "batch 3 frames height width"]:
-        """Video in [-1, 1], about."""
+    def decode(self, latents: Any, /) -> Float[Tensor, "batch channels frames height width"]:
+        """The signal, in [-1, 1], about."""
         ...
 
     def to(self, *args: Any, **kwargs: Any) -> Any:
@@ -61,9 +71,11 @@ def to_signal(frames: UInt8[Tensor, "*batch frames height width 3"]) -> Float[Te
     return rearrange(frames, "... f h w c -> ... c f h w").float() / 127.5 - 1
 
 
-def to_frames(signal: Float[Tensor, "*batch 3 frames height width"]) -> UInt8[Tensor, "*batch frames height width 3"]:
-    """Codec output to RGB bytes, clipped and rounded."""
-    pixels = (signal.float().clamp(-1, 1) + 1) * 127.5
+def to_frames(
+    signal: Float[Tensor, "*batch channels frames height width"],
+) -> UInt8[Tensor, "*batch frames height width 3"]:
+    """Colours of a codec's output as RGB bytes, clipped and rounded."""
+    pixels = (signal[..., :3, :, :, :].float().clamp(-1, 1) + 1) * 127.5
     return rearrange(pixels.round().to(torch.uint8), "... c f h w -> ... f h w c")
 
 

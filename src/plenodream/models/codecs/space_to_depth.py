@@ -19,6 +19,7 @@ class SpaceToDepthCodec(ModelMixin, ConfigMixin):
 
     Args:
         patch: Side of the square in pixels.
+        depth: Whether its signals have depth.
     """
 
     __module__ = "plenodream"  # see CosmosCameraTransformer
@@ -26,7 +27,7 @@ class SpaceToDepthCodec(ModelMixin, ConfigMixin):
     config: Any
 
     @register_to_config
-    def __init__(self, patch: int = 8) -> None:
+    def __init__(self, patch: int = 8, depth: bool = False) -> None:
         super().__init__()
         # A parameterless module still needs a tensor for dtype, device and a weights file.
         self.register_buffer("patch_size", torch.tensor(patch))
@@ -39,20 +40,29 @@ class SpaceToDepthCodec(ModelMixin, ConfigMixin):
     @property
     def channels(self) -> int:
         """Latent channels."""
-        return 3 * self.config.patch**2
+        return 3 * self.config.patch**2 + self.depth_channels
 
-    def encode(self, video: Float[Tensor, "batch 3 frames height width"]) -> Float[Tensor, "batch c frames rows cols"]:
-        """Latents of a video in [-1, 1].
+    @property
+    def depth_channels(self) -> int:
+        """How many of them, the last ones, are depth."""
+        return self.config.depth * self.config.patch**2
+
+    def encode(
+        self, video: Float[Tensor, "batch channels frames height width"]
+    ) -> Float[Tensor, "batch c frames rows cols"]:
+        """Latents of a signal; colours alone have unknown depth.
 
         Raises:
             ValueError: If height or width is not a multiple of the patch.
         """
         check_size(video, self.config.patch)
+        if self.config.depth and video.shape[1] == 3:
+            video = torch.nn.functional.pad(video, (0, 0, 0, 0, 0, 0, 0, 1))
         return rearrange(video, "b c f (h p) (w q) -> b (c p q) f h w", p=self.config.patch, q=self.config.patch)
 
     def decode(
         self, latents: Float[Tensor, "batch c frames rows cols"]
-    ) -> Float[Tensor, "batch 3 frames height width"]:
+    ) -> Float[Tensor, "batch channels frames height width"]:
         """The exact inverse of `encode`."""
         patch = self.config.patch
         return rearrange(latents, "b (c p q) f h w -> b c f (h p) (w q)", p=patch, q=patch)

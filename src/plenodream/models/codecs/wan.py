@@ -17,6 +17,7 @@ class WanCodec(AutoencoderKLWan):
 
     __module__ = "plenodream"  # see CosmosCameraTransformer
     temporal_factor, spatial_factor, published_channels = 4, 8, 16
+    depth_channels = 0
     config: Any
 
     @property
