@@ -10,13 +10,12 @@ import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
 from safetensors.torch import load_file
 
-from plenodream.geometry.plucker import plucker_raymap
 from plenodream.models.codecs.protocol import to_frames
 from plenodream.models.codecs.wan import WanCodec
 from plenodream.models.context import ViewTokens
 from plenodream.models.wan.keys import TRANSFORMER_KEYS, VAE_KEYS
 from plenodream.models.wan.recammaster import ReCamMasterTransformer
-from plenodream.models.wan.redirector import ReDirectorTransformer, fold_rays
+from plenodream.models.wan.redirector import ReDirectorTransformer, folded_rays
 from plenodream.sampling.denoise import SamplingConfig
 from plenodream.sampling.view import sample_view
 from plenodream.types import Cameras
@@ -163,7 +162,7 @@ def redirector():
 def test_redirectors_folded_rays_are_reproduced(redirector, name):
     cameras = redirector.cameras(name)
     assert torch.equal(cameras.camera_to_world[0], torch.eye(4))
-    folded = fold_rays(plucker_raymap(cameras), 4)[:, :, ::16, ::16]
+    folded = torch.stack(list(folded_rays(cameras, 4)))[:, :, ::16, ::16]
     expected = redirector.tensors[f"{name}_plucker_folded_every_16th_pixel"][0].movedim(0, 1)
     torch.testing.assert_close(folded, expected, rtol=0, atol=1e-6)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from diffusers.schedulers.scheduling_unipc_multistep import UniPCMultistepScheduler
@@ -19,9 +21,10 @@ class CosmosUniPCScheduler(UniPCMultistepScheduler):
 
     __module__ = "plenodream"  # see CosmosCameraTransformer
 
+    config: Any
     network_times: torch.Tensor
 
-    def set_timesteps(self, num_inference_steps=None, device=None, sigmas=None, mu=None) -> None:  # type: ignore[override]
+    def set_timesteps(self, num_inference_steps: int = 35, device=None, sigmas=None, mu=None) -> None:  # type: ignore[override]
         """As diffusers' own; `sigmas` are those of the unshifted path from 1."""
         steps = self.config.num_train_timesteps
         if sigmas is None:

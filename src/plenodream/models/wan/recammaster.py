@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from diffusers.configuration_utils import register_to_config
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -27,7 +29,7 @@ class ReCamMasterTransformer(WanDenoiser):
     @register_to_config
     def __init__(
         self,
-        patch_size: tuple[int, ...] = (1, 2, 2),
+        patch_size: tuple[int, int, int] = (1, 2, 2),
         num_attention_heads: int = 12,
         attention_head_dim: int = 128,
         in_channels: int = 16,
@@ -68,7 +70,8 @@ class ReCamMasterTransformer(WanDenoiser):
         )
         self.rope = CallRope(attention_head_dim, patch_size, rope_max_seq_len)
         width = num_attention_heads * attention_head_dim
-        for index, block in enumerate(self.blocks):
+        blocks: Any = self.blocks
+        for index, block in enumerate(blocks):
             block.attn1.cam_encoder = nn.Linear(POSE_NUMBERS, width)
             block.attn1.projector = nn.Linear(width, width)
             nn.init.zeros_(block.attn1.cam_encoder.weight)

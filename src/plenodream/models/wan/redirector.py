@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import torch
 from diffusers.configuration_utils import register_to_config
@@ -21,15 +23,17 @@ from plenodream.types import Cameras
 _CELL = 8  # pixels that become channels before the adapter's convolution, each way
 
 
-def fold_rays(
-    raymap: Float[Tensor, "*batch frames height width 6"], temporal_factor: int
-) -> Float[Tensor, "*batch latent_frames numbers height width"]:
-    """Rays of the frames under each latent frame as channels, ordered (ray number, frame).
+def folded_rays(cameras: Cameras, temporal_factor: int) -> Iterator[Float[Tensor, "*batch numbers height width"]]:
+    """Rays of the frames under each latent frame as channels, ordered (ray number, frame), a latent frame at a time.
 
-    The first frame stands for all that the first latent frame would hold, as in the VAE.
+    The first frame stands for all that the first latent frame would hold, as in the VAE. A whole video of them would
+    take a gigabyte.
     """
-    first = raymap[..., :1, :, :, :].expand(*raymap.shape[:-4], temporal_factor - 1, *raymap.shape[-3:])
-    return rearrange(torch.cat([first, raymap], dim=-4), "... (f t) h w c -> ... f (c t) h w", t=temporal_factor)
+    for last in range(0, cameras.shape[-1], temporal_factor):
+        frames = torch.arange(last - temporal_factor + 1, last + 1).clamp(min=0)
+        poses, intrinsics = cameras.camera_to_world[..., frames, :, :], cameras.intrinsics[..., frames, :]
+        raymap = plucker_raymap(replace(cameras, camera_to_world=poses, intrinsics=intrinsics))
+        yield rearrange(raymap, "... t h w c -> ... (c t) h w")
 
 
 class _Residual(nn.Module):
@@ -51,13 +55,10 @@ class ControlAdapter(nn.Module):
         self.residual_blocks = nn.ModuleList([_Residual(width)])
 
     def forward(
-        self, rays: Float[Tensor, "frames numbers height width"]
-    ) -> Float[Tensor, "frames rows columns features"]:
-        """Frame by frame, since the rays of a whole video take half a gigabyte."""
-        embedded = [
-            self.residual_blocks[0](self.conv(self.unshuffle(frame[None].to(self.conv.weight)))) for frame in rays
-        ]
-        return torch.cat(embedded).movedim(1, -1)
+        self, rays: Float[Tensor, "batch numbers height width"]
+    ) -> Float[Tensor, "batch rows columns features"]:
+        """Of one latent frame of any number of views."""
+        return self.residual_blocks[0](self.conv(self.unshuffle(rays.to(self.conv.weight)))).movedim(1, -1)
 
 
 class CameraPatchEmbedding(nn.Conv3d):
@@ -85,7 +86,7 @@ class ReDirectorTransformer(WanDenoiser):
     @register_to_config
     def __init__(
         self,
-        patch_size: tuple[int, ...] = (1, 2, 2),
+        patch_size: tuple[int, int, int] = (1, 2, 2),
         num_attention_heads: int = 12,
         attention_head_dim: int = 128,
         in_channels: int = 32,
@@ -126,12 +127,13 @@ class ReDirectorTransformer(WanDenoiser):
             rope_max_seq_len=rope_max_seq_len,
             pos_embed_seq_len=pos_embed_seq_len,
         )
-        width, size = num_attention_heads * attention_head_dim, tuple(patch_size)
+        width, size = num_attention_heads * attention_head_dim, (patch_size[0], patch_size[1], patch_size[2])
         self.rope = SharedTimeRope(attention_head_dim, patch_size, rope_max_seq_len)
         self.patch_embedding = CameraPatchEmbedding(in_channels, width, kernel_size=size, stride=size)
         self.control_adapter = ControlAdapter(ray_numbers, width)
         phases = num_attention_heads * 2 * (attention_head_dim // 6)
-        for index, block in enumerate(self.blocks):
+        blocks: Any = self.blocks
+        for index, block in enumerate(blocks):
             for name in ("rope_phase_qk", "rope_phase_vo"):
                 setattr(block.attn1, name, nn.Sequential(nn.SiLU(), nn.Linear(width, phases, bias=False)))
             block.attn1.set_processor(PhaseAttnProcessor(index))
@@ -141,11 +143,13 @@ class ReDirectorTransformer(WanDenoiser):
         self, codec: Codec, cameras: Cameras, anchor: Float[Tensor, "*#batch 4 4"]
     ) -> Float[Tensor, "*batch frames rows columns numbers"]:
         """See `Denoiser`: embeddings of the rays of every frame, on the device of the weights."""
-        poses = relative_poses(cameras.camera_to_world, anchor.unsqueeze(-3))
-        raymap = plucker_raymap(replace(cameras, camera_to_world=poses))
-        folded = fold_rays(raymap, codec.temporal_factor)
-        embedded = self.control_adapter(folded.flatten(0, -4))
-        return embedded.unflatten(0, folded.shape[:-3])
+        cameras = replace(cameras, camera_to_world=relative_poses(cameras.camera_to_world, anchor.unsqueeze(-3)))
+        batch = cameras.shape[:-1]
+        embedded = [
+            self.control_adapter(rays.reshape(-1, *rays.shape[-3:]))
+            for rays in folded_rays(cameras, codec.temporal_factor)
+        ]
+        return torch.stack(embedded, dim=1).unflatten(0, batch) if batch else torch.cat(embedded)
 
     def camera_embedding(
         self, camera_tokens: Float[Tensor, "batch frames rows columns numbers"], views: int
