@@ -36,7 +36,7 @@ def pairs(data) -> Pairs:
 
 
 def make(pipeline) -> ViewSampler:
-    return ViewSampler(pipeline.transformer, pipeline.codec, pipeline.scheduler, SamplingConfig(2))
+    return ViewSampler(pipeline.generator(SamplingConfig(2)).sampler)
 
 
 def test_the_chosen_pair_hides_most_from_the_source(data, pairs):

@@ -68,7 +68,7 @@ def evaluate(
     sampling = sampling or SamplingConfig(config.steps, config.guidance)
     groups = range(0, scenes, GROUP)
     on_step = _counter(len(groups) * _VIDEOS * sampling.steps, progress)
-    sampler = ViewSampler(pipeline.transformer.eval(), pipeline.codec, pipeline.scheduler, sampling, on_step)
+    sampler = ViewSampler(pipeline.generator(sampling).sampler, on_step)
     size = (config.frames, config.height, config.width)
     results: dict[str, list[Rows]] = defaultdict(list)
     gallery: dict[str, list[Tensor]] = defaultdict(list)

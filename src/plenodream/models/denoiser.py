@@ -82,7 +82,7 @@ class Denoiser(Protocol):
         camera_tokens: Float[Tensor, "batch targets frames rows columns numbers"],
         context: Context,
         clean_frames: Float[Tensor, "batch frames"] | None = None,
-        text: Float[Tensor, "batch words width"] | None = None,
+        text: Float[Tensor, "#batch words features"] | None = None,
     ) -> Float[Tensor, "batch targets channels frames height width"]:
         """Raw prediction (velocity or x0, as the config says) for the target views.
 
@@ -144,7 +144,7 @@ class DenoiserMixin:
         timestep: Float[Tensor, "batch"] | Float[Tensor, "batch frames"],
         camera_tokens: Float[Tensor, "batch frames rows columns numbers"],
         condition_mask: Float[Tensor, "batch frames"],
-        text: Float[Tensor, "batch words width"] | None,
+        text: Float[Tensor, "#batch words features"] | None,
         context: Context | None = None,
         record: bool = False,
         views: int = 1,
@@ -197,7 +197,7 @@ class DenoiserMixin:
         camera_tokens: Float[Tensor, "batch targets frames rows columns numbers"],
         context: Context,
         clean_frames: Float[Tensor, "batch frames"] | None = None,
-        text: Float[Tensor, "batch words width"] | None = None,
+        text: Float[Tensor, "#batch words features"] | None = None,
     ) -> Float[Tensor, "batch targets channels frames height width"]:
         """See `Denoiser`. One target in independent mode."""
         if not self._independent:

@@ -39,7 +39,7 @@ def denoise(
     config: SamplingConfig,
     unconditional: Callable[[Tensor, Tensor], Tensor] | None = None,
     clean: Float[Tensor, "batch ..."] | None = None,
-    clean_mask: Float[Tensor, "batch ..."] | None = None,
+    clean_mask: Float[Tensor, "#batch ..."] | None = None,
     on_step: Callable[[int], None] | None = None,
 ) -> Float[Tensor, "batch ..."]:
     """Integrate dx/dt = v from noise (t = 1) to data (t = 0).
