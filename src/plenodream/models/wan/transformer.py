@@ -36,24 +36,24 @@ class WanDenoiser(DenoiserMixin, WanTransformer3DModel):
         timestep: Float[Tensor, "batch"],
         camera_tokens: Float[Tensor, "batch frames rows columns numbers"],
         condition_mask: Float[Tensor, "batch frames"],
-        text: Float[Tensor, "batch words width"] | None,
+        text: Float[Tensor, "#batch words features"] | None,
         context: Context | None = None,
         record: bool = False,
         views: int = 1,
-        image: Float[Tensor, "batch words features"] | None = None,
+        image: Float[Tensor, "batch patches clip"] | None = None,
     ) -> tuple[Float[Tensor, "batch channels frames height width"], Context | None]:
         """See `DenoiserMixin.run`. Latents of another precision than the weights come back in their own."""
         batch, channels, *size = latents.shape
         like = self.patch_embedding.weight
         padding = latents.new_zeros(batch, self.config.in_channels - channels, *size)
         if text is None:
-            text = latents.new_zeros(batch, 1, self.config.text_dim)
+            text = latents.new_zeros(1, 1, self.config.text_dim)
         cameras = self.camera_embedding(camera_tokens, views).flatten(1, 3).to(like)
         with calling(AttentionCall(cameras, context, record, views)) as call:
             (prediction,) = self(
                 hidden_states=torch.cat([latents, padding], dim=1).to(like.dtype),
                 timestep=timestep * STEPS_PER_UNIT,
-                encoder_hidden_states=text.to(like),
+                encoder_hidden_states=text.to(like).expand(batch, -1, -1),
                 encoder_hidden_states_image=None if image is None else image.to(like),
                 return_dict=False,
             )
