@@ -27,6 +27,9 @@ _HOMES = {
     "CosmosCameraTransformer": "plenodream.models.cosmos.transformer",
     "SpaceToDepthCodec": "plenodream.models.codecs.space_to_depth",
     "WanCodec": "plenodream.models.codecs.wan",
+    "ReCamMasterTransformer": "plenodream.models.wan.recammaster",
+    "ReDirectorTransformer": "plenodream.models.wan.redirector",
+    "CosmosUniPCScheduler": "plenodream.sampling.schedulers",
     # A diffusers pipeline of ours is loaded through these names of the package that its model_index.json names.
     "ModelMixin": "diffusers",
     "SchedulerMixin": "diffusers",

@@ -45,9 +45,11 @@ def denoise(
         return x if clean is None or clean_mask is None else torch.where(clean_mask > 0, clean, x)
 
     x = keep(noise)
+    # Whole timesteps of diffusers' schedulers are rounded; its sigmas are the t of the path. Published networks were
+    # sampled with times of their own.
+    times = getattr(fresh, "network_times", fresh.sigmas)
     for index, timestep in enumerate(fresh.timesteps):
-        # The scheduler's integer timesteps are rounded; its sigmas are the t of the path.
-        t = fresh.sigmas[index].to(x).expand(x.shape[0])
+        t = times[index].to(x).expand(x.shape[0])
         v = velocity(x, t)
         if config.guidance:
             assert unconditional is not None
