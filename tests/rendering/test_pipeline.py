@@ -8,7 +8,8 @@ import torch
 from plenodream.geometry.cameras import horizontal_fov
 from plenodream.geometry.trajectories import parse_trajectories
 from plenodream.memory.scene import Scene
-from plenodream.rendering.pipeline import PlenopticPipeline, static_source
+from plenodream.rendering.pipeline import PlenopticPipeline
+from plenodream.rendering.source import static_source
 
 NAMES = ("arc-left",)
 

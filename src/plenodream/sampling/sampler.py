@@ -70,7 +70,7 @@ class Sampler:
         context: Context,
         cameras: Cameras,
         anchor: Float[Tensor, "*#clips 4 4"],
-        noise: Float[Tensor, "clips channels frames rows columns"],
+        noise: Float[Tensor, "clips channels latent_frames rows columns"],
         known: Float[Tensor, "clips signals known_frames height width"] | None = None,
         on_step: Callable[[int], None] | None = None,
     ) -> Float[Tensor, "clips signals frames height width"]:

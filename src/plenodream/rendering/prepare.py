@@ -1,0 +1,156 @@
+"""A scene with all that is asked for on its list: started from a video, or the one that is there continued.
+
+Everything is checked before anything is written: what is refused leaves no new scene, and an old one as it was.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from plenodream.generators.protocol import Generator
+from plenodream.geometry.cameras import check_cameras
+from plenodream.memory.manifest import FILE, Manifest, read_manifest
+from plenodream.memory.scene import Scene
+from plenodream.memory.windows import plan_windows
+from plenodream.rendering.renderer import check_slots
+from plenodream.rendering.request import SOURCE, Request
+from plenodream.rendering.settings import Changes, RenderSettings, cautions, changed_settings
+from plenodream.rendering.source import (
+    SourceVideo,
+    check_source,
+    fit_source,
+    source_scale,
+    source_size,
+    write_source,
+)
+from plenodream.rendering.targets import Target, check_targets, check_views, invalidate_views, plan_targets
+from plenodream.types import Cameras, View
+
+
+@dataclass(frozen=True)
+class Model:
+    """What a scene is rendered by.
+
+    Attributes:
+        name: What it is called.
+        generator: What makes the views.
+        settings: Those that suit it.
+    """
+
+    name: str
+    generator: Generator
+    settings: RenderSettings
+
+
+def scene_size(folder: Path) -> tuple[int, int] | None:
+    """Height and width of the scene in a folder; None where there is none."""
+    if not (folder / FILE).exists():
+        return None
+    manifest = read_manifest(folder)
+    return manifest.height, manifest.width
+
+
+def prepare_scene(folder: Path, video: View | None, request: Request, model: Model) -> Scene:
+    """Start a scene or go on with the one in a folder.
+
+    Args:
+        folder: The scene's.
+        video: The source, at any size; may be left out where there is a scene. Given again, it also mends a damaged
+            source.
+        request: What is asked for.
+        model: What is to render it.
+
+    Raises:
+        ValueError: No scene and no video; a scene of another model, video, seed or settings than are asked for; views
+            that cannot be.
+    """
+    if (folder / FILE).exists() or (video is None and folder.is_dir()):
+        return _continue(Scene.open(folder), video, request, model)
+    if request.force:
+        raise ValueError(f"{folder}: no scene yet; expected one with a view {request.force[0]!r} to render again")
+    if video is None:
+        raise ValueError(f"{folder}: no such scene; expected a video to start one from")
+    return _start(folder, video, request, model)
+
+
+def _start(folder: Path, video: View, request: Request, model: Model) -> Scene:
+    workings, settings = model.generator.workings, _settings(request, model.settings)
+    check_slots(workings, settings)
+    size = request.size or workings.size or (video.cameras.height, video.cameras.width)
+    given = fit_source(video, *size)
+    check_cameras(given.cameras, "source cameras")
+    targets = _plan(request, given.cameras, given.size, given.scale, settings)
+    windows = plan_windows(len(given), workings.frames or len(given), workings.overlap)
+    seed, fps = request.seed or 0, given.fps
+    stored = settings.to_json()
+    manifest = Manifest(model.name, model.generator.fingerprint(), *size, fps, len(given), tuple(windows), seed, stored)
+    scene = Scene.create(folder, manifest)
+    with scene.lock():
+        write_source(scene, given, (), cautions(settings, model.settings.sampling.guidance))
+        _declare(scene, targets)
+    return scene
+
+
+def _continue(scene: Scene, video: View | None, request: Request, model: Model) -> Scene:
+    settings = _check_same(scene, request, model)
+    check_views(scene, request.force)
+    check_slots(model.generator.workings, settings)
+    given, damaged = None, set[int]()
+    if video is not None:
+        given = fit_source(video, scene.manifest.height, scene.manifest.width)
+        check_cameras(given.cameras, "source cameras")
+        damaged = check_source(scene, given)
+    elif not scene.complete(SOURCE):
+        raise ValueError(f"{scene.folder}: its source is incomplete, a run was cut off; give the video again")
+    cameras, size, scale = _source(scene, given)
+    targets = _plan(request, cameras, size, scale, settings)
+    check_targets(scene, targets)
+    with scene.lock():
+        if given is not None:
+            write_source(scene, given, damaged, cautions(settings, model.settings.sampling.guidance))
+        _declare(scene, targets)
+        if request.force:
+            invalidate_views(scene, request.force)
+    return scene
+
+
+def _source(scene: Scene, given: SourceVideo | None) -> tuple[Cameras, tuple[int, int], float]:
+    """Cameras of the source, the size it had, and the scale of its file."""
+    if given is not None:
+        return given.cameras, given.size, given.scale
+    return scene.cameras(SOURCE), source_size(scene), source_scale(scene)
+
+
+def _settings(request: Request, own: RenderSettings) -> RenderSettings:
+    return request.settings.of(own) if isinstance(request.settings, Changes) else request.settings
+
+
+def _plan(
+    request: Request, source: Cameras, size: tuple[int, int], scale: float, settings: RenderSettings
+) -> list[Target]:
+    return plan_targets(request, source, size, scale, settings.retrieval.subject_distance)
+
+
+def _declare(scene: Scene, targets: list[Target]) -> None:
+    for target in targets:
+        scene.declare(target.name, "view", target.cameras, target.trajectory)
+
+
+def _check_same(scene: Scene, request: Request, model: Model) -> RenderSettings:
+    """The settings of a scene, which has to be the model's and as asked for."""
+    manifest, found = scene.manifest, model.generator.fingerprint()
+    if manifest.model_hash != found:
+        raise ValueError(
+            f"{scene.folder}: scene of model {manifest.model_name} ({manifest.model_hash}), this is "
+            f"{model.name} ({found}); use the same model or another folder"
+        )
+    settings = RenderSettings.from_json(manifest.settings)
+    if changed := changed_settings(_settings(request, settings), manifest.settings):
+        raise ValueError(
+            f"{scene.folder}: the scene was started with other settings ({', '.join(changed)}); "
+            "leave them out to go on with its own, or use another folder"
+        )
+    if request.seed not in (None, manifest.seed):
+        raise ValueError(f"{scene.folder}: the scene has seed {manifest.seed}, not {request.seed}; leave the seed out")
+    return settings
