@@ -37,4 +37,8 @@ def known_scores(scene: Scene) -> dict[str, DemoScore]:
     except ValueError:
         return {}
     # A view along a file's cameras may have a preset's name: nothing is known of how it should look.
-    return {} if damaged else {name: s for name, s in score_demo(scene).items() if scene.entry(name).trajectory}
+    return (
+        {}
+        if damaged
+        else {name: s for name, s in score_demo(scene).items() if "preset" in (scene.entry(name).trajectory or {})}
+    )
