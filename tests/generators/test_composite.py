@@ -12,7 +12,8 @@ from plenodream.evaluation.scenes import held_out
 from plenodream.generators.composite import Composite
 from plenodream.generators.protocol import Workings
 from plenodream.geometry.cameras import resize_cameras
-from plenodream.geometry.trajectories import make_trajectory, trajectory_cameras
+from plenodream.geometry.paths import trajectory_cameras
+from plenodream.geometry.trajectories import make_trajectory
 from plenodream.media.fit import stretch_depth, stretch_frames
 from plenodream.types import Cameras, View
 from plenodream.worlds.family import scene_family
