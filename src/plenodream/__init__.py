@@ -34,7 +34,7 @@ _HOMES = {
     "WanCodec": "plenodream.models.codecs.wan",
     "ReCamMasterTransformer": "plenodream.models.wan.recammaster",
     "ReDirectorTransformer": "plenodream.models.wan.redirector",
-    "CosmosUniPCScheduler": "plenodream.sampling.schedulers",
+    "CosmosUniPCScheduler": "plenodream.models.cosmos.scheduler",
     # A diffusers pipeline of ours is loaded through these names of the package that its model_index.json names.
     "ModelMixin": "diffusers",
     "SchedulerMixin": "diffusers",
