@@ -141,6 +141,6 @@ def test_files_give_back_what_was_written(tmp_path):
 )
 def test_refusals_are_one_line(keys, said, tmp_path):
     (tmp_path / "p.json").write_text(json.dumps({"keyframes": keys}))
-    with pytest.raises(ValueError, match="p.json") as refused:
+    with pytest.raises(ValueError, match=r"p\.json") as refused:
         read_keyframes(tmp_path / "p.json")
     assert said in str(refused.value) and "\n" not in str(refused.value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +90,7 @@ class Keyframes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if self.of not in ("start", "source"):
             raise ValueError(f"of {self.of!r}; expected start or source")
         times = [key.time for key in self.keyframes]
-        if not times or any(a >= b for a, b in zip(times, times[1:], strict=False)):
+        if not times or any(a >= b for a, b in pairwise(times)):
             raise ValueError(f"key frames at the times {times}; expected at least one, each later than the one before")
 
     def to_json(self) -> dict[str, Any]:
