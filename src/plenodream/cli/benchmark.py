@@ -8,6 +8,8 @@ from typing import Annotated
 
 import tyro
 
+from plenodream.cli.parse import MaybeText
+
 
 @dataclass(frozen=True)
 class Benchmark:
@@ -16,8 +18,9 @@ class Benchmark:
     name: Annotated[str, tyro.conf.Positional] = "basic-mini"
     """basic-mini, or basic-mini-full for the full variety of scenes."""
     method: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
-    """MODEL, reprojection, or MODEL:strategy=random,k=2,merging=on,keep-source=off,steps=4,seed=1,memory=source; may be
-    repeated; differences are to the first (default nano)."""
+    """MODEL, reprojection (a point cloud of the source's true depth), or either with options as in
+    MODEL:strategy=random,k=2,merging=on,keep-source=off,steps=4,seed=1,memory=source; may be repeated; differences are
+    to the first; left out: nano."""
     scenes: int = 8
     """Number of scenes."""
     shots: int = 12
@@ -28,8 +31,8 @@ class Benchmark:
     """Render the controls of the first method, too: other seed, source only, source twice, no motion."""
     out: Path = Path("benchmark")
     """Folder; the same command goes on where it stopped."""
-    device: str | None = None
-    """cpu, cuda (default: the GPU where there is one)."""
+    device: MaybeText = None
+    """cpu, cuda; left out: the GPU where there is one."""
     quiet: bool = False
     """Print nothing but errors."""
 

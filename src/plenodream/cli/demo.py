@@ -6,7 +6,10 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from plenodream.cli.render import Render, render
+from plenodream.cli.parse import MaybeText
+from plenodream.cli.render import Render, render_scene
+
+_NOTE = "PSNR on pixels that the source saw, against the true view; copy: the source's own frames as the answer"
 
 
 @dataclass(frozen=True)
@@ -17,8 +20,8 @@ class Demo:
     """Scene folder."""
     model: str = "nano"
     """Bundled model or model folder."""
-    device: str | None = None
-    """cpu, cuda (default: the GPU where there is one)."""
+    device: MaybeText = None
+    """cpu, cuda; left out: the GPU where there is one."""
     json: bool = False
     """Print one JSON object on stdout and nothing else."""
 
@@ -27,30 +30,23 @@ def demo(args: Demo) -> int:
     """`plenodream demo`."""
     from rich.console import Console
 
-    from plenodream.cli.page import SCORE_NOTE, known_scores
     from plenodream.demo.clip import TRAJECTORIES, clip_folder
-    from plenodream.memory.scene import Scene
+    from plenodream.demo.score import score_demo
     from plenodream.viewer.console import plain_table
+    from plenodream.viewer.scene_page import Truth, write_scene_page
 
     clip = clip_folder()
-    asked = Render(
-        clip / "source.mp4",
-        args.out,
-        TRAJECTORIES,
-        cameras=clip / "cameras.json",
-        model=args.model,
-        device=args.device,
-        quiet=args.json,
-    )
-    render(asked)
-    page = args.out / "index.html"
-    scores = known_scores(Scene.open(args.out))
+    files = {"cameras": clip / "cameras.json", "model": args.model, "device": args.device}
+    scene, _ = render_scene(Render(clip / "source.mp4", args.out, TRAJECTORIES, **files, quiet=args.json))
+    scores = score_demo(scene)
+    truths = {name: Truth(score.video, score.psnr, score.psnr_copy) for name, score in scores.items()}
+    page = write_scene_page(scene, (_NOTE,), truths)
     if args.json:
         views = {name: {"psnr": s.psnr, "psnr_copy": s.psnr_copy, "seen": s.seen} for name, s in scores.items()}
         print(json.dumps({"scene": str(args.out), "page": str(page), "views": views}))
         return 0
     columns = ("view", "PSNR", "copy", "gain", "seen")
-    table = plain_table(*columns, right=columns[1:], title=f"{SCORE_NOTE}; seen: share of those pixels")
+    table = plain_table(*columns, right=columns[1:], title=f"{_NOTE}; seen: share of those pixels")
     for name, s in scores.items():
         gain = f"{s.psnr - s.psnr_copy:+.1f} dB"
         table.add_row(name, f"{s.psnr:.1f} dB", f"{s.psnr_copy:.1f} dB", gain, f"{100 * s.seen:.0f} %")

@@ -28,13 +28,16 @@ class DemoScore:
 
 
 def score_demo(scene: Scene) -> dict[str, DemoScore]:
-    """Scores of the finished views of a scene of the bundled clip, by name; views without a truth are left out."""
+    """Scores of the finished views of a scene of the bundled clip, by name; views without a truth are left out.
+
+    A view along a file's cameras may have a preset's name: nothing is known of how it should look.
+    """
     manifest = scene.manifest
     source = scene.frames("source").float() / 255
     scores = {}
     for name in scene.names("view"):
         truth = true_view(name, manifest.height, manifest.width)
-        if truth is None or not scene.complete(name):
+        if truth is None or not scene.complete(name) or "preset" not in (scene.entry(name).trajectory or {}):
             continue
         result, expected = scene.frames(name).float() / 255, truth.frames.float() / 255
         scores[name] = DemoScore(

@@ -142,6 +142,13 @@ class PlenopticPipeline(DiffusionPipeline):
             unit = config.subject_distance / subject_distance
         return DiffusionGenerator(sampler, workings, self._execution_device, self.fingerprint, unit)
 
+    def model(self) -> Model:
+        """What a scene is prepared with (`prepare_scene`)."""
+        config = self.config
+        known = config.max_travel is not None and config.subject_distance is not None
+        reach = config.max_travel / config.subject_distance if known else None
+        return Model(config.model_name, self.generator(), self.default_settings(), reach)
+
     def fingerprint(self) -> str:
         """Hash of the weights and the configs: which model a scene was rendered by.
 
@@ -266,11 +273,10 @@ class PlenopticPipeline(DiffusionPipeline):
         request = make_request(trajectories, files, settings, seed, force, size)
         if not isinstance(out, str | Path):
             raise ValueError(f"out {out!r}: expected a folder's path")
-        model = Model(self.config.model_name, self.generator(), self.default_settings())
         if video is not None and not isinstance(video, View):
             size = scene_size(Path(out)) or size
             video = self.open(video, size=size)
-        return prepare_scene(Path(out), video, request, model)
+        return prepare_scene(Path(out), video, request, self.model())
 
     def render(self, scene: Scene, report: Callable[[Progress], None] | None = None) -> list[str]:
         """Render what a scene is still missing; returns the names of the views that were rendered."""

@@ -5,6 +5,7 @@ Everything is checked before anything is written: what is refused leaves no new 
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,8 +15,8 @@ from plenodream.memory.manifest import FILE, Manifest, read_manifest
 from plenodream.memory.scene import Scene
 from plenodream.memory.windows import plan_windows
 from plenodream.rendering.renderer import check_slots
-from plenodream.rendering.request import SOURCE, Request
-from plenodream.rendering.settings import Changes, RenderSettings, cautions, changed_settings
+from plenodream.rendering.request import SOURCE, Request, check_manifest
+from plenodream.rendering.settings import Changes, RenderSettings, cautions
 from plenodream.rendering.source import (
     SourceVideo,
     check_source,
@@ -24,7 +25,8 @@ from plenodream.rendering.source import (
     source_size,
     write_source,
 )
-from plenodream.rendering.targets import Target, check_targets, check_views, invalidate_views, plan_targets
+from plenodream.rendering.targets import Target, check_targets, invalidate_views, plan_targets
+from plenodream.rendering.travel import travel_cautions
 from plenodream.types import Cameras, View
 
 
@@ -36,11 +38,13 @@ class Model:
         name: What it is called.
         generator: What makes the views.
         settings: Those that suit it.
+        reach: How far the cameras of its training went, in units of the subject's distance; None: not known.
     """
 
     name: str
     generator: Generator
     settings: RenderSettings
+    reach: float | None = None
 
 
 def scene_size(folder: Path) -> tuple[int, int] | None:
@@ -81,20 +85,20 @@ def _start(folder: Path, video: View, request: Request, model: Model) -> Scene:
     given = fit_source(video, *size)
     check_cameras(given.cameras, "source cameras")
     targets = _plan(request, given.cameras, given.size, given.scale, settings)
+    notes = _notes(given.cameras, targets, settings, model)
     windows = plan_windows(len(given), workings.frames or len(given), workings.overlap)
     seed, fps = request.seed or 0, given.fps
     stored = settings.to_json()
     manifest = Manifest(model.name, model.generator.fingerprint(), *size, fps, len(given), tuple(windows), seed, stored)
     scene = Scene.create(folder, manifest)
     with scene.lock():
-        write_source(scene, given, (), cautions(settings, model.settings.sampling.guidance))
+        write_source(scene, given, (), notes)
         _declare(scene, targets)
     return scene
 
 
 def _continue(scene: Scene, video: View | None, request: Request, model: Model) -> Scene:
     settings = _check_same(scene, request, model)
-    check_views(scene, request.force)
     check_slots(model.generator.workings, settings)
     given, damaged = None, set[int]()
     if video is not None:
@@ -106,9 +110,10 @@ def _continue(scene: Scene, video: View | None, request: Request, model: Model) 
     cameras, size, scale = _source(scene, given)
     targets = _plan(request, cameras, size, scale, settings)
     check_targets(scene, targets)
+    notes = _notes(cameras, targets, settings, model)
     with scene.lock():
         if given is not None:
-            write_source(scene, given, damaged, cautions(settings, model.settings.sampling.guidance))
+            write_source(scene, given, damaged, notes)
         _declare(scene, targets)
         if request.force:
             invalidate_views(scene, request.force)
@@ -132,6 +137,14 @@ def _plan(
     return plan_targets(request, source, size, scale, settings.retrieval.subject_distance)
 
 
+def _notes(source: Cameras, targets: list[Target], settings: RenderSettings, model: Model) -> tuple[str, ...]:
+    """What is to be said of the settings, kept with the source; of cameras that go too far it is said now."""
+    paths = {target.name: target.cameras for target in targets}
+    for line in travel_cautions(source, paths, settings.retrieval.subject_distance, model.reach):
+        warnings.warn(line, stacklevel=4)
+    return cautions(settings, model.settings.sampling.guidance)
+
+
 def _declare(scene: Scene, targets: list[Target]) -> None:
     for target in targets:
         scene.declare(target.name, "view", target.cameras, target.trajectory)
@@ -145,12 +158,4 @@ def _check_same(scene: Scene, request: Request, model: Model) -> RenderSettings:
             f"{scene.folder}: scene of model {manifest.model_name} ({manifest.model_hash}), this is "
             f"{model.name} ({found}); use the same model or another folder"
         )
-    settings = RenderSettings.from_json(manifest.settings)
-    if changed := changed_settings(_settings(request, settings), manifest.settings):
-        raise ValueError(
-            f"{scene.folder}: the scene was started with other settings ({', '.join(changed)}); "
-            "leave them out to go on with its own, or use another folder"
-        )
-    if request.seed not in (None, manifest.seed):
-        raise ValueError(f"{scene.folder}: the scene has seed {manifest.seed}, not {request.seed}; leave the seed out")
-    return settings
+    return check_manifest(scene.folder, manifest, request)

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from plenodream.geometry.trajectories import Trajectory, parse_trajectories
-from plenodream.memory.manifest import Entry
-from plenodream.rendering.settings import Changes, RenderSettings
+from plenodream.memory.manifest import Entry, Manifest
+from plenodream.rendering.settings import Changes, RenderSettings, changed_settings
 
 SOURCE = "source"  # the source's name in every scene
 
@@ -80,6 +80,36 @@ def make_request(
 
 def _subject_distance(settings: RenderSettings | Changes) -> float | None:
     return settings.subject_distance if isinstance(settings, Changes) else settings.retrieval.subject_distance
+
+
+def check_manifest(folder: Path, manifest: Manifest, request: Request) -> RenderSettings:
+    """The settings of a scene that is there, which have to be as asked for, as its seed; with the views to force.
+
+    Raises:
+        ValueError: Other settings, another seed or size, or no such views.
+    """
+    settings = RenderSettings.from_json(manifest.settings)
+    asked = request.settings.of(settings) if isinstance(request.settings, Changes) else request.settings
+    if changed := changed_settings(asked, manifest.settings):
+        raise ValueError(
+            f"{folder}: the scene was started with other settings ({', '.join(changed)}); "
+            "leave them out to go on with its own, or use another folder"
+        )
+    if request.seed not in (None, manifest.seed):
+        raise ValueError(f"{folder}: the scene has seed {manifest.seed}, not {request.seed}; leave the seed out")
+    if request.size not in (None, (manifest.height, manifest.width)):
+        raise ValueError(
+            f"{folder}: the scene is of {manifest.width}x{manifest.height}, not {request.size[1]}x{request.size[0]}; "
+            "leave the size out"
+        )
+    kinds = {entry.name: entry.kind for entry in manifest.entries}
+    for name in request.force:
+        if name not in kinds:
+            raise ValueError(f"{folder}: no view {name!r}; it has: {', '.join(kinds) or 'none'}")
+        if kinds[name] != "view":
+            views = ", ".join(name for name, kind in kinds.items() if kind == "view")
+            raise ValueError(f"{name!r} is a {kinds[name]}: expected one of {views}")
+    return settings
 
 
 def _presets(asked: str | Trajectory | Sequence[str | Trajectory], subject_distance: float | None) -> list[Trajectory]:

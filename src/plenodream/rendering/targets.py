@@ -11,6 +11,8 @@ import torch
 
 from plenodream.geometry.cameras import check_cameras, crop_cameras, resize_cameras, scale_cameras
 from plenodream.geometry.formats import load_cameras, stated_size
+from plenodream.geometry.keyframe_paths import keyframe_cameras
+from plenodream.geometry.keyframes import Keyframes, is_keyframes, read_keyframes
 from plenodream.geometry.paths import trajectory_cameras
 from plenodream.geometry.trajectories import at_subject
 from plenodream.media.fit import fit_cameras, plan_fit
@@ -55,6 +57,9 @@ def plan_targets(
         made_by = {"preset": preset.preset, "parameters": preset.parameters}
         targets.append(Target(preset.name, trajectory_cameras(preset, source), made_by))
     for name, given in request.cameras.items():
+        if isinstance(given, Keyframes):
+            targets.append(_of_keyframes(name, given, source, subject_distance))
+            continue
         if not isinstance(given, Cameras):
             raise ValueError(f"view {name}: {type(given).__name__}; expected Cameras, as `load_cameras` gives them")
         targets.append(Target(name, fit_cameras(scale_cameras(given, scale), source.height, source.width)))
@@ -66,7 +71,7 @@ def plan_targets(
                 f"view {target.name}: cameras of shape {tuple(target.cameras.shape)}; expected {len(source)}, "
                 "one for each frame of the source"
             )
-    return targets + [Target(path.stem, _load(path, source, size, scale)) for path in request.files]
+    return targets + [_of_file(path, source, size, scale, subject_distance) for path in request.files]
 
 
 def check_targets(scene: Scene, targets: Sequence[Target]) -> None:
@@ -93,6 +98,17 @@ def invalidate_views(scene: Scene, names: Sequence[str]) -> None:
     for name in scene.names():
         if name in stale:
             scene.invalidate(name)
+
+
+def _of_file(path: Path, source: Cameras, size: tuple[int, int], scale: float, subject_distance: float) -> Target:
+    if is_keyframes(path):
+        return _of_keyframes(path.stem, read_keyframes(path), source, subject_distance)
+    return Target(path.stem, _load(path, source, size, scale))
+
+
+def _of_keyframes(name: str, keyframes: Keyframes, source: Cameras, subject_distance: float) -> Target:
+    cameras = keyframe_cameras(keyframes, source, subject_distance).to("cpu", torch.float32)
+    return Target(name, cameras, {"keyframes": keyframes.to_json()})
 
 
 def _load(path: Path, source: Cameras, size: tuple[int, int], scale: float) -> Cameras:

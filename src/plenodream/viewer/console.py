@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+import time
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Column, Table
 from rich.text import Text
+
+from plenodream.rendering.forecast import spoken_time
 
 if TYPE_CHECKING:
     from plenodream.memory.scene import Scene
@@ -23,7 +26,7 @@ def progress_bar(console: Console, pending: Collection[tuple[str, int]], quiet: 
 
     Args:
         console: Where to.
-        pending: Name and window of the views to come. Merged views are not among them: they count from their start.
+        pending: Name and window of the views to come, merged ones too as far as they are known.
         quiet: No bar.
     """
     hidden = quiet or not console.is_terminal  # a file or a pipe would show nothing but the last state
@@ -45,6 +48,21 @@ def progress_bar(console: Console, pending: Collection[tuple[str, int]], quiet: 
             bar.update(steps, completed=step.step, total=step.steps, description=step.view)
 
         yield report
+
+
+def time_line(console: Console, count: int, report: Callable[[Step], None]) -> Callable[[Step], None]:
+    """A callback that says once, when the first of `count` windows is done, how long the others will take."""
+    began, done = time.monotonic(), False
+
+    def and_say(step: Step) -> None:
+        nonlocal done
+        report(step)
+        if step.step == step.steps and not done and count > 1:
+            left = spoken_time((time.monotonic() - began) * (count - 1))
+            console.print(f"{step.view} done; about {left} for the others", highlight=False, markup=False)
+            done = True
+
+    return and_say
 
 
 def plain_table(*columns: str, right: tuple[str, ...] = (), title: str | None = None) -> Table:
