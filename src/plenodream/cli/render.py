@@ -49,8 +49,10 @@ class Render:
     """Begin at this frame of the video, counted from 0."""
     stride: int = 1
     """Take one of so many frames of the video."""
+    height: MaybeInt = None
+    """Height of the views in pixels, at most; left out: the source's up to 480, or the size of a network without depth."""
     model: MaybeText = None
-    """Bundled model, model folder, or owner/name on the hub; left out: the scene's own bundled one, else mini."""
+    """Bundled model, model folder, owner/name on the hub, or reprojection: no network; left out: the scene's, or mini."""
     k: MaybeInt = None
     """Context views of each new view; left out: what suits the model."""
     strategy: MaybeText = None
@@ -106,23 +108,24 @@ def render_scene(args: Render) -> tuple[Scene, int]:
 
     from rich.console import Console
 
-    from plenodream.rendering.load import load_pipeline
+    from plenodream.rendering.inputs import open_video, view_size
+    from plenodream.rendering.load import load_model
+    from plenodream.rendering.model import render_owed
     from plenodream.rendering.prepare import prepare_scene, scene_size
     from plenodream.rendering.renderer import pending
     from plenodream.viewer.scene_page import write_scene_page
 
     console = Console(stderr=True, quiet=args.quiet or args.json)
-    pipeline = load_pipeline(model, args.device)
-    video = None
+    maker, video = load_model(model, args.device), None
     if args.clip is not None:
-        size, part = scene_size(args.out), _part(args)
-        video = pipeline.open(args.clip, args.cameras, args.source_fov, None, args.scale or 1.0, part, size)
-    scene = prepare_scene(args.out, video, request, pipeline.model())
+        size = scene_size(args.out) or view_size(args.clip, maker.generator.workings.size, args.height)
+        video = open_video(args.clip, *size, args.cameras, args.source_fov, None, args.scale or 1.0, _part(args))
+    scene = prepare_scene(args.out, video, request, maker)
     before = pending(scene)
     for line in _announcement(scene, before, args.clip is not None):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     try:
-        _render(pipeline.render, scene, console)
+        _render(lambda scene, report: render_owed(scene, maker, report), scene, console)
     except BaseException:  # what is done by then can be looked at; why it ended matters more than a page that fails
         with suppress(ValueError, OSError):
             write_scene_page(scene)

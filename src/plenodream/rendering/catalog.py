@@ -8,6 +8,7 @@ from pathlib import Path
 from plenodream.memory.manifest import FILE, read_manifest
 
 DEFAULT_MODEL = "mini"
+REPROJECTION = "reprojection"  # the point cloud, which is no network and has no folder
 
 
 def bundled_models() -> dict[str, Path]:
@@ -18,21 +19,29 @@ def bundled_models() -> dict[str, Path]:
 
 def model_for(folder: Path) -> str:
     """The model to use where none is named: that of the scene in a folder if it is a bundled one, else the default."""
-    if (folder / FILE).is_file() and (name := read_manifest(folder).model_name) in bundled_models():
+    if (folder / FILE).is_file() and (name := read_manifest(folder).model_name) in known_models():
         return name
     return DEFAULT_MODEL
 
 
+def known_models() -> tuple[str, ...]:
+    """What can be named without a folder or a hub."""
+    return (*bundled_models(), REPROJECTION)
+
+
 def find_model(model: str) -> Path | None:
-    """The folder of a bundled model or of one on disk; None for `owner/name` on a hub.
+    """The folder of a bundled model or of one on disk; None for `owner/name` on a hub, and for the point cloud.
 
     Raises:
         ValueError: Neither of them; a mistyped path is not asked for on a hub.
     """
     folder = bundled_models().get(model, Path(model))
+    if model == REPROJECTION:
+        return None
     if folder.is_dir():
         return folder
     if model.count("/") == 1 and not model.startswith((".", "/")) and not Path(model.partition("/")[0]).is_dir():
         return None
-    known = ", ".join(bundled_models()) or "none bundled"
-    raise ValueError(f"no model {model!r}: expected one of {known}, a model's folder, or owner/name on the hub")
+    raise ValueError(
+        f"no model {model!r}: expected one of {', '.join(known_models())}, a model's folder, or owner/name on the hub"
+    )

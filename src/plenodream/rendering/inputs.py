@@ -15,8 +15,11 @@ from torch import Tensor
 
 from plenodream.geometry.cameras import scale_cameras
 from plenodream.geometry.formats import load_cameras
+from plenodream.media.video import read_video
 from plenodream.rendering.source import DEFAULT_FOV, WHOLE, SourceVideo, fit_source, open_source, still_cameras
 from plenodream.types import Cameras, View
+
+DEFAULT_HEIGHT = 480  # pixels, of views that have the source's own size
 
 EXPECTED = (
     "expected a file, RGB frames (frames, height, width, 3) as bytes or as floats 0..1 (tensor or array), "
@@ -52,6 +55,40 @@ def open_video(
         view = replace(view[part], fps=view.fps / (part.step or 1))
     view = replace(view, cameras=scale_cameras(view.cameras, scale))
     return fit_source(view, height, width)
+
+
+def view_size(
+    video: Any, own: tuple[int, int] | None = None, height: int | None = None, width: int | None = None
+) -> tuple[int, int]:
+    """Height and width of the views of a new scene, even numbers. Ours.
+
+    Args:
+        video: The source, as for `open_video`.
+        own: The size that views have where nothing else is said; None: the video's own, up to `DEFAULT_HEIGHT`.
+        height: Most pixels; the video's aspect is kept, and it is never enlarged.
+        width: Likewise; both together are taken as they are.
+
+    Raises:
+        ValueError: Not a video, or sides that are none.
+    """
+    for name, side in (("height", height), ("width", width)):
+        if side is not None and not (isinstance(side, int) and side >= 2):
+            raise ValueError(f"{name} {side!r}: expected a whole number of pixels, at least 2")
+    if height is not None and width is not None:
+        return height, width
+    if own is not None and height is width is None:
+        return own
+    whole_height, whole_width = _size_of(video)
+    limit = DEFAULT_HEIGHT / whole_height if height is width is None else 1.0
+    ratio = min(1.0, limit, (height or whole_height) / whole_height, (width or whole_width) / whole_width)
+    return max(2, round(whole_height * ratio / 2) * 2), max(2, round(whole_width * ratio / 2) * 2)
+
+
+def _size_of(video: Any) -> tuple[int, int]:
+    if isinstance(video, View):
+        return video.cameras.height, video.cameras.width
+    frames = read_video(video, 2).frames if isinstance(video, str | Path) else frames_of(video)
+    return frames.shape[1], frames.shape[2]
 
 
 def _view(frames: Tensor, cameras: Any, fov: float | None, fps: float | None) -> View:

@@ -13,7 +13,8 @@ from safetensors import SafetensorError, safe_open
 from plenodream.files.documents import read_document
 from plenodream.models.layout import ANY_CONTEXT, CONTEXT, TARGET
 from plenodream.models.registry import CODECS, DENOISERS
-from plenodream.rendering.catalog import bundled_models, find_model
+from plenodream.rendering.catalog import REPROJECTION, bundled_models, find_model
+from plenodream.rendering.model import Model, reprojection_model
 from plenodream.rendering.pipeline import PlenopticPipeline
 from plenodream.rendering.quiet import silent_diffusers
 
@@ -75,6 +76,11 @@ def load_pipeline(model: str, device: str | None = None) -> PlenopticPipeline:
     _check_pipeline(pipeline, model)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline.to(device)
+
+
+def load_model(model: str, device: str | None = None) -> Model:
+    """What a scene is rendered by, by name; arguments and errors of `load_pipeline`, or `reprojection`."""
+    return reprojection_model() if model == REPROJECTION else load_pipeline(model, device).model()
 
 
 def _download(model: str) -> Path:

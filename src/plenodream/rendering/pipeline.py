@@ -13,16 +13,18 @@ from diffusers.models.modeling_utils import ModelMixin
 from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 from diffusers.schedulers.scheduling_utils import SchedulerMixin
 
+from plenodream.generators.composite import Composite
 from plenodream.generators.diffusion import DiffusionGenerator
-from plenodream.generators.protocol import Workings
+from plenodream.generators.protocol import Generator, Workings
 from plenodream.memory.scene import Scene
 from plenodream.memory.strategies import RetrievalConfig
 from plenodream.rendering.catalog import bundled_models
 from plenodream.rendering.fingerprint import fingerprint
-from plenodream.rendering.inputs import open_video
-from plenodream.rendering.prepare import Model, prepare_scene, scene_size
+from plenodream.rendering.inputs import open_video, view_size
+from plenodream.rendering.model import Model, render_owed
+from plenodream.rendering.prepare import prepare_scene, scene_size
 from plenodream.rendering.quiet import silent_diffusers
-from plenodream.rendering.renderer import AutoregressiveRenderer, Progress
+from plenodream.rendering.renderer import Progress
 from plenodream.rendering.request import Asked, make_request
 from plenodream.rendering.settings import Changes, RenderSettings, usual_settings
 from plenodream.rendering.source import WHOLE, SourceVideo
@@ -143,11 +145,17 @@ class PlenopticPipeline(DiffusionPipeline):
         return DiffusionGenerator(sampler, workings, self._execution_device, self.fingerprint, unit)
 
     def model(self) -> Model:
-        """What a scene is prepared with (`prepare_scene`)."""
-        config = self.config
+        """What a scene is rendered by: a network that sees depth has the stored views' detail carried over."""
+        config, detailed = self.config, bool(self.codec.depth_channels)
+
+        def make(settings: RenderSettings) -> Generator:
+            network = self.generator(settings.sampling, settings.retrieval.subject_distance)
+            return Composite(network) if detailed else network
+
         known = config.max_travel is not None and config.subject_distance is not None
         reach = config.max_travel / config.subject_distance if known else None
-        return Model(config.model_name, self.generator(), self.default_settings(), reach)
+        size = (config.height, config.width)
+        return Model(config.model_name, make, self.default_settings(), reach, size)
 
     def fingerprint(self) -> str:
         """Hash of the weights and the configs: which model a scene was rendered by.
@@ -168,7 +176,7 @@ class PlenopticPipeline(DiffusionPipeline):
         part: slice = WHOLE,
         size: tuple[int, int] | None = None,
     ) -> SourceVideo:
-        """A source video at the model's size, with the camera of every frame.
+        """A source video at the size of a scene's views, with the camera of every frame.
 
         Args:
             video: A file; RGB frames (frames, height, width, 3) as bytes or as floats 0..1, a tensor or an array; a
@@ -178,12 +186,19 @@ class PlenopticPipeline(DiffusionPipeline):
             fps: Frames per second of frames that are not from a file; 24 if None.
             scale: Factor from the lengths of the cameras to metres.
             part: Which of the frames to take, like slice(0, 48, 2).
-            size: Height and width of the scene; the model's if None.
+            size: Height and width of the scene; where None the model's, or for a model that sees depth the video's own,
+                up to 480 pixels high.
 
         Raises:
             ValueError: Anything that is none of this.
         """
-        return open_video(video, *(size or (self.config.height, self.config.width)), cameras, fov, fps, scale, part)
+        size = size or self.view_size(video)
+        return open_video(video, *size, cameras, fov, fps, scale, part)
+
+    def view_size(self, video: Any, height: int | None = None, width: int | None = None) -> tuple[int, int]:
+        """Height and width of a new scene's views; see `rendering.inputs.view_size`."""
+        own = None if self.codec.depth_channels else (self.config.height, self.config.width)
+        return view_size(video, own, height, width)
 
     def __call__(
         self,
@@ -213,7 +228,8 @@ class PlenopticPipeline(DiffusionPipeline):
             num_inference_steps: Sampling steps, beside no `settings`.
             guidance_scale: The usual scale of classifier-free guidance, 1 + g; 1 is none. Beside no `settings`.
             generator: Draws the seed, in the place of `seed`.
-            height: Of a new scene's videos, pixels; what is made at the model's size is stretched. The model's if None.
+            height: Of a new scene's videos, pixels; the aspect is kept where one of both is given. What suits the model
+                (`open`) if both are None.
             width: Likewise.
 
         Returns:
@@ -230,7 +246,7 @@ class PlenopticPipeline(DiffusionPipeline):
             seed = int(torch.randint(2**31, (), generator=generator, device=generator.device))
         if report is not None and not callable(report):
             raise ValueError(f"report {report!r}: expected a function of a `Progress`")
-        size = None if height is None and width is None else (height or self.config.height, width or self.config.width)
+        size = None if height is None and width is None else self.view_size(video, height, width)
         if out is not None:
             scene = self.prepare(out, video, trajectories, settings=chosen, seed=seed, size=size)
             self.render(scene, report)
@@ -280,10 +296,7 @@ class PlenopticPipeline(DiffusionPipeline):
 
     def render(self, scene: Scene, report: Callable[[Progress], None] | None = None) -> list[str]:
         """Render what a scene is still missing; returns the names of the views that were rendered."""
-        settings = RenderSettings.from_json(scene.manifest.settings)
-        generator = self.generator(settings.sampling, settings.retrieval.subject_distance)
-        with scene.lock():
-            return AutoregressiveRenderer(scene, generator, settings, report).render()
+        return render_owed(scene, self.model(), report)
 
 
 # Where `DiffusionPipeline.from_pretrained` looks for the class that a model_index.json names.

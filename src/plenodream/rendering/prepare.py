@@ -6,14 +6,13 @@ Everything is checked before anything is written: what is refused leaves no new 
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
 from pathlib import Path
 
-from plenodream.generators.protocol import Generator
 from plenodream.geometry.cameras import check_cameras
 from plenodream.memory.manifest import FILE, Manifest, read_manifest
 from plenodream.memory.scene import Scene
 from plenodream.memory.windows import plan_windows
+from plenodream.rendering.model import Model
 from plenodream.rendering.renderer import check_slots
 from plenodream.rendering.request import SOURCE, Request, check_manifest
 from plenodream.rendering.settings import Changes, RenderSettings, cautions
@@ -28,23 +27,6 @@ from plenodream.rendering.source import (
 from plenodream.rendering.targets import Target, check_targets, invalidate_views, plan_targets
 from plenodream.rendering.travel import travel_cautions
 from plenodream.types import Cameras, View
-
-
-@dataclass(frozen=True)
-class Model:
-    """What a scene is rendered by.
-
-    Attributes:
-        name: What it is called.
-        generator: What makes the views.
-        settings: Those that suit it.
-        reach: How far the cameras of its training went, in units of the subject's distance; None: not known.
-    """
-
-    name: str
-    generator: Generator
-    settings: RenderSettings
-    reach: float | None = None
 
 
 def scene_size(folder: Path) -> tuple[int, int] | None:
@@ -142,7 +124,17 @@ def _notes(source: Cameras, targets: list[Target], settings: RenderSettings, mod
     paths = {target.name: target.cameras for target in targets}
     for line in travel_cautions(source, paths, settings.retrieval.subject_distance, model.reach):
         warnings.warn(line, stacklevel=4)
-    return cautions(settings, model.settings.sampling.guidance)
+    size, works_at = (source.height, source.width), model.network_size
+    squeezed = () if works_at in (None, size) else (_squeezed(size, works_at, model.generator.workings.size is None),)
+    return (*squeezed, *cautions(settings, model.settings.sampling.guidance))
+
+
+def _squeezed(size: tuple[int, int], works_at: tuple[int, int], detailed: bool) -> str:
+    """What a network does with views of another size than its own."""
+    after = "its own pixels are stretched back" + (", detail comes from the stored views by depth" if detailed else "")
+    return (
+        f"the network works at {works_at[1]}x{works_at[0]}: views of {size[1]}x{size[0]} are squeezed to that, {after}"
+    )
 
 
 def _declare(scene: Scene, targets: list[Target]) -> None:

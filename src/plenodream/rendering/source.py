@@ -94,7 +94,8 @@ def open_source(
     if scale != 1:
         notes.append(f"lengths of the cameras times {scale:g}")
     if whole != (height, width):
-        notes.append(f"{whole[1]}x{whole[0]} fitted to the model's {width}x{height} (resized, centre-cropped)")
+        kept = abs(whole[0] * width - whole[1] * height) <= max(whole)  # but for rounding
+        notes.append(f"{whole[1]}x{whole[0]} resized to {width}x{height}" + ("" if kept else ", its centre cropped"))
     fitted = fit_cameras(scale_cameras(path, scale), height, width)
     return SourceVideo(frames, fitted, fps, whole, (*clip.notes, *notes), scale)
 
