@@ -50,9 +50,9 @@ class Render:
     stride: int = 1
     """Take one of so many frames of the video."""
     height: MaybeInt = None
-    """Height of the views in pixels, at most; left out: the source's up to 480, or the size of a network without depth."""
+    """Height of the views in pixels, at most; left out: the source's up to 480, or a network's without depth."""
     model: MaybeText = None
-    """Bundled model, model folder, owner/name on the hub, or reprojection: no network; left out: the scene's, or mini."""
+    """Bundled model, folder, owner/name on the hub, or reprojection (no network); left out: the scene's own, or mini."""
     k: MaybeInt = None
     """Context views of each new view; left out: what suits the model."""
     strategy: MaybeText = None
