@@ -30,7 +30,7 @@ class Render:
     trajectory: Many[tuple[str, ...]] = ()
     """Preset like arc-left or arc-right:angle=40,ease=smooth; may be repeated. basic12 stands for twelve."""
     trajectory_file: Many[tuple[Path, ...]] = ()
-    """Camera file of a target view: our JSON, transforms.json or 12 numbers a line; may be repeated."""
+    """Camera file of a target view (our JSON, transforms.json, 12 numbers a line) or key frames; may be repeated."""
     cameras: Path | None = None
     """Camera file of the source video."""
     source_fov: float | None = None

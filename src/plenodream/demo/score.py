@@ -37,7 +37,7 @@ def score_demo(scene: Scene) -> dict[str, DemoScore]:
     for name in scene.names("view"):
         truth = true_view(name, manifest.height, manifest.width)
         # A view along a file's cameras may have a preset's name: nothing is known of how it should look.
-        if truth is None or not scene.entry(name).trajectory or not scene.complete(name):
+        if truth is None or "preset" not in (scene.entry(name).trajectory or {}) or not scene.complete(name):
             continue
         result, expected = scene.frames(name).float() / 255, truth.frames.float() / 255
         scores[name] = DemoScore(
