@@ -70,12 +70,12 @@ def render(args: Render) -> int:
     """`plenodream render`."""
     from rich.console import Console
 
-    from plenodream.cli.page import write_known_page
     from plenodream.rendering.load import load_pipeline, model_for
     from plenodream.rendering.outlook import plan_work
     from plenodream.rendering.renderer import pending
     from plenodream.rendering.source import open_source, source_notes
     from plenodream.viewer.console import progress_bar, progress_lines, rows_of_views, table_of_views
+    from plenodream.viewer.scene_page import write_scene_page
 
     console = Console(stderr=True, quiet=args.quiet or args.json or args.json_progress)
     pipeline = load_pipeline(args.model or model_for(args.out), args.device)
@@ -105,9 +105,9 @@ def render(args: Render) -> int:
             pipeline.render(scene, report)
     except BaseException:  # what is done by then can be looked at; why it ended matters more than a page that fails
         with suppress(ValueError, OSError):
-            write_known_page(scene)
+            write_scene_page(scene)
         raise
-    page = write_known_page(scene)
+    page = write_scene_page(scene)
     if args.json:
         print(json.dumps({"scene": str(args.out), "page": str(page), "views": rows_of_views(scene)}))
     elif not args.quiet:
