@@ -9,6 +9,7 @@ from plenodream.cli.benchmark import Benchmark, benchmark
 from plenodream.cli.contexts import Contexts, contexts
 from plenodream.cli.convert import Convert, Models, convert, models
 from plenodream.cli.demo import Demo, demo
+from plenodream.cli.depth import Depth, depth
 from plenodream.cli.evaluate import Eval, evaluate
 from plenodream.cli.page import Page, page
 from plenodream.cli.render import Render, render
@@ -25,6 +26,7 @@ def commands() -> dict[str, tuple[type, Callable[[Any], int]]]:
         "trajectories": (Trajectories, trajectories),
         "page": (Page, page),
         "demo": (Demo, demo),
+        "depth": (Depth, depth),
         "synth": (Synth, synth),
         "train": (Train, train),
         "contexts": (Contexts, contexts),
