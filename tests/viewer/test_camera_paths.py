@@ -48,7 +48,7 @@ def test_both_panels_of_a_path_have_one_scale_and_the_first_path_is_in_all():
     text = draw_paths({"source": moving(0, 0, 2), "diagonal": moving(1, -1, 1)})
     above, side = (points(text, f"path-1-{panel}-line") for panel in ("above", "side"))
     torch.testing.assert_close(above[-1] - above[0], side[-1] - side[0], atol=1e-2, rtol=0)
-    assert path_colour(0) in text and "path-0" not in text and ">1 m<" in text
+    assert path_colour(0) in text and "path-0-" not in text and ">0.5 m<" in text
 
 
 def test_drawn_from_the_first_camera():

@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import torch
@@ -75,7 +76,7 @@ def draw_paths(paths: Mapping[str, Cameras], file: Path | None = None) -> str | 
         raise ValueError(f"{file}: cannot draw into '{Path(str(file)).suffix}'; expected .png, .svg or .pdf")
     reference = next(iter(paths.values())).camera_to_world[0].detach().cpu().double()
     anchored = [_anchored(cameras, reference) for cameras in paths.values()]
-    style = {"svg.hashsalt": "plenodream", "svg.fonttype": "none", "font.size": 8, "text.parse_math": False}
+    style: Any = {"svg.hashsalt": "plenodream", "svg.fonttype": "none", "font.size": 8, "text.parse_math": False}
     with matplotlib.rc_context(style):
         figure, buffer = _figure(list(paths), anchored), io.BytesIO()
         undated = {"pdf": {"CreationDate": None}, "svg": dict.fromkeys(("Date", "Creator", "Format", "Type"))}
