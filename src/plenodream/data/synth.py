@@ -22,7 +22,7 @@ from plenodream.data.multicamvideo import SENSOR_WIDTH
 from plenodream.files.atomic import write_file
 from plenodream.files.documents import read_document
 from plenodream.files.folders import tidy
-from plenodream.media.timestamps import exact_rate
+from plenodream.media.rate import exact_rate
 from plenodream.types import Cameras, View
 from plenodream.worlds.cameras import sample_cameras
 from plenodream.worlds.family import scene_family

@@ -11,7 +11,7 @@ from typing import Any, TypedDict
 
 from plenodream.files.atomic import write_file
 from plenodream.files.documents import dump_document, read_document
-from plenodream.media.timestamps import exact_rate
+from plenodream.media.rate import exact_rate
 from plenodream.memory.windows import Window
 
 FILE = "scene.json"

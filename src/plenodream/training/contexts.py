@@ -29,7 +29,7 @@ from plenodream.files.folders import tidy
 from plenodream.models.codecs.protocol import Codec, to_frames
 from plenodream.models.denoiser import Denoiser
 from plenodream.models.weights import weights_hash
-from plenodream.sampling.denoise import SamplingConfig
+from plenodream.sampling.config import SamplingConfig
 from plenodream.sampling.sampler import Sampler
 from plenodream.training.batches import Batch, step_generator, synthetic_batch
 from plenodream.training.config import Stage

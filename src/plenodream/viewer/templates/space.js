@@ -126,8 +126,9 @@ function drawSpace(n) {
     context.beginPath();
     context.arc(tip[0], tip[1], 3.5, 0, 7);
     context.fill();
-    context.fillStyle = ink.getPropertyValue("--ink");
-    label(context, view.name, (flat[0][0] + flat[1][0]) / 2, Math.min(...flat.map(q => q[1])) - 5, labels);
+    context.fillStyle = view.colour;
+    const ends = corners(view.cameras.at(-1), length).map(project);
+    if (ends.every(Boolean)) label(context, view.name, (ends[0][0] + ends[1][0]) / 2, Math.min(...ends.map(q => q[1])) - 5, labels);
   }
   context.globalAlpha = 1;
 }
