@@ -111,7 +111,7 @@ def test_a_merged_view_whose_input_was_made_again_is_outdated_and_owed_to_nobody
 ):
     pipeline = tiny_pipeline(k=1)
     names = ("arc-left", "arc-right", "zoom-out")
-    scene = pipeline(tiny_video(), names, tmp_path / "scene", settings(1, 2, strategy="last"))
+    scene = pipeline(tiny_video(), names, tmp_path / "scene", settings(1, 2, strategy="fov"))
     before = {row["name"]: row for row in rows_of_views(scene)}
     assert not any(row["outdated"] for row in before.values())
     invalidate_views(scene, ["zoom-out"])
