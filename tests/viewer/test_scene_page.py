@@ -145,14 +145,14 @@ def test_pages_and_tables_say_which_window_they_show(scene, tiny_pipeline, tiny_
 
 
 def test_a_page_of_a_scene_with_damaged_videos_makes_them_again(scene):
-    scene.preview_path("arc-left").write_bytes(b"damaged")
-    assert 'src="arc-left.mp4"' in write_scene_page(scene).read_text()
-    assert read_video(scene.preview_path("arc-left")).frames.shape[0] == scene.manifest.frames
+    scene.preview_path("zoom-out").write_bytes(b"damaged")
+    assert 'src="zoom-out.mp4"' in write_scene_page(scene).read_text()
+    assert read_video(scene.preview_path("zoom-out")).frames.shape[0] == scene.manifest.frames
 
 
 def test_a_single_page_can_be_sent_around(scene):
     text = write_scene_page(scene, single_file=True).read_text()
-    assert "arc-left.mp4" not in text and text.count("data:video/mp4;base64,") == text.count("<video")
+    assert "zoom-out.mp4" not in text and text.count("data:video/mp4;base64,") == text.count("<video")
 
 
 def test_the_notes_of_a_scenes_source_are_on_every_page(tiny_pipeline, tiny_video, settings, tmp_path):
