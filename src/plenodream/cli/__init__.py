@@ -7,7 +7,7 @@ import os
 import sys
 import warnings
 
-from plenodream.cli.benchmark import Benchmark, benchmark
+from plenodream.cli.benchmark import Benchmark, Reproduce, benchmark, reproduce
 from plenodream.cli.convert import Convert, Models, convert, models
 from plenodream.cli.demo import Demo, demo
 from plenodream.cli.depth import Depth, depth
@@ -29,6 +29,7 @@ _COMMANDS = {
     EvalRun: eval_run,
     EvalTable: eval_table,
     Benchmark: benchmark,
+    Reproduce: reproduce,
     Convert: convert,
     Models: models,
 }
