@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from plenodream.cli.benchmark import Benchmark, benchmark
+from plenodream.cli.benchmark import Benchmark, Reproduce, benchmark, reproduce
 from plenodream.cli.contexts import Contexts, contexts
 from plenodream.cli.convert import Convert, Models, convert, models
 from plenodream.cli.demo import Demo, demo
@@ -34,6 +34,7 @@ def commands() -> dict[str, tuple[type, Callable[[Any], int]]]:
         "eval-run": (EvalRun, eval_run),
         "eval-table": (EvalTable, eval_table),
         "benchmark": (Benchmark, benchmark),
+        "reproduce": (Reproduce, reproduce),
         "convert": (Convert, convert),
         "models": (Models, models),
     }
