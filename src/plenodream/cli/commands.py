@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from plenodream.cli.benchmark import Benchmark, benchmark
+from plenodream.cli.benchmark import Benchmark, Reproduce, benchmark, reproduce
 from plenodream.cli.contexts import Contexts, contexts
 from plenodream.cli.convert import Convert, Models, convert, models
 from plenodream.cli.demo import Demo, demo
+from plenodream.cli.depth import Depth, depth
 from plenodream.cli.evaluate import Eval, evaluate
 from plenodream.cli.page import Page, page
 from plenodream.cli.render import Render, render
@@ -25,6 +26,7 @@ def commands() -> dict[str, tuple[type, Callable[[Any], int]]]:
         "trajectories": (Trajectories, trajectories),
         "page": (Page, page),
         "demo": (Demo, demo),
+        "depth": (Depth, depth),
         "synth": (Synth, synth),
         "train": (Train, train),
         "contexts": (Contexts, contexts),
@@ -32,6 +34,7 @@ def commands() -> dict[str, tuple[type, Callable[[Any], int]]]:
         "eval-run": (EvalRun, eval_run),
         "eval-table": (EvalTable, eval_table),
         "benchmark": (Benchmark, benchmark),
+        "reproduce": (Reproduce, reproduce),
         "convert": (Convert, convert),
         "models": (Models, models),
     }

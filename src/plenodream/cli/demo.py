@@ -9,8 +9,6 @@ from pathlib import Path
 from plenodream.cli.parse import MaybeText
 from plenodream.cli.render import Render, render_scene
 
-_NOTE = "PSNR on pixels that the source saw, against the true view; copy: the source's own frames as the answer"
-
 
 @dataclass(frozen=True)
 class Demo:
@@ -31,22 +29,23 @@ def demo(args: Demo) -> int:
     from rich.console import Console
 
     from plenodream.demo.clip import TRAJECTORIES, clip_folder
-    from plenodream.demo.score import score_demo
+    from plenodream.demo.score import SCORE_NOTE, score_demo
     from plenodream.viewer.console import plain_table
-    from plenodream.viewer.scene_page import Truth, write_scene_page
+    from plenodream.viewer.scene_page import write_scene_page
+    from plenodream.viewer.truth import Truth, write_truth
 
     clip = clip_folder()
     files = {"cameras": clip / "cameras.json", "model": args.model, "device": args.device}
     scene, _ = render_scene(Render(clip / "source.mp4", args.out, TRAJECTORIES, **files, quiet=args.json))
     scores = score_demo(scene)
-    truths = {name: Truth(score.video, score.psnr, score.psnr_copy) for name, score in scores.items()}
-    page = write_scene_page(scene, (_NOTE,), truths)
+    write_truth(scene, SCORE_NOTE, {name: Truth(s.video, s.psnr, s.psnr_copy) for name, s in scores.items()})
+    page = write_scene_page(scene)
     if args.json:
         views = {name: {"psnr": s.psnr, "psnr_copy": s.psnr_copy, "seen": s.seen} for name, s in scores.items()}
         print(json.dumps({"scene": str(args.out), "page": str(page), "views": views}))
         return 0
     columns = ("view", "PSNR", "copy", "gain", "seen")
-    table = plain_table(*columns, right=columns[1:], title=f"{_NOTE}; seen: share of those pixels")
+    table = plain_table(*columns, right=columns[1:], title=f"{SCORE_NOTE}; seen: share of those pixels")
     for name, s in scores.items():
         gain = f"{s.psnr - s.psnr_copy:+.1f} dB"
         table.add_row(name, f"{s.psnr:.1f} dB", f"{s.psnr_copy:.1f} dB", gain, f"{100 * s.seen:.0f} %")

@@ -15,6 +15,8 @@ class Page:
 
     scene: Annotated[Path, tyro.conf.Positional] = Path("scene")
     """Scene folder."""
+    single_file: bool = False
+    """Put the videos into the page, to send it around alone."""
 
 
 def page(args: Page) -> int:
@@ -25,5 +27,5 @@ def page(args: Page) -> int:
     scene = Scene.open(args.scene)
     for name in scene.names():
         scene.finish(name)
-    print(write_scene_page(scene))
+    print(write_scene_page(scene, single_file=args.single_file))
     return 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +14,8 @@ import tyro
 from plenodream.cli.parse import MaybeFloat, MaybeInt, MaybePath, MaybeText
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from plenodream.memory.scene import Scene
+    from plenodream.rendering.outlook import Work
     from plenodream.rendering.request import Request
 
 Many = tyro.conf.UseAppendAction
@@ -56,7 +55,7 @@ class Render:
     k: MaybeInt = None
     """Context views of each new view; left out: what suits the model."""
     strategy: MaybeText = None
-    """Retrieval: fov (where nothing is said), fov-paper, coverage, pose, random, last."""
+    """Retrieval: fov (where nothing is said), fov-paper, visible, coverage, pose, random, last."""
     near: MaybeFloat = None
     """Start of the retrieval frustums of fov and coverage in metres; left out: from the scene's scale."""
     far: MaybeFloat = None
@@ -79,6 +78,8 @@ class Render:
     """Print nothing but errors."""
     json: bool = False
     """Print one JSON object on stdout and nothing else."""
+    json_progress: bool = False
+    """Print one line of JSON on stderr after every step: view, step, views done, seconds left; no notes and no bar."""
 
 
 def render(args: Render) -> int:
@@ -111,21 +112,25 @@ def render_scene(args: Render) -> tuple[Scene, int]:
     from plenodream.rendering.inputs import open_video, view_size
     from plenodream.rendering.load import load_model
     from plenodream.rendering.model import render_owed
+    from plenodream.rendering.outlook import plan_work
     from plenodream.rendering.prepare import prepare_scene, scene_size
     from plenodream.rendering.renderer import pending
+    from plenodream.viewer.console import progress_bar, progress_lines
     from plenodream.viewer.scene_page import write_scene_page
 
-    console = Console(stderr=True, quiet=args.quiet or args.json)
+    console = Console(stderr=True, quiet=args.quiet or args.json or args.json_progress)
     maker, video = load_model(model, args.device), None
     if args.clip is not None:
         size = scene_size(args.out) or view_size(args.clip, maker.generator.workings.size, args.height)
         video = open_video(args.clip, *size, args.cameras, args.source_fov, None, args.scale or 1.0, _part(args))
     scene = prepare_scene(args.out, video, request, maker)
     before = pending(scene)
-    for line in _announcement(scene, before, args.clip is not None):
+    work = plan_work(scene, maker.generator.workings.fewest)
+    for line in _announcement(scene, work, args.clip is not None):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     try:
-        _render(lambda scene, report: render_owed(scene, maker, report), scene, console)
+        with progress_lines(sys.stderr, work) if args.json_progress else progress_bar(console, work) as report:
+            render_owed(scene, maker, report)
     except BaseException:  # what is done by then can be looked at; why it ended matters more than a page that fails
         with suppress(ValueError, OSError):
             write_scene_page(scene)
@@ -134,31 +139,21 @@ def render_scene(args: Render) -> tuple[Scene, int]:
     return scene, len({name for name, _ in before})
 
 
-def _render(run: Callable, scene: Scene, console: Console) -> None:
-    """Render with a bar, or where there is no terminal with a line on the time."""
-    from plenodream.rendering.forecast import forecast
-    from plenodream.viewer.console import progress_bar, time_line
-
-    planned = forecast(scene)
-    with progress_bar(console, planned, console.quiet) as bar:
-        run(scene, bar if console.is_terminal else time_line(console, len(planned), bar))
-
-
-def _announcement(scene: Scene, before: list[tuple[str, int]], fresh: bool) -> list[str]:
+def _announcement(scene: Scene, work: list[Work], fresh: bool) -> list[str]:
     """What is said before the first view: of the source, of the windows, how many views there will be."""
-    from plenodream.rendering.forecast import describe_plan
+    from plenodream.rendering.outlook import announce
     from plenodream.rendering.source import source_notes
 
-    manifest, lines = scene.manifest, list(source_notes(scene)) if before or fresh else []
+    manifest, lines = scene.manifest, list(source_notes(scene)) if work or fresh else []
     length = len(manifest.windows[0])
-    if before and len(manifest.windows) > 1:
+    if work and len(manifest.windows) > 1:
         overlap = min(window.clean for window in manifest.windows[1:])
         lines.append(
             f"{manifest.frames} frames in {len(manifest.windows)} windows of {length}, overlapping by {overlap} or more"
         )
-    elif before and manifest.frames < length:
+    elif work and manifest.frames < length:
         lines.append(f"{manifest.frames} frames padded to {length} by repeating the last one")
-    return lines + ([describe_plan(scene)] if before else [])
+    return lines + ([announce(scene, work)] if work else [])
 
 
 def _request(args: Render) -> Request:

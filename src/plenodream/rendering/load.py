@@ -19,12 +19,12 @@ from plenodream.rendering.pipeline import PlenopticPipeline
 from plenodream.rendering.quiet import silent_diffusers
 
 # Schedulers that take a flow's sigmas: of diffusers, and ours.
-SCHEDULERS = (
-    "FlowMatchEulerDiscreteScheduler",
-    "FlowMatchLCMScheduler",
-    "UniPCMultistepScheduler",
-    "CosmosUniPCScheduler",
-)
+SCHEDULERS = {
+    "FlowMatchEulerDiscreteScheduler": "diffusers",
+    "FlowMatchLCMScheduler": "diffusers",
+    "UniPCMultistepScheduler": "diffusers",
+    "CosmosUniPCScheduler": "plenodream",
+}
 _MOST = 100_000  # frames, pixels along a side, steps: more is no model's
 
 
@@ -146,11 +146,12 @@ def _check_folder(folder: Path) -> None:
         raise ValueError(f"{index}: describes a {kind}; expected a PlenopticPipeline")
     # Whatever else were named here, diffusers would import.
     networks = {"transformer": DENOISERS, "codec": CODECS}
-    for part, known in {"scheduler": SCHEDULERS, **networks}.items():
-        library = "plenodream" if part in networks else "diffusers"
+    homes = {part: dict.fromkeys(known, "plenodream") for part, known in networks.items()}
+    for part, known in {"scheduler": SCHEDULERS, **homes}.items():
         declared = parts.get(part)
-        if declared not in [[library, name] for name in known]:
-            raise ValueError(f"{index}: {part} is {declared}; expected {library} and one of {', '.join(known)}")
+        if declared not in [[library, name] for name, library in known.items()]:
+            names = ", ".join(f"{library}.{name}" for name, library in known.items())
+            raise ValueError(f"{index}: {part} is {declared}; expected one of {names}")
     for part, known in networks.items():
         _check_weights(folder / part, known[parts[part][1]])
 

@@ -18,6 +18,7 @@ from plenodream.generators.diffusion import DiffusionGenerator
 from plenodream.generators.protocol import Generator, Workings
 from plenodream.memory.scene import Scene
 from plenodream.memory.strategies import RetrievalConfig
+from plenodream.models.conditions import NOTHING, neutral_conditions
 from plenodream.rendering.catalog import bundled_models
 from plenodream.rendering.fingerprint import fingerprint
 from plenodream.rendering.inputs import open_video, view_size
@@ -58,6 +59,7 @@ class PlenopticPipeline(DiffusionPipeline):
 
     config: Any
     model_cpu_offload_seq = "codec->transformer"
+    conditions = NOTHING
 
     def __init__(
         self,
@@ -101,8 +103,12 @@ class PlenopticPipeline(DiffusionPipeline):
         After this class was imported, `diffusers.DiffusionPipeline.from_pretrained` of such a folder finds it, too.
         """
         name = str(pretrained_model_name_or_path)
+        folder = bundled_models().get(name, Path(name))
         with silent_diffusers():
-            return super().from_pretrained(str(bundled_models().get(name, name)), **options)
+            pipeline = super().from_pretrained(str(folder), **options)
+        if folder.is_dir():
+            pipeline.conditions = neutral_conditions(folder)
+        return pipeline
 
     def default_settings(self) -> RenderSettings:
         """Render settings that suit the model: its own context size, candidates, steps and guidance.
@@ -138,7 +144,7 @@ class PlenopticPipeline(DiffusionPipeline):
             most=slots,
             steps=sampling.steps,
         )
-        sampler = Sampler(self.transformer.eval(), self.codec, self.scheduler, sampling)
+        sampler = Sampler(self.transformer.eval(), self.codec, self.scheduler, sampling, self.conditions)
         unit = 1.0
         if subject_distance is not None and config.subject_distance is not None:
             unit = config.subject_distance / subject_distance
