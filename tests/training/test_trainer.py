@@ -146,6 +146,16 @@ def test_tensorboard_is_given_the_same_numbers(tmp_path, monkeypatch):
         make(tmp_path, resume=True, tensorboard=True).run()
 
 
+def test_a_finished_run_has_a_full_bar_and_says_where_its_model_is(tmp_path, capsys):
+    run = Trainer(tiny_config(), RunOptions(tmp_path, stop_after=3))
+    run.run()
+    assert "plenodream render" not in capsys.readouterr().err
+    Trainer(tiny_config(), RunOptions(tmp_path, resume=True)).run()
+    told = capsys.readouterr().err
+    assert "100%" in told.splitlines()[-1]
+    assert f"plenodream render CLIP --model {tmp_path / 'model'}" in told
+
+
 def test_the_log_says_what_a_run_does(tmp_path):
     make(tmp_path).run()
     logged = lines(tmp_path)

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import torch
-from diffusers import FlowMatchEulerDiscreteScheduler, SchedulerMixin
+from diffusers import FlowMatchEulerDiscreteScheduler, SchedulerMixin, UniPCMultistepScheduler
 from torch import nn
 
 from plenodream.models.codecs.protocol import Codec
@@ -19,8 +19,11 @@ NOTES = "training.json"
 
 
 def make_scheduler(config: TrainConfig) -> SchedulerMixin:
-    """The flow scheduler of a recipe's model: Euler, with the shift the model was trained with."""
-    return FlowMatchEulerDiscreteScheduler(shift=config.objective.shift)
+    """The flow scheduler of a recipe's model, with the shift the model was trained with."""
+    shift = config.objective.shift
+    if config.scheduler == "unipc":
+        return UniPCMultistepScheduler(use_flow_sigmas=True, prediction_type="flow_prediction", flow_shift=shift)
+    return FlowMatchEulerDiscreteScheduler(shift=shift)
 
 
 def save_model(

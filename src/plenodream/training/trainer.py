@@ -126,6 +126,8 @@ class Trainer:
             if validated != self.step:
                 scores = self._validate(log)
             self.save()
+            if self._progress() >= 1:
+                log.finish(options.out / "model")
         return scores
 
     def averaged_model(self) -> CosmosCameraTransformer:
