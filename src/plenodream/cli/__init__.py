@@ -7,6 +7,7 @@ import os
 import sys
 import warnings
 
+from plenodream.cli.benchmark import Benchmark, benchmark
 from plenodream.cli.demo import Demo, demo
 from plenodream.cli.learn import Contexts, Eval, Synth, Train, contexts, evaluate, synth, train
 from plenodream.cli.parse import parse_arguments
@@ -24,6 +25,7 @@ _COMMANDS = {
     Eval: evaluate,
     EvalRun: eval_run,
     EvalTable: eval_table,
+    Benchmark: benchmark,
 }
 _OUT_OF_MEMORY = ("out of memory", "not enough memory", "can't allocate memory")
 

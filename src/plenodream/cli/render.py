@@ -46,7 +46,7 @@ class Render:
     far: float | None = None
     """End of those frustums in metres (default: from the scene's scale)."""
     candidates: int | None = None
-    """Stored views that compete for the context; those beyond k are merged (default k + 1; k: no merging)."""
+    """Stored views that compete for the context; those beyond k are merged (default: what suits the model)."""
     steps: int | None = None
     """Sampling steps (default: what suits the model)."""
     guidance: float | None = None
@@ -147,5 +147,6 @@ def _settings(pipeline: PlenopticPipeline, args: Render) -> RenderSettings | Non
             f"{' and '.join(ignored)}: strategy {retrieval.strategy} does not use it; expected --strategy "
             f"{' or '.join(_FRUSTUMS)}, or neither of them"
         )
-    candidates = asked.get("candidates", retrieval.k + 1 if "k" in asked else base.candidates)
-    return RenderSettings(retrieval, candidates, sampling)
+    merging = base.candidates > base.retrieval.k
+    candidates = asked.get("candidates", max(base.candidates, retrieval.k) if merging else retrieval.k)
+    return RenderSettings(retrieval, candidates, sampling, base.keep_source)

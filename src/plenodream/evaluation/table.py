@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
 from plenodream.evaluation.aggregate import Number, Report
-from plenodream.evaluation.export import SHOWN, cell
+from plenodream.evaluation.export import SHOWN, cell, to_csv, to_html
 from plenodream.evaluation.report import blocks
 from plenodream.evaluation.shots import VIDEO
 from plenodream.evaluation.statistics import Interval, bootstrap_interval
+from plenodream.files.atomic import write_file
+
+# Columns shown against the number of the shot: errors that grow along a chain.
+BY_NUMBER = ("psnr.seen", "psnr.hidden", "hsync all")
 
 
 @dataclass(frozen=True)
@@ -90,6 +95,9 @@ def table_text(reports: Sequence[Report]) -> str:
     rows = _differences(reports, columns)
     if len(rows) > 1:
         text += ["", f"Differences to {reports[0].name}, paired by scene [95 % interval]", *blocks(rows)]
+    for column in BY_NUMBER:
+        rows = _by_number(reports, column)
+        text += ["", f"{column} by the place of the (later) shot in its chain", *blocks(rows)] if len(rows) > 1 else []
     return "\n".join(text) + "\n"
 
 
@@ -100,6 +108,16 @@ def _differences(reports: Sequence[Report], columns: Sequence[str]) -> list[list
             continue
         found = [difference(line.number(c), reports[0].number(c)) for c in columns]
         rows.append([line.label, *("-" if each is None else _signed(each[0]) for each in found)])
+    return rows
+
+
+def _by_number(reports: Sequence[Report], column: str) -> list[list[str]]:
+    """What is left of a score after so many shots."""
+    found = {line.label: number for line in lines_of(reports) if (number := line.number(column)) and number.by_number}
+    places = sorted({place for number in found.values() for place in number.by_number})
+    rows = [["", *map(str, places)]] if len(places) > 1 else []
+    for label, number in found.items() if rows else ():
+        rows.append([label, *(f"{number.by_number[p]:.1f}" if p in number.by_number else "-" for p in places)])
     return rows
 
 
@@ -115,6 +133,13 @@ def table_latex(reports: Sequence[Report]) -> str:
     body = [f"{row} \\\\" for row in rows]
     head = [f"\\begin{{tabular}}{{l{'r' * len(columns)}}}", "\\toprule", body[0], "\\midrule"]
     return "\n".join([*head, *body[1:], "\\bottomrule", "\\end{tabular}"]) + "\n"
+
+
+def write_tables(folder: Path, reports: Sequence[Report]) -> None:
+    """The table of some reports as text, CSV, LaTeX and HTML."""
+    forms = {"txt": table_text, "csv": to_csv, "tex": table_latex, "html": to_html}
+    for ending, form in forms.items():
+        write_file(folder / f"table.{ending}", form(reports).encode())
 
 
 def _pm(number: Number | None) -> str:

@@ -78,7 +78,7 @@ class Denoiser(Protocol):
         camera_tokens: Float[Tensor, "batch targets frames rows columns numbers"],
         context: Context,
         clean_frames: Float[Tensor, "batch frames"] | None = None,
-        text: Float[Tensor, "batch words width"] | None = None,
+        text: Float[Tensor, "#batch words features"] | None = None,
     ) -> Float[Tensor, "batch targets channels frames height width"]:
         """Raw prediction (velocity or x0, as the config says) for the target views.
 
@@ -140,11 +140,11 @@ class DenoiserMixin:
         timestep: Float[Tensor, "batch"] | Float[Tensor, "batch frames"],
         camera_tokens: Float[Tensor, "batch frames rows columns numbers"],
         condition_mask: Float[Tensor, "batch frames"],
-        text: Float[Tensor, "batch words width"] | None,
+        text: Float[Tensor, "#batch words features"] | None,
         context: Context | None = None,
         record: bool = False,
         views: int = 1,
-        image: Float[Tensor, "batch words features"] | None = None,
+        image: Float[Tensor, "batch patches clip"] | None = None,
     ) -> tuple[Float[Tensor, "batch channels frames height width"], Context | None]:
         """One pass of the backbone over one sequence: the raw prediction, and the recorded keys and values.
 
@@ -186,7 +186,7 @@ class DenoiserMixin:
         camera_tokens: Float[Tensor, "batch targets frames rows columns numbers"],
         context: Context,
         clean_frames: Float[Tensor, "batch frames"] | None = None,
-        text: Float[Tensor, "batch words width"] | None = None,
+        text: Float[Tensor, "#batch words features"] | None = None,
     ) -> Float[Tensor, "batch targets channels frames height width"]:
         """See `Denoiser`. One target in independent mode."""
         if not self._independent:

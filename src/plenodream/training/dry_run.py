@@ -183,7 +183,7 @@ def plan(
 def _fitting(
     config: TrainConfig, model: CosmosCameraTransformer, context: int, world_size: int, context_parallel: int
 ) -> dict[int, int]:
-    """See `Plan.fitting`; contexts of up to `context` views. Memory is a line in the batch; two points of it say all."""
+    """See `Plan.fitting`; contexts of up to `context` views. Memory is a line in the batch: two points say all."""
     found = {}
     for number, stage in enumerate(config.curriculum.stages):
         k = min(stage.max_context, context)

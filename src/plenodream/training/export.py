@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TypedDict
 
 import torch
-from diffusers import FlowMatchEulerDiscreteScheduler, SchedulerMixin, UniPCMultistepScheduler
+from diffusers import FlowMatchEulerDiscreteScheduler, SchedulerMixin
 from torch import nn
 
+from plenodream.files.documents import read_document
 from plenodream.models.codecs.protocol import Codec
 from plenodream.models.cosmos.transformer import CosmosCameraTransformer
 from plenodream.rendering.pipeline import PlenopticPipeline
+from plenodream.sampling.schedulers import cosmos_scheduler
 from plenodream.training.checkpoint import whole_folder
 from plenodream.training.config import TrainConfig
 
@@ -22,7 +25,7 @@ def make_scheduler(config: TrainConfig) -> SchedulerMixin:
     """The flow scheduler of a recipe's model, with the shift the model was trained with."""
     shift = config.objective.shift
     if config.scheduler == "unipc":
-        return UniPCMultistepScheduler(use_flow_sigmas=True, prediction_type="flow_prediction", flow_shift=shift)
+        return cosmos_scheduler(shift)
     return FlowMatchEulerDiscreteScheduler(shift=shift)
 
 
@@ -61,6 +64,7 @@ def save_model(
         overlap=max(0, (overlap - 1) * codec.temporal_factor + 1),
         steps=config.sampling.steps,
         guidance=config.sampling.guidance,
+        guided_by="cameras" if config.objective.camera_dropout else None,
         context_views=config.curriculum.largest_context,
         model_name=config.name,
     )
@@ -69,6 +73,10 @@ def save_model(
         pipeline.save_pretrained(str(fresh), max_shard_size=size)
         content = {**notes, "recipe": json.loads(config.to_json())}
         (fresh / NOTES).write_text(json.dumps(content, indent=2) + "\n")
+
+
+class _Notes(TypedDict, total=False):
+    batches: int
 
 
 def batches_seen(path: Path) -> int:
@@ -80,7 +88,4 @@ def batches_seen(path: Path) -> int:
     notes = path / NOTES
     if not notes.is_file():
         return 0
-    try:
-        return int(json.loads(notes.read_text()).get("batches", 0))
-    except (ValueError, TypeError, AttributeError) as error:
-        raise ValueError(f"{notes}: not readable ({error}); copy the model's folder again") from None
+    return read_document(notes, _Notes, "copy the model's folder again").get("batches", 0)
