@@ -14,8 +14,9 @@ from common import machine, seconds
 
 from plenodream.generators.reprojection import Reprojection
 from plenodream.geometry.blend import fill_holes
+from plenodream.geometry.paths import trajectory_cameras
 from plenodream.geometry.splat import carry, surface, turn
-from plenodream.geometry.trajectories import make_trajectory, trajectory_cameras
+from plenodream.geometry.trajectories import make_trajectory
 from plenodream.types import Cameras, View
 from plenodream.worlds.cameras import sample_cameras
 from plenodream.worlds.family import scene_family
@@ -61,7 +62,7 @@ def clip(view: View, views: int) -> None:
     began = time.perf_counter()
     contexts = [generator.encode(view, anchor)] * views
     target: Cameras = trajectory_cameras(make_trajectory("arc-left"), view.cameras)
-    generator.generate([target], contexts, anchor, [None], torch.Generator())
+    generator.generate([target], contexts, anchor, [None], torch.Generator(), 24.0)
     taken = time.perf_counter() - began
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
     print(f"{len(view)} frames of {HEIGHT}x{WIDTH} from {views} views: {taken:.1f} s, {grown:.0f} MiB more at most")

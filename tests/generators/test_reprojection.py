@@ -12,7 +12,8 @@ from plenodream.evaluation.metrics.sync import hsync, match_views
 from plenodream.evaluation.scenes import held_out
 from plenodream.generators.motion import key_frames, moving_pixels
 from plenodream.generators.reprojection import Reprojection
-from plenodream.geometry.trajectories import make_trajectory, trajectory_cameras
+from plenodream.geometry.paths import trajectory_cameras
+from plenodream.geometry.trajectories import make_trajectory
 from plenodream.types import Cameras, View
 from plenodream.worlds.family import scene_family
 
@@ -30,7 +31,7 @@ def true_view(scene, view: int, depth: bool = True) -> View:
 def make(generator: Reprojection, target: Cameras, *views: View, known: View | None = None) -> View:
     anchor = views[0].cameras.camera_to_world[0]
     contexts = [generator.encode(view, anchor) for view in views]
-    (made,) = generator.generate([target], contexts, anchor, [known], torch.Generator())
+    (made,) = generator.generate([target], contexts, anchor, [known], torch.Generator(), 15.0)
     return made
 
 

@@ -8,6 +8,7 @@ import sys
 import warnings
 
 from plenodream.cli.benchmark import Benchmark, benchmark
+from plenodream.cli.convert import Convert, Models, convert, models
 from plenodream.cli.demo import Demo, demo
 from plenodream.cli.learn import Contexts, Eval, Synth, Train, contexts, evaluate, synth, train
 from plenodream.cli.parse import parse_arguments
@@ -26,6 +27,8 @@ _COMMANDS = {
     EvalRun: eval_run,
     EvalTable: eval_table,
     Benchmark: benchmark,
+    Convert: convert,
+    Models: models,
 }
 _OUT_OF_MEMORY = ("out of memory", "not enough memory", "can't allocate memory")
 

@@ -30,7 +30,7 @@ class Render:
     trajectory: Many[tuple[str, ...]] = ()
     """Preset like arc-left or arc-right:angle=40,ease=smooth; may be repeated. basic12 stands for twelve."""
     trajectory_file: Many[tuple[Path, ...]] = ()
-    """Camera file of a target view: our JSON, transforms.json or 12 numbers a line; may be repeated."""
+    """Camera file of a target view (our JSON, transforms.json, 12 numbers a line) or key frames; may be repeated."""
     cameras: Path | None = None
     """Camera file of the source video."""
     source_fov: float | None = None
@@ -67,11 +67,11 @@ def render(args: Render) -> int:
     """`plenodream render`."""
     from rich.console import Console
 
-    from plenodream.cli.page import write_known_page
     from plenodream.rendering.load import load_pipeline, model_for
     from plenodream.rendering.renderer import pending
     from plenodream.rendering.source import open_source, source_notes
     from plenodream.viewer.console import progress_bar, rows_of_views, table_of_views
+    from plenodream.viewer.scene_page import write_scene_page
 
     console = Console(stderr=True, quiet=args.quiet or args.json)
     pipeline = load_pipeline(args.model or model_for(args.out), args.device)
@@ -100,9 +100,9 @@ def render(args: Render) -> int:
             pipeline.render(scene, report)
     except BaseException:  # what is done by then can be looked at; why it ended matters more than a page that fails
         with suppress(ValueError, OSError):
-            write_known_page(scene)
+            write_scene_page(scene)
         raise
-    page = write_known_page(scene)
+    page = write_scene_page(scene)
     if args.json:
         print(json.dumps({"scene": str(args.out), "page": str(page), "views": rows_of_views(scene)}))
     elif not args.quiet:

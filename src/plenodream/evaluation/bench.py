@@ -17,7 +17,8 @@ from plenodream.evaluation.results import FOLDER
 from plenodream.evaluation.run import run
 from plenodream.evaluation.samples import Sample
 from plenodream.files.atomic import write_file
-from plenodream.geometry.trajectories import parse_trajectories, trajectory_cameras
+from plenodream.geometry.paths import trajectory_cameras
+from plenodream.geometry.trajectories import parse_trajectories
 from plenodream.memory.manifest import FILE, Manifest
 from plenodream.memory.scene import Scene
 from plenodream.memory.windows import plan_windows, window_index
@@ -140,6 +141,6 @@ def _create(source: View, method: Method, engine: Engine, folder: Path, seed: in
     scene.declare(SOURCE, "source", source.cameras)
     for number, window in enumerate(windows):
         index = window_index(window, len(source))
-        depth = None if source.depth is None else source.depth[index]
+        depth = source.depth[index] if method.depth and source.depth is not None else None
         scene.write(SOURCE, number, source.frames[index], {"given": True}, {}, depth)
     return scene

@@ -19,8 +19,13 @@ from plenodream.rendering.pipeline import PlenopticPipeline
 from plenodream.rendering.quiet import silent_diffusers
 
 DEFAULT_MODEL = "mini"
-# diffusers' schedulers that take a flow's sigmas.
-SCHEDULERS = ("FlowMatchEulerDiscreteScheduler", "FlowMatchLCMScheduler", "UniPCMultistepScheduler")
+# Schedulers that take a flow's sigmas: of diffusers, and ours.
+SCHEDULERS = (
+    "FlowMatchEulerDiscreteScheduler",
+    "FlowMatchLCMScheduler",
+    "UniPCMultistepScheduler",
+    "CosmosUniPCScheduler",
+)
 _MOST = 100_000  # frames, pixels along a side, steps: more is no model's
 
 

@@ -23,6 +23,8 @@ class WanDenoiser(DenoiserMixin, WanTransformer3DModel):
     """
 
     config: Any
+    # As published, all of it computes in one type; and diffusers cannot load such lists without accelerate.
+    _keep_in_fp32_modules = None
 
     def camera_embedding(
         self, camera_tokens: Float[Tensor, "batch frames rows columns numbers"], views: int
