@@ -22,7 +22,7 @@ from plenodream.training.checkpoint import load_weights
 from plenodream.training.config import Curriculum, RunOptions, Stage
 from plenodream.training.optimizer import OptimizerConfig
 from plenodream.training.throughput import count_operations
-from plenodream.training.trainer import Trainer
+from plenodream.training.trainer import Trainer, quality
 
 
 @pytest.fixture(autouse=True)
@@ -144,6 +144,12 @@ def test_tensorboard_is_given_the_same_numbers(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     with pytest.raises(ValueError, match="pip install tensorboard"):
         make(tmp_path, resume=True, tensorboard=True).run()
+
+
+def test_the_best_model_is_chosen_by_depth_too():
+    grown, trained = {"seen": 24.0, "depth": 0.43}, {"seen": 22.5, "depth": 0.05}
+    assert quality(trained) > quality(grown) > quality({"seen": 23.0, "depth": 0.43}) > quality({})
+    assert quality({"seen": 24.0}) == 24.0
 
 
 def test_a_finished_run_has_a_full_bar_and_says_where_its_model_is(tmp_path, capsys):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -26,11 +27,19 @@ from plenodream.training.optimizer import Average, SpikeGuard, learning_rate, ma
 from plenodream.training.parallel import Parallel, whole
 from plenodream.training.throughput import Meter, count_operations, matmul_rate, synchronize
 
-# Held-out scores of a network with averaged weights; may leave a sheet in the folder. By `seen` the best is chosen.
+# Held-out scores of a network with averaged weights; may leave a sheet in the folder. The best is chosen by `quality`.
 Validate = Callable[[CosmosCameraTransformer, Path, int], dict[str, float]]
-SCORE = "seen"
 # A run that is killed loses no more than this.
 _SAVE_SECONDS = 300
+
+
+def quality(scores: Mapping[str, float]) -> float:
+    """What the best model is chosen by, in dB: PSNR on what the source shows, and the error of depth, if it has any.
+
+    Weights of colours that have just grown depth show the best colours and know no depth. Ours.
+    """
+    depth = scores.get("depth", 1.0)
+    return scores.get("seen", float("-inf")) - 20 * math.log10(max(depth, 1e-6))
 
 
 class Trainer:
@@ -285,7 +294,7 @@ class Trainer:
             log.scores({"step": self.step, "seconds": round(self.seconds, 3)} | scores)
         # The best, but the last where nothing is scored or the rate has not decayed yet: an instalment goes on from it.
         last = self.validate is None or self.config.curriculum.end < 1
-        score = self.step if last else scores.get(SCORE, float("-inf"))
+        score = self.step if last else quality(scores)
         if score > self.best:
             self.best = score
             notes = {
