@@ -180,11 +180,15 @@ def test_one_fault_leaves_the_others_scored(folders, tmp_path):
     folder = tmp_path / "partly"
     shutil.copytree(folders / "perfect", folder)
     (folder / "scene0" / "left.mkv").unlink()
+    path = folder / "scene1" / "far.json"
+    path.write_text(path.read_text().replace("1.4", "NaN"))
     outcome = run(folder, folder / "evaluation", METRICS, "partly")
-    assert outcome.report is not None and outcome.report.delivered == 5
+    assert {f.sample.name: f.kind for f in outcome.faults} == {"scene0/left": "missing", "scene1/far": "damaged"}
+    assert outcome.report is not None and outcome.report.delivered == 4
     number = outcome.report.number("psnr.all")
-    assert number is not None and number.samples == 5
+    assert number is not None and number.samples == 4
     shutil.copy(folder / "scene0" / "left_truth.mkv", folder / "scene0" / "left.mkv")
+    guest.write_cameras(path, guest.centres(1.4))
     again = run(folder, folder / "evaluation", METRICS, "partly")
     assert not again.faults and again.report is not None and again.report.delivered == 6
 

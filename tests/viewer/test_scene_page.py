@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 
 from plenodream.memory.scene import Scene
+from plenodream.rendering.outlook import Work
 from plenodream.rendering.renderer import Progress
 from plenodream.rendering.targets import invalidate_views
 from plenodream.viewer import console as console_module
@@ -96,7 +97,7 @@ def test_merged_views_count_in_the_bar_from_their_start(monkeypatch):
     console = Console(file=io.StringIO(), width=80, force_terminal=True)
     steps = [("a", 1), ("a", 2), ("merge-a-01234567", 1), ("merge-a-01234567", 2), ("b", 1), ("b", 2)]
     counts = []
-    with progress_bar(console, [("a", 0), ("b", 0)], quiet=False) as report:
+    with progress_bar(console, [Work("a", 0, 1), Work("b", 0, 1)]) as report:
         for view, step in steps:
             report(Progress(view, 0, step, 2))
             counts.append((int(bars[0].tasks[0].completed), bars[0].tasks[0].total))
@@ -154,7 +155,7 @@ def test_the_notes_of_a_scenes_source_are_on_every_page(tiny_pipeline, tiny_vide
 def test_the_bar_is_for_terminals():
     for terminal in (True, False):
         console = Console(file=io.StringIO(), width=80, force_terminal=terminal)
-        with progress_bar(console, [("rotate-left", 0)], quiet=False) as report:
+        with progress_bar(console, [Work("rotate-left", 0, 1)]) as report:
             report(Progress("merge-rotate-left-b85f9c59", 0, 1, 2))
         assert ("merge-rotate-left-b85f9c59" in console.file.getvalue()) == terminal
         assert terminal or console.file.getvalue() == ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -40,7 +41,7 @@ class Render:
     k: int | None = None
     """Context views of each new view (default: what suits the model)."""
     strategy: str | None = None
-    """Retrieval: fov (default), fov-paper, coverage, pose, random, last."""
+    """Retrieval: fov (default), fov-paper, visible, coverage, pose, random, last."""
     near: float | None = None
     """Start of the retrieval frustums of fov and coverage in metres (default: from the scene's scale)."""
     far: float | None = None
@@ -61,6 +62,8 @@ class Render:
     """Print nothing but errors."""
     json: bool = False
     """Print one JSON object on stdout and nothing else."""
+    json_progress: bool = False
+    """Print one line of JSON on stderr after every step: view, step, views done, seconds left; no notes and no bar."""
 
 
 def render(args: Render) -> int:
@@ -68,12 +71,13 @@ def render(args: Render) -> int:
     from rich.console import Console
 
     from plenodream.rendering.load import load_pipeline, model_for
+    from plenodream.rendering.outlook import plan_work
     from plenodream.rendering.renderer import pending
     from plenodream.rendering.source import open_source, source_notes
-    from plenodream.viewer.console import progress_bar, rows_of_views, table_of_views
+    from plenodream.viewer.console import progress_bar, progress_lines, rows_of_views, table_of_views
     from plenodream.viewer.scene_page import write_scene_page
 
-    console = Console(stderr=True, quiet=args.quiet or args.json)
+    console = Console(stderr=True, quiet=args.quiet or args.json or args.json_progress)
     pipeline = load_pipeline(args.model or model_for(args.out), args.device)
     _check_asked(args)
     settings = _settings(pipeline, args)
@@ -96,7 +100,8 @@ def render(args: Render) -> int:
     for note in shown:
         console.print(note, highlight=False, markup=False, soft_wrap=True)
     try:
-        with progress_bar(console, before, args.quiet or args.json) as report:
+        work = plan_work(scene, pipeline.generator().workings.fewest)
+        with progress_lines(sys.stderr, work) if args.json_progress else progress_bar(console, work) as report:
             pipeline.render(scene, report)
     except BaseException:  # what is done by then can be looked at; why it ended matters more than a page that fails
         with suppress(ValueError, OSError):

@@ -156,7 +156,16 @@ def _euler() -> SchedulerMixin:
 
 
 _COSMOS = {"height": 432, "width": 768, "frames": 93, "overlap": 0, "steps": 35, "guidance": 7.0}
-_WAN = {"height": 480, "width": 832, "frames": 81, "overlap": 0, "steps": 50, "guidance": 4.0, "context_views": 1}
+_WAN = {
+    "height": 480,
+    "width": 832,
+    "frames": 81,
+    "overlap": 0,
+    "steps": 50,
+    "guidance": 4.0,
+    "context_views": 1,
+    "keep_source": False,
+}
 _COSMOS_LEFT_OUT = ("pos_embedder.", "accum_", "_extra_state", "logvar.")
 _COSMOS_SIGNATURE = ("blocks.0.adaln_modulation_self_attn.1.weight", "blocks.0.cam_encoder.weight")
 _COSMOS_LICENCE = "NVIDIA Open Model License"
@@ -217,7 +226,7 @@ FORMATS: dict[str, Format] = {
             CosmosCameraTransformer,
             left_out=_COSMOS_LEFT_OUT,
             scheduler=cosmos_scheduler,
-            settings=_COSMOS | {"overlap": 21, "context_views": 4},
+            settings=_COSMOS | {"overlap": 21, "context_views": 4, "candidates": 6, "keep_source": False},
             source="PlenopticDreamer: announced, never published",
             base="nvidia/Cosmos-Predict2.5-2B",
             licence=_COSMOS_LICENCE,
