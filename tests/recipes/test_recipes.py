@@ -11,11 +11,11 @@ from diffusers import FlowMatchEulerDiscreteScheduler
 from PIL import Image
 
 from plenodream.files.lock import locked
+from plenodream.models.cosmos.scheduler import CosmosUniPCScheduler
 from plenodream.models.cosmos.transformer import CosmosCameraTransformer
 from plenodream.recipes import RECIPES, get_recipe
 from plenodream.recipes.run import configure, train
 from plenodream.recipes.validation import SCORES, make_validation
-from plenodream.sampling.schedulers import CosmosUniPCScheduler
 from plenodream.training.build import build_model, set_trainable
 from plenodream.training.config import RunOptions
 from plenodream.training.export import make_scheduler

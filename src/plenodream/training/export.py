@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TypedDict
 
@@ -12,9 +14,9 @@ from torch import nn
 
 from plenodream.files.documents import read_document
 from plenodream.models.codecs.protocol import Codec
+from plenodream.models.cosmos.scheduler import cosmos_scheduler
 from plenodream.models.cosmos.transformer import CosmosCameraTransformer
 from plenodream.rendering.pipeline import PlenopticPipeline
-from plenodream.sampling.schedulers import cosmos_scheduler
 from plenodream.training.checkpoint import whole_folder
 from plenodream.training.config import TrainConfig
 
@@ -77,6 +79,15 @@ def save_model(
 
 class _Notes(TypedDict, total=False):
     batches: int
+
+
+def quality(scores: Mapping[str, float]) -> float:
+    """What the best model is chosen by, in dB: PSNR on what the source shows, and the error of depth, if it has any.
+
+    Weights of colours that have just grown depth show the best colours and know no depth. Ours.
+    """
+    depth = scores.get("depth", 1.0)
+    return scores.get("seen", float("-inf")) - 20 * math.log10(max(depth, 1e-6))
 
 
 def batches_seen(path: Path) -> int:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from plenodream.training.build import build_codec, build_model, compile_network,
 from plenodream.training.checkpoint import load_checkpoint, load_weights, save_checkpoint
 from plenodream.training.config import RunOptions, Stage, TrainConfig
 from plenodream.training.distributed_checkpoint import SHARDS, load_sharded, save_sharded
-from plenodream.training.export import batches_seen, save_model
+from plenodream.training.export import batches_seen, quality, save_model
 from plenodream.training.guards import ctrl_c_waits, memory_advice
 from plenodream.training.log import TrainingLog
 from plenodream.training.objective import draw_context, draw_size, training_loss
@@ -31,15 +30,6 @@ from plenodream.training.throughput import Meter, count_operations, matmul_rate,
 Validate = Callable[[CosmosCameraTransformer, Path, int], dict[str, float]]
 # A run that is killed loses no more than this.
 _SAVE_SECONDS = 300
-
-
-def quality(scores: Mapping[str, float]) -> float:
-    """What the best model is chosen by, in dB: PSNR on what the source shows, and the error of depth, if it has any.
-
-    Weights of colours that have just grown depth show the best colours and know no depth. Ours.
-    """
-    depth = scores.get("depth", 1.0)
-    return scores.get("seen", float("-inf")) - 20 * math.log10(max(depth, 1e-6))
 
 
 class Trainer:
