@@ -1,4 +1,4 @@
-"""`plenodream benchmark`: render a benchmark's shots by some methods, score them, put them side by side."""
+"""`plenodream benchmark` and `reproduce`: render some methods, score them, put them side by side."""
 
 from __future__ import annotations
 
@@ -33,6 +33,33 @@ class Benchmark:
     """cpu, cuda (default: the GPU where there is one)."""
     quiet: bool = False
     """Print nothing but errors."""
+
+
+@dataclass(frozen=True)
+class Reproduce:
+    """One of the paper's tables in miniature, on basic-mini."""
+
+    table: Annotated[str, tyro.conf.Positional]
+    """table-1, context-size or memory."""
+    model: str = "nano"
+    """Bundled model or model folder."""
+    scenes: int = 8
+    """Number of scenes."""
+    out: Path | None = None
+    """Folder (default reproduce/TABLE); the same command goes on where it stopped."""
+    device: str | None = None
+    """cpu, cuda (default: the GPU where there is one)."""
+    quiet: bool = False
+    """Print nothing but errors."""
+
+
+def reproduce(args: Reproduce) -> int:
+    """`plenodream reproduce`."""
+    from plenodream.evaluation.methods.tables import table_methods
+
+    methods = tuple(table_methods(args.table, args.model))
+    out = args.out or Path("reproduce") / args.table
+    return benchmark(Benchmark(method=methods, scenes=args.scenes, out=out, device=args.device, quiet=args.quiet))
 
 
 def benchmark(args: Benchmark) -> int:

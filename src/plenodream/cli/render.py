@@ -41,7 +41,7 @@ class Render:
     k: int | None = None
     """Context views of each new view (default: what suits the model)."""
     strategy: str | None = None
-    """Retrieval: fov (default), fov-paper, coverage, pose, random, last."""
+    """Retrieval: fov (default), fov-paper, visible, coverage, pose, random, last."""
     near: float | None = None
     """Start of the retrieval frustums of fov and coverage in metres (default: from the scene's scale)."""
     far: float | None = None
