@@ -38,6 +38,10 @@ class Render:
     """Camera file of the source video."""
     source_fov: MaybeFloat = None
     """Horizontal field of view of the source in degrees, where no file gives a focal length; 60 if left out."""
+    depth: MaybePath = None
+    """Depth of the source: what `plenodream depth` wrote, or another program's files (npz, npy, EXR, PNG, a folder)."""
+    depth_kind: MaybeText = None
+    """What those hold where they do not tell: metric, scaled or disparity."""
     scale: MaybeFloat = None
     """Factor from the lengths in camera files to metres, of this scene."""
     subject_distance: MaybeFloat = None
@@ -72,6 +76,10 @@ class Render:
     """Seed of the scene; 0 if left out."""
     force: Many[tuple[str, ...]] = ()
     """View to render again; may be repeated."""
+    prompt: MaybeText = None
+    """What the video shows, for networks that read words; left out: nothing, or what the model's folder holds."""
+    negative_prompt: MaybeText = None
+    """Words that guidance leads away from; left out: the publisher's."""
     device: MaybeText = None
     """cpu, cuda, cuda:1; left out: the GPU where there is one."""
     quiet: bool = False
@@ -109,6 +117,7 @@ def render_scene(args: Render) -> tuple[Scene, int]:
 
     from rich.console import Console
 
+    from plenodream.media.depth import load_depth
     from plenodream.rendering.inputs import open_video, view_size
     from plenodream.rendering.load import load_model
     from plenodream.rendering.model import render_owed
@@ -119,10 +128,12 @@ def render_scene(args: Render) -> tuple[Scene, int]:
     from plenodream.viewer.scene_page import write_scene_page
 
     console = Console(stderr=True, quiet=args.quiet or args.json or args.json_progress)
-    maker, video = load_model(model, args.device), None
+    maker, video = load_model(model, args.device, args.prompt, args.negative_prompt), None
     if args.clip is not None:
         size = scene_size(args.out) or view_size(args.clip, maker.generator.workings.size, args.height)
-        video = open_video(args.clip, *size, args.cameras, args.source_fov, None, args.scale or 1.0, _part(args))
+        lens, distance = (args.cameras, args.source_fov, None, args.scale or 1.0), args.subject_distance or 4.0
+        depth = None if args.depth is None else load_depth(args.depth, args.depth_kind)
+        video = open_video(args.clip, *size, *lens, _part(args), depth, distance)
     scene = prepare_scene(args.out, video, request, maker)
     before = pending(scene)
     work = plan_work(scene, maker.generator.workings.fewest)
@@ -193,16 +204,17 @@ def _check_request(args: Render, request: Request) -> str:
     from plenodream.rendering.request import check_manifest
 
     partial = _part(args) != slice(None)
-    if args.clip is None and (partial or not args.cameras is args.source_fov is args.scale is None):
+    given = (args.cameras, args.source_fov, args.scale, args.depth, args.depth_kind, args.height)
+    if args.clip is None and (partial or any(value is not None for value in given)):
         raise ValueError(
-            "--cameras, --source-fov, --scale, --frames, --start and --stride describe a source video: expected the "
-            "video too"
+            "--cameras, --source-fov, --scale, --depth, --height, --frames, --start and --stride describe a source "
+            "video: expected the video too"
         )
     if args.scale is not None and not 0 < args.scale < float("inf"):
         raise ValueError(f"--scale {args.scale:g}: expected a factor from the files' lengths to metres, more than 0")
-    for path in (args.cameras, *args.trajectory_file):
+    for path in (args.cameras, args.depth, *args.trajectory_file):
         if path is not None and not Path(str(path).partition("#")[0]).exists():
-            raise ValueError(f"{path}: no such file; expected cameras")
+            raise ValueError(f"{path}: no such file or folder")
     views = None
     if (args.out / FILE).exists():
         manifest = read_manifest(args.out)

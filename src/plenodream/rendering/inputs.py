@@ -15,6 +15,7 @@ from torch import Tensor
 
 from plenodream.geometry.cameras import scale_cameras
 from plenodream.geometry.formats import load_cameras
+from plenodream.media.depth import RawDepth
 from plenodream.media.video import read_video
 from plenodream.rendering.source import DEFAULT_FOV, WHOLE, SourceVideo, fit_source, open_source, still_cameras
 from plenodream.types import Cameras, View
@@ -36,6 +37,8 @@ def open_video(
     fps: float | None = None,
     scale: float = 1.0,
     part: slice = WHOLE,
+    depth: RawDepth | None = None,
+    subject_distance: float = 4.0,
 ) -> SourceVideo:
     """A source video at a scene's size, from whatever holds it; see `PlenopticPipeline.open`.
 
@@ -49,7 +52,9 @@ def open_video(
             raise ValueError(f"fps beside {video}: expected them for frames in memory alone, a file has its own")
         if isinstance(cameras, Cameras):
             raise ValueError(f"Cameras beside {video}: expected a camera file, or frames in memory (`read_video`)")
-        return open_source(video, height, width, cameras, fov, scale, part)
+        return open_source(video, height, width, cameras, fov, scale, part, depth, subject_distance)
+    if depth is not None:
+        raise ValueError("depth beside frames in memory: expected a View that has it")
     view = video if isinstance(video, View) else _view(frames_of(video), cameras, fov, fps)
     if part != WHOLE:
         view = replace(view[part], fps=view.fps / (part.step or 1))

@@ -28,6 +28,7 @@ class Model:
         settings: Those that suit it.
         reach: How far the cameras of its training went, in units of the subject's distance; None: not known.
         network_size: Height and width that its network works at; None where there is none.
+        guided_by: What guidance is over (`PlenopticPipeline`); None: it was never trained for any.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Model:
     settings: RenderSettings
     reach: float | None = None
     network_size: tuple[int, int] | None = None
+    guided_by: str | None = None
 
     @cached_property
     def generator(self) -> Generator:

@@ -126,7 +126,7 @@ def _notes(source: Cameras, targets: list[Target], settings: RenderSettings, mod
         warnings.warn(line, stacklevel=4)
     size, works_at = (source.height, source.width), model.network_size
     squeezed = () if works_at in (None, size) else (_squeezed(size, works_at, model.generator.workings.size is None),)
-    return (*squeezed, *cautions(settings, model.settings.sampling.guidance))
+    return (*squeezed, *cautions(settings, model.guided_by))
 
 
 def _squeezed(size: tuple[int, int], works_at: tuple[int, int], detailed: bool) -> str:

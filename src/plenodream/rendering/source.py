@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,8 +10,10 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
+from plenodream.estimate.depth import with_depth
 from plenodream.geometry.cameras import intrinsics_from_fov, scale_cameras
 from plenodream.geometry.formats import load_cameras
+from plenodream.media.depth import RawDepth
 from plenodream.media.fit import fit_cameras, fit_depth, fit_frames
 from plenodream.media.video import read_video
 from plenodream.memory.scene import Scene
@@ -63,6 +65,8 @@ def open_source(
     fov: float | None = None,
     scale: float = 1.0,
     part: slice = WHOLE,
+    depth: RawDepth | None = None,
+    subject_distance: float = 4.0,
 ) -> SourceVideo:
     """Read a video at a scene's size, with its cameras.
 
@@ -76,15 +80,18 @@ def open_source(
             if None.
         scale: Factor from the lengths of the camera file to metres.
         part: Which of the frames to take.
+        depth: A map for each frame of the file.
+        subject_distance: Metres to what the picture's middle shows, where the maps have no scale of their own.
 
     Raises:
-        ValueError: Not a usable video, cameras that do not fit it, or a field of view beside a focal length.
+        ValueError: Not a usable video, depth or cameras that do not fit it, or a field of view beside a focal length.
     """
     clip = read_video(video, None if part.stop is None else max(2, part.stop), size=(height, width))
     whole = clip.source_size or (height, width)
     path, notes = _cameras_of(cameras, len(clip.frames), whole, fov, part)
     # The file has a camera for each frame of the video, the resampled clip shows some of them.
     path = path if clip.index is None else path[list(clip.index)]
+    shown = (clip.index or range(len(path)))[part]
     frames, path, fps = clip.frames[part], path[part], clip.fps / (part.step or 1)
     if len(frames) < 2:
         raise ValueError(f"{video}: {len(frames)} frames are left of {len(clip.frames)}; expected at least 2")
@@ -97,7 +104,20 @@ def open_source(
         kept = abs(whole[0] * width - whole[1] * height) <= max(whole)  # but for rounding
         notes.append(f"{whole[1]}x{whole[0]} resized to {width}x{height}" + ("" if kept else ", its centre cropped"))
     fitted = fit_cameras(scale_cameras(path, scale), height, width)
-    return SourceVideo(frames, fitted, fps, whole, (*clip.notes, *notes), scale)
+    video = SourceVideo(frames, fitted, fps, whole, (*clip.notes, *notes), scale)
+    return video if depth is None else _with_depth(video, depth, subject_distance, shown)
+
+
+def _with_depth(video: SourceVideo, depth: RawDepth, subject_distance: float, shown: Sequence[int]) -> SourceVideo:
+    """A video with the maps of its frames (`shown`: their numbers in the file)."""
+    height, width = video.size
+    if abs(height * video.cameras.width - width * video.cameras.height) > max(height, width):
+        raise ValueError(
+            f"depth beside views of {video.cameras.width}x{video.cameras.height}, which crop the video's "
+            f"{width}x{height}; expected views of its aspect: choose a model that keeps it, or --height"
+        )
+    view, note = with_depth(video, depth, subject_distance, index=shown)
+    return replace(video, depth=view.depth, notes=(*video.notes, note))
 
 
 def _cameras_of(
