@@ -63,7 +63,7 @@ def test_a_scene_keeps_the_size_and_the_notes_of_its_source(tiny_pipeline, tiny_
     video = open_source(make_video(tmp_path / "a.mkv"), 16, 16)
     scene = tiny_pipeline().prepare(tmp_path / "file", video)
     assert source_size(scene) == (18, 32) and source_notes(scene) == video.notes
-    assert "stand still" in video.notes[0] and "32x18 fitted to the model's 16x16" in video.notes[1]
+    assert "stand still" in video.notes[0] and "32x18 resized to 16x16, its centre cropped" in video.notes[1]
     scene = tiny_pipeline().prepare(tmp_path / "tensor", tiny_video(height=20, width=30))
     assert source_size(scene) == (20, 30) and source_notes(scene) == ()
     guided = tiny_pipeline().prepare(tmp_path / "guided", tiny_video(), settings=settings(guidance=1.0))

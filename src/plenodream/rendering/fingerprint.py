@@ -43,5 +43,9 @@ def _stored(folder: Path) -> dict[str, Any]:
 
 
 def _public(config: Mapping) -> dict:
-    """A config without diffusers' own bookkeeping (versions, paths, quantisation), which says nothing of the model."""
-    return {key: value for key, value in config.items() if not key.startswith("_") and key != "quantization_config"}
+    """A config without diffusers' own bookkeeping (versions, paths, quantisation), which says nothing of the model.
+
+    A codec without depth is the same as one from before there were others.
+    """
+    said = {key: value for key, value in config.items() if not key.startswith("_") and key != "quantization_config"}
+    return {key: value for key, value in said.items() if (key, value) != ("depth", False)}

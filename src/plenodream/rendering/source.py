@@ -104,8 +104,8 @@ def open_source(
         kept = abs(whole[0] * width - whole[1] * height) <= max(whole)  # but for rounding
         notes.append(f"{whole[1]}x{whole[0]} resized to {width}x{height}" + ("" if kept else ", its centre cropped"))
     fitted = fit_cameras(scale_cameras(path, scale), height, width)
-    video = SourceVideo(frames, fitted, fps, whole, (*clip.notes, *notes), scale)
-    return video if depth is None else _with_depth(video, depth, subject_distance, shown)
+    source = SourceVideo(frames, fitted, fps, whole, (*clip.notes, *notes), scale)
+    return source if depth is None else _with_depth(source, depth, subject_distance, shown)
 
 
 def _with_depth(video: SourceVideo, depth: RawDepth, subject_distance: float, shown: Sequence[int]) -> SourceVideo:
