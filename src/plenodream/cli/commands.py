@@ -12,6 +12,7 @@ from plenodream.cli.demo import Demo, demo
 from plenodream.cli.depth import Depth, depth
 from plenodream.cli.evaluate import Eval, evaluate
 from plenodream.cli.page import Page, page
+from plenodream.cli.plan import Plan, plan
 from plenodream.cli.render import Render, render
 from plenodream.cli.score import EvalRun, EvalTable, eval_run, eval_table
 from plenodream.cli.synth import Synth, synth
@@ -27,6 +28,7 @@ def commands() -> dict[str, tuple[type, Callable[[Any], int]]]:
         "page": (Page, page),
         "demo": (Demo, demo),
         "depth": (Depth, depth),
+        "plan": (Plan, plan),
         "synth": (Synth, synth),
         "train": (Train, train),
         "contexts": (Contexts, contexts),

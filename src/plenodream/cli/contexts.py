@@ -37,14 +37,13 @@ class Contexts:
 def contexts(args: Contexts) -> int:
     """`plenodream contexts`."""
     from plenodream.rendering.load import load_pipeline
-    from plenodream.sampling.config import SamplingConfig
     from plenodream.training.contexts import SceneSet, generate_contexts
 
     pipeline = load_pipeline(args.model, args.device)
     config = pipeline.config
     family, data = ("disk", str(args.data)) if args.data else (args.family, None)
     scenes = SceneSet(args.scenes, args.views, config.frames, config.height, config.width, family, data, args.seed)
-    sampling = SamplingConfig(config.steps, config.guidance)
+    sampling = pipeline.own_sampling()
     parts = (pipeline.transformer, pipeline.codec, pipeline.scheduler, sampling)
     with counting("scene", args.scenes) as progress:
         made = generate_contexts(*parts, scenes, args.out, k=config.context_views, seed=args.seed, progress=progress)

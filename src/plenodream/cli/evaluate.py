@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
 import tyro
@@ -38,11 +38,10 @@ def evaluate(args: Eval) -> int:
     from plenodream.evaluation.harness import evaluate as run
     from plenodream.evaluation.report import format_report, write_report
     from plenodream.rendering.load import load_pipeline
-    from plenodream.sampling.config import SamplingConfig
 
     pipeline = load_pipeline(args.model, args.device)
-    steps = pipeline.config.steps if args.steps is None else args.steps
-    sampling = SamplingConfig(steps, pipeline.config.guidance)
+    own = pipeline.own_sampling()
+    sampling = own if args.steps is None else replace(own, steps=args.steps)
     if args.out is not None:
         args.out.mkdir(parents=True, exist_ok=True)  # now, not after all the work
     with counting("step", quiet=args.json) as progress:

@@ -70,6 +70,10 @@ class Render:
     """Seed of the scene; 0 if left out."""
     force: Many[tuple[str, ...]] = ()
     """View to render again; may be repeated."""
+    prompt: MaybeText = None
+    """What the video shows, for networks that read words; left out: nothing, or what the model's folder holds."""
+    negative_prompt: MaybeText = None
+    """Words that guidance leads away from; left out: the publisher's."""
     device: MaybeText = None
     """cpu, cuda, cuda:1; left out: the GPU where there is one."""
     quiet: bool = False
@@ -115,7 +119,7 @@ def render_scene(args: Render) -> tuple[Scene, int]:
     from plenodream.viewer.scene_page import write_scene_page
 
     console = Console(stderr=True, quiet=args.quiet or args.json or args.json_progress)
-    pipeline = load_pipeline(model, args.device)
+    pipeline = load_pipeline(model, args.device, args.prompt, args.negative_prompt)
     video = None
     if args.clip is not None:
         size, part = scene_size(args.out), _part(args)

@@ -16,7 +16,7 @@ Many = tyro.conf.UseAppendAction
 
 @dataclass(frozen=True)
 class Train:
-    """Train a recipe: nano, mini-cpu (CPU), mini (one GPU), basic (many GPUs, under torchrun)."""
+    """Train a recipe: nano, mini-cpu (CPU), mini (one GPU), basic, agibot (many GPUs, under torchrun)."""
 
     recipe: Annotated[str, tyro.conf.Positional]
     """Name of the recipe."""

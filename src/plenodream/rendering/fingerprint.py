@@ -43,5 +43,9 @@ def _stored(folder: Path) -> dict[str, Any]:
 
 
 def _public(config: Mapping) -> dict:
-    """A config without diffusers' own bookkeeping (versions, paths, quantisation), which says nothing of the model."""
-    return {key: value for key, value in config.items() if not key.startswith("_") and key != "quantization_config"}
+    """A config without diffusers' own bookkeeping (versions, paths, quantisation), which says nothing of the model.
+
+    A codec without depth is the same as one from before there were others.
+    """
+    left_out = [key for key in config if key.startswith("_")] + ["quantization_config"]
+    return {key: value for key, value in config.items() if key not in left_out and (key, value) != ("depth", False)}

@@ -44,7 +44,8 @@ class PlenopticPipeline(DiffusionPipeline):
         frames: Frames of one window.
         overlap: Frames that neighbouring windows of a long video share.
         steps: Sampling steps that suit the model.
-        guidance: Guidance that suits it.
+        guidance: Guidance that suits it; none where `guided_by` is None.
+        guided_by: What it was trained without at times, which guidance is over: `text`, `cameras`; None: it never was.
         context_views: Context size k that suits it.
         candidates: Stored views that compete for the context; more than `context_views` are merged. None: as many.
         keep_source: Whether the source is always context. The published networks were made without that, and with six
@@ -69,7 +70,8 @@ class PlenopticPipeline(DiffusionPipeline):
         frames: int = 93,
         overlap: int = 21,
         steps: int = 35,
-        guidance: float = 7.0,
+        guidance: float = 0.0,
+        guided_by: str | None = None,
         context_views: int = 4,
         candidates: int | None = None,
         keep_source: bool = True,
@@ -86,6 +88,7 @@ class PlenopticPipeline(DiffusionPipeline):
             overlap=overlap,
             steps=steps,
             guidance=guidance,
+            guided_by=guided_by,
             context_views=context_views,
             candidates=candidates,
             keep_source=keep_source,
@@ -117,9 +120,13 @@ class PlenopticPipeline(DiffusionPipeline):
         return RenderSettings(
             RetrievalConfig(k=config.context_views),
             max(config.candidates or 0, config.context_views),
-            SamplingConfig(config.steps, config.guidance),
+            self.own_sampling(),
             config.keep_source,
         )
+
+    def own_sampling(self) -> SamplingConfig:
+        """Steps and guidance that suit the model; no guidance over what it was never trained without."""
+        return SamplingConfig(self.config.steps, self.config.guidance if self.config.guided_by else 0.0)
 
     def generator(
         self, sampling: SamplingConfig | None = None, subject_distance: float | None = None
@@ -132,7 +139,7 @@ class PlenopticPipeline(DiffusionPipeline):
                 far as in its training. None: lengths as they are.
         """
         config, slots = self.config, self.transformer.context_slots
-        sampling = sampling or SamplingConfig(config.steps, config.guidance)
+        sampling = sampling or self.own_sampling()
         workings = Workings(
             size=(config.height, config.width),
             frames=config.frames,
@@ -153,7 +160,7 @@ class PlenopticPipeline(DiffusionPipeline):
         config = self.config
         known = config.max_travel is not None and config.subject_distance is not None
         reach = config.max_travel / config.subject_distance if known else None
-        return Model(config.model_name, self.generator(), self.default_settings(), reach)
+        return Model(config.model_name, self.generator(), self.default_settings(), config.guided_by, reach)
 
     def fingerprint(self) -> str:
         """Hash of the weights and the configs: which model a scene was rendered by.

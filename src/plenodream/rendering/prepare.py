@@ -38,12 +38,14 @@ class Model:
         name: What it is called.
         generator: What makes the views.
         settings: Those that suit it.
+        guided_by: What guidance is over (`PlenopticPipeline`); None: it was not trained for it.
         reach: How far the cameras of its training went, in units of the subject's distance; None: not known.
     """
 
     name: str
     generator: Generator
     settings: RenderSettings
+    guided_by: str | None = None
     reach: float | None = None
 
 
@@ -142,7 +144,7 @@ def _notes(source: Cameras, targets: list[Target], settings: RenderSettings, mod
     paths = {target.name: target.cameras for target in targets}
     for line in travel_cautions(source, paths, settings.retrieval.subject_distance, model.reach):
         warnings.warn(line, stacklevel=4)
-    return cautions(settings, model.settings.sampling.guidance)
+    return cautions(settings, model.guided_by)
 
 
 def _declare(scene: Scene, targets: list[Target]) -> None:

@@ -155,10 +155,10 @@ def usual_settings(
     return Changes(steps=num_inference_steps, guidance=None if guidance_scale is None else guidance_scale - 1)
 
 
-def cautions(settings: RenderSettings, own_guidance: float) -> tuple[str, ...]:
-    """Lines on settings that a model takes but that do not suit it; `own_guidance` is the model's default."""
+def cautions(settings: RenderSettings, guided_by: str | None) -> tuple[str, ...]:
+    """Lines on settings that a model takes but that do not suit it; `guided_by` is that of its config."""
     guidance = settings.sampling.guidance
-    if guidance == 0 or own_guidance > 0:
+    if guidance == 0 or guided_by is not None:
         return ()
     return (
         f"guidance {guidance:g}: this model was not trained for it (its own is 0) and its pictures get worse: "
