@@ -16,10 +16,12 @@ from plenodream.cli.parse import parse_arguments
 from plenodream.cli.render import Render, render
 from plenodream.cli.score import EvalRun, EvalTable, eval_run, eval_table
 from plenodream.cli.trajectories import Trajectories, trajectories
+from plenodream.cli.view import View, view
 
 _COMMANDS = {
     Render: render,
     Trajectories: trajectories,
+    View: view,
     Demo: demo,
     Depth: depth,
     Synth: synth,
