@@ -17,6 +17,7 @@ from plenodream.types import Cameras
 from plenodream.viewer.paths import path_colour
 from plenodream.viewer.studio import BackgroundRender, State, Studio, frustum
 
+Colour = tuple[int, int, int]
 _DRAFT = (240, 240, 240)
 _INSIDE, _OUTSIDE = (60, 180, 90), (230, 190, 30)  # of the trained range
 
@@ -157,7 +158,7 @@ class Live:
         """Frusta of all views at the current frame with their pictures, paths, the path that is being made."""
         frame = self.frame.value
         for number, (name, view) in enumerate(self.studio.views().items()):
-            colour = tuple(bytes.fromhex(path_colour(number)[1:]))
+            colour = _rgb(path_colour(number))
             self._camera(name, self.studio.scene.cameras(name), frame, colour, view.frames[frame].numpy())
         draft = self.studio.path()
         inside = self.studio.within(draft[frame], self._reach)
@@ -172,14 +173,27 @@ class Live:
         self.picture.image = picture
         return picture
 
-    def _camera(self, name: str, cameras: Cameras, frame: int, colour: tuple[int, ...], picture: Any) -> None:
+    def _camera(self, name: str, cameras: Cameras, frame: int, colour: Colour, picture: Any) -> None:
         fov, aspect, pose = frustum(cameras[frame])
         centres = cameras.camera_to_world[:, :3, 3]
-        place = {"position": pose[:3, 3].numpy(), "wxyz": rotation_quaternion(pose[:3, :3].double()).numpy()}
+        turned = rotation_quaternion(pose[:3, :3].double()).numpy()
         scale = 0.12 * self.studio.subject_distance
         self.server.scene.add_camera_frustum(
-            f"/cameras/{name}", fov, aspect, scale=scale, color=colour, image=picture, thickness=0.01 * scale, **place
+            f"/cameras/{name}",
+            fov,
+            aspect,
+            scale=scale,
+            thickness=0.01 * scale,
+            color=colour,
+            image=picture,
+            wxyz=turned,
+            position=pose[:3, 3].numpy(),
         )
         if len(centres) > 1:
             lines = torch.stack([centres[:-1], centres[1:]], dim=1).numpy()
             self.server.scene.add_line_segments(f"/paths/{name}", lines, colour, thickness=0.02 * scale)
+
+
+def _rgb(colour: str) -> Colour:
+    red, green, blue = bytes.fromhex(colour[1:])
+    return red, green, blue
