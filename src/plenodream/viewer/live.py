@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 import viser
@@ -54,7 +54,7 @@ class Live:
         self.render.stop()
         self.server.stop()
 
-    def play(self) -> None:
+    def play(self) -> NoReturn:
         """Step through the frames while the box is ticked; returns never."""
         while True:
             time.sleep(1 / self.studio.scene.manifest.fps)
