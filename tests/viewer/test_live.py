@@ -16,8 +16,8 @@ pytest.importorskip("viser")
 def live(tiny_pipeline, tiny_video, settings, tmp_path, monkeypatch):
     pipeline = tiny_pipeline()
     pipeline(tiny_video(4), ("arc-left",), tmp_path / "scene", settings())
-    monkeypatch.setattr("plenodream.rendering.load.load_pipeline", lambda *_: pipeline)
-    live, front, address = open_viewer(View(tmp_path / "scene", model="tiny", port=0))
+    monkeypatch.setattr("plenodream.rendering.load.load_model", lambda *_: pipeline.model())
+    live, front, address = open_viewer(View(tmp_path / "scene", port=0))
     yield live, address
     front.stop()
     live.stop()

@@ -1,7 +1,5 @@
 """The live viewer without a browser: key frames, previews, saving, a render in the background."""
 
-import threading
-
 import pytest
 import torch
 
@@ -52,7 +50,7 @@ def test_previews_are_the_stored_pixels_and_magenta_where_nothing_is_known(scene
 
 
 def test_the_trained_range_is_told_only_where_it_is_known(scene):
-    studio, near = Studio(scene, subject_distance=4), None
+    studio = Studio(scene, subject_distance=4)
     near = studio.path((Keyframe(0, azimuth=10),))[0]
     far = studio.path((Keyframe(0, azimuth=60),))[0]
     assert studio.within(near, None) is None and studio.within(near, 0.5) and not studio.within(far, 0.5)
@@ -81,7 +79,7 @@ def test_a_path_is_rendered_into_the_memory_with_progress(scene, tiny_pipeline):
     studio, states = Studio(scene), []
     studio.put(Keyframe(0.0))
     studio.put(Keyframe(1.0, azimuth=30))
-    render = BackgroundRender(tiny_pipeline, states.append)
+    render = BackgroundRender(lambda: tiny_pipeline().model(), states.append)
     render.start(scene.folder, studio.save("mine"))
     render.wait()
     again = Scene.open(scene.folder)
@@ -93,11 +91,9 @@ def test_a_path_is_rendered_into_the_memory_with_progress(scene, tiny_pipeline):
 
 
 def test_a_render_is_stopped_after_its_step_and_goes_on(scene, tiny_pipeline):
-    studio, reached = Studio(scene), threading.Event()
+    studio = Studio(scene)
     studio.put(Keyframe(0.0, azimuth=30))
-    render = BackgroundRender(tiny_pipeline, lambda state: reached.set() if state.ahead else None)
-    steps = []
-    render._changed = lambda state: (steps.append(state), render.stop() if state.ahead else None)
+    render = BackgroundRender(lambda: tiny_pipeline().model(), lambda state: render.stop() if state.ahead else None)
     render.start(scene.folder, studio.save("mine"))
     render.wait()
     assert render.state.error.startswith("stopped") and not Scene.open(scene.folder).complete("mine")

@@ -6,9 +6,11 @@ import secrets
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypedDict
 
 import tyro
+
+from plenodream.files.documents import read_document
 
 if TYPE_CHECKING:
     from plenodream.viewer.live import Live
@@ -54,16 +56,18 @@ def open_viewer(args: View):
         ValueError: No scene, viser is not installed, an address that cannot be listened on.
     """
     from plenodream.memory.scene import Scene
-    from plenodream.rendering.load import load_pipeline, model_for
+    from plenodream.rendering.catalog import find_model, model_for
+    from plenodream.rendering.load import load_model
     from plenodream.viewer.front import Front
     from plenodream.viewer.studio import Studio
 
     scene = Scene.open(args.scene)
     if not scene.complete("source"):
         raise ValueError(f"{args.scene}: its source is incomplete; render it again with the video")
-    live = _live()(
-        Studio(scene, args.subject_distance), lambda: load_pipeline(args.model or model_for(args.scene), args.device)
-    )
+    model = args.model or model_for(args.scene)
+    reach = _reach(find_model(model))
+    studio = Studio(scene, args.subject_distance)
+    live = _live()(studio, lambda: load_model(model, args.device), reach=reach)
     here = args.host in _HERE
     token = None if here else secrets.token_urlsafe(24)
     try:
@@ -75,6 +79,20 @@ def open_viewer(args: View):
         ) from None
     query = "" if token is None else f"/?token={token}"
     return live, front, f"http://{args.host}:{front.port}{query}"
+
+
+class _Declared(TypedDict, total=False):
+    subject_distance: float | None
+    max_travel: float | None
+
+
+def _reach(model: Path | None) -> float | None:
+    """How far a model's training went, in units of the subject's distance; None where its folder does not say."""
+    if model is None or not (index := model / "model_index.json").is_file():
+        return None
+    declared = read_document(index, _Declared)
+    travel, distance = declared.get("max_travel"), declared.get("subject_distance")
+    return travel / distance if travel and distance else None
 
 
 def _live() -> type[Live]:

@@ -13,6 +13,7 @@ import viser
 from plenodream.geometry.formats.rotations import quaternion_rotation, rotation_quaternion
 from plenodream.geometry.keyframes import GLIDE, KEY_EASES, Keyframe
 from plenodream.geometry.presets import SENSOR_WIDTH_MM
+from plenodream.rendering.model import Model
 from plenodream.types import Cameras
 from plenodream.viewer.paths import path_colour
 from plenodream.viewer.studio import BackgroundRender, State, Studio, frustum
@@ -27,7 +28,7 @@ class Live:
 
     Args:
         studio: What it shows and changes.
-        load: Gives the pipeline for renders.
+        load: Gives the model for renders.
         port: viser's, on this machine.
         reach: As for `Studio.within`.
 
@@ -35,7 +36,7 @@ class Live:
         server: viser's.
     """
 
-    def __init__(self, studio: Studio, load: Callable[[], Any], port: int = 0, reach: float | None = None) -> None:
+    def __init__(self, studio: Studio, load: Callable[[], Model], port: int = 0, reach: float | None = None) -> None:
         self.studio, self._reach = studio, reach
         self.server = viser.ViserServer(host="127.0.0.1", port=port, label="plenodream", verbose=False)
         self.server.scene.set_up_direction("-y")

@@ -17,8 +17,11 @@ from plenodream.geometry.keyframe_paths import SUBJECT_DISTANCE, keyframe_camera
 from plenodream.geometry.keyframes import Keyframe, Keyframes, write_keyframes
 from plenodream.memory.manifest import Entry
 from plenodream.memory.scene import Scene
+from plenodream.rendering.model import Model, render_owed
 from plenodream.rendering.outlook import Ahead, Outlook, plan_work
+from plenodream.rendering.prepare import prepare_scene
 from plenodream.rendering.renderer import Progress
+from plenodream.rendering.request import make_request
 from plenodream.rendering.source import SOURCE
 from plenodream.types import Cameras, View
 from plenodream.viewer.preview import preview, small_view
@@ -144,13 +147,13 @@ class BackgroundRender:
     """Renders a scene in a thread of its own; what was finished stays when it is stopped.
 
     Args:
-        load: Gives the pipeline; called in the thread, once.
+        load: Gives the model; called in the thread, once.
         changed: Called with every new state.
     """
 
-    def __init__(self, load: Callable[[], Any], changed: Callable[[State], None]) -> None:
+    def __init__(self, load: Callable[[], Model], changed: Callable[[State], None]) -> None:
         self._load, self._changed = load, changed
-        self._pipeline: Any = None
+        self._model: Model | None = None
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self.state = State()
@@ -175,10 +178,10 @@ class BackgroundRender:
 
     def _run(self, folder: Path, path: Path) -> None:
         try:
-            self._pipeline = self._pipeline or self._load()
-            scene = self._pipeline.prepare(folder, None, (), [path])
-            outlook = Outlook(plan_work(scene))
-            self._pipeline.render(scene, lambda step: self._step(step, outlook(step)))
+            self._model = self._model or self._load()
+            scene = prepare_scene(folder, None, make_request((), [path]), self._model)
+            outlook = Outlook(plan_work(scene, self._model.generator.workings.fewest))
+            render_owed(scene, self._model, lambda step: self._step(step, outlook(step)))
             self._set(State(self.state.view, self.state.ahead))
         except Stopped:
             self._set(State(error="stopped: what is finished stays, rendering again goes on"))
