@@ -24,8 +24,9 @@ from plenodream.sampling.view import sample_view
 from plenodream.training import contexts as module
 from plenodream.training import trainer
 from plenodream.training.batches import step_generator, synthetic_batch
-from plenodream.training.config import Curriculum, RunOptions, SecondStage, Stage
+from plenodream.training.config import RunOptions
 from plenodream.training.contexts import SceneSet, draw_clean_context, generate_contexts, generate_views
+from plenodream.training.curriculum import Curriculum, SecondStage, Stage
 from plenodream.training.objective import ObjectiveConfig, training_loss
 from plenodream.training.self_conditioning import SelfConditioning, second_stage
 from plenodream.training.trainer import Trainer
