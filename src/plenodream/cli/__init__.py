@@ -11,6 +11,7 @@ from plenodream.cli.benchmark import Benchmark, Reproduce, benchmark, reproduce
 from plenodream.cli.convert import Convert, Models, convert, models
 from plenodream.cli.demo import Demo, demo
 from plenodream.cli.depth import Depth, depth
+from plenodream.cli.doctor import Doctor, doctor
 from plenodream.cli.learn import Contexts, Eval, Synth, Train, contexts, evaluate, synth, train
 from plenodream.cli.parse import parse_arguments
 from plenodream.cli.plan import Plan, plan
@@ -34,6 +35,7 @@ _COMMANDS = {
     Reproduce: reproduce,
     Convert: convert,
     Models: models,
+    Doctor: doctor,
 }
 _OUT_OF_MEMORY = ("out of memory", "not enough memory", "can't allocate memory")
 
