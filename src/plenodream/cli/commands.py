@@ -10,6 +10,7 @@ from plenodream.cli.contexts import Contexts, contexts
 from plenodream.cli.convert import Convert, Models, convert, models
 from plenodream.cli.demo import Demo, demo
 from plenodream.cli.depth import Depth, depth
+from plenodream.cli.doctor import Doctor, doctor
 from plenodream.cli.evaluate import Eval, evaluate
 from plenodream.cli.page import Page, page
 from plenodream.cli.plan import Plan, plan
@@ -18,6 +19,7 @@ from plenodream.cli.score import EvalRun, EvalTable, eval_run, eval_table
 from plenodream.cli.synth import Synth, synth
 from plenodream.cli.train import Train, train
 from plenodream.cli.trajectories import Trajectories, trajectories
+from plenodream.cli.view import View, view
 
 
 def commands() -> dict[str, tuple[type, Callable[[Any], int]]]:
@@ -25,6 +27,7 @@ def commands() -> dict[str, tuple[type, Callable[[Any], int]]]:
     return {
         "render": (Render, render),
         "trajectories": (Trajectories, trajectories),
+        "view": (View, view),
         "page": (Page, page),
         "demo": (Demo, demo),
         "depth": (Depth, depth),
@@ -39,4 +42,5 @@ def commands() -> dict[str, tuple[type, Callable[[Any], int]]]:
         "reproduce": (Reproduce, reproduce),
         "convert": (Convert, convert),
         "models": (Models, models),
+        "doctor": (Doctor, doctor),
     }
