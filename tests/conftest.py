@@ -118,7 +118,7 @@ def settings():
     """Makes render settings of two steps."""
     from plenodream.memory.retrieval import RetrievalConfig
     from plenodream.rendering.settings import RenderSettings
-    from plenodream.sampling.denoise import SamplingConfig
+    from plenodream.sampling.config import SamplingConfig
 
     def build(k=2, candidates=None, strategy="fov", guidance=0.0, keep_source=False):
         return RenderSettings(RetrievalConfig(strategy, k), candidates or k, SamplingConfig(2, guidance), keep_source)

@@ -21,7 +21,7 @@ from plenodream.evaluation.metrics.sync import hsync, match_views
 from plenodream.evaluation.sampler import ViewSampler, noise_seeds
 from plenodream.evaluation.scenes import HeldOut, held_out
 from plenodream.models.context import Context
-from plenodream.sampling.denoise import SamplingConfig
+from plenodream.sampling.config import SamplingConfig
 from plenodream.worlds.family import MILD
 
 

@@ -12,7 +12,8 @@ from plenodream.evaluation.metrics.sync import hsync, match_views
 from plenodream.evaluation.scenes import held_out
 from plenodream.generators.motion import key_frames, moving_pixels
 from plenodream.generators.reprojection import Reprojection
-from plenodream.geometry.trajectories import make_trajectory, trajectory_cameras
+from plenodream.geometry.paths import trajectory_cameras
+from plenodream.geometry.trajectories import make_trajectory
 from plenodream.types import Cameras, View
 from plenodream.worlds.family import scene_family
 

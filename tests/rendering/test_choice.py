@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from plenodream.geometry.trajectories import parse_trajectories, trajectory_cameras
+from plenodream.geometry.paths import trajectory_cameras
+from plenodream.geometry.trajectories import parse_trajectories
 from plenodream.memory.windows import Window
 from plenodream.rendering.choice import choose_context
 from plenodream.rendering.source import still_cameras

@@ -9,7 +9,8 @@ import torch
 
 from plenodream.geometry.cameras import intrinsics_from_fov, scale_poses
 from plenodream.geometry.formats import save_cameras
-from plenodream.geometry.trajectories import make_trajectory, trajectory_cameras
+from plenodream.geometry.paths import trajectory_cameras
+from plenodream.geometry.trajectories import make_trajectory
 from plenodream.media.fit import fit_cameras
 from plenodream.models.layout import LAYOUTS
 from plenodream.rendering.source import still_cameras

@@ -18,7 +18,7 @@ from plenodream.models.weights import weights_hash
 from plenodream.recipes import run as run_module
 from plenodream.recipes.nano import nano
 from plenodream.rendering.load import load_pipeline
-from plenodream.sampling.denoise import SamplingConfig
+from plenodream.sampling.config import SamplingConfig
 from plenodream.sampling.sampler import Sampler
 from plenodream.sampling.view import sample_view
 from plenodream.training import contexts as module
@@ -195,7 +195,7 @@ def test_generation_goes_on_after_a_kill(parts, folder, tmp_path):
         from plenodream.models.codecs.space_to_depth import SpaceToDepthCodec
         from plenodream.models.cosmos.transformer import CosmosCameraTransformer
         from plenodream.data import episode
-        from plenodream.sampling.denoise import SamplingConfig
+        from plenodream.sampling.config import SamplingConfig
         from plenodream.training.contexts import SceneSet, generate_contexts
 
         torch.set_num_threads(1)

@@ -17,7 +17,8 @@ from plenodream.evaluation.results import FOLDER
 from plenodream.evaluation.run import run
 from plenodream.evaluation.samples import Sample
 from plenodream.files.atomic import write_file
-from plenodream.geometry.trajectories import parse_trajectories, trajectory_cameras
+from plenodream.geometry.paths import trajectory_cameras
+from plenodream.geometry.trajectories import parse_trajectories
 from plenodream.memory.manifest import FILE, Manifest
 from plenodream.memory.scene import Scene
 from plenodream.memory.windows import plan_windows, window_index

@@ -13,8 +13,9 @@ import torch
 
 from plenodream.files.folders import new_folder
 from plenodream.geometry.cameras import intrinsics_from_fov
+from plenodream.geometry.paths import trajectory_cameras
 from plenodream.geometry.presets import GROUPS
-from plenodream.geometry.trajectories import parse_trajectories, trajectory_cameras
+from plenodream.geometry.trajectories import parse_trajectories
 from plenodream.media.video import write_lossless
 from plenodream.types import Cameras, View
 from plenodream.worlds.family import scene_family

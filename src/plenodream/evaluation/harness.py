@@ -18,7 +18,7 @@ from plenodream.evaluation.scenes import HeldOut, held_out, neighbour
 from plenodream.geometry.visibility import warp
 from plenodream.models.context import Context
 from plenodream.rendering.pipeline import PlenopticPipeline
-from plenodream.sampling.denoise import SamplingConfig
+from plenodream.sampling.config import SamplingConfig
 from plenodream.worlds.family import scene_family
 
 # Target views drawn per scene; the first of them are reconstructed, and of all the best pair is compared.

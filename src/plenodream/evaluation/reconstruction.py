@@ -15,7 +15,7 @@ from plenodream.evaluation.scenes import HeldOut, neighbour
 from plenodream.models.codecs.depth import signal_to_depth
 from plenodream.models.codecs.protocol import Codec
 from plenodream.models.denoiser import Denoiser
-from plenodream.sampling.denoise import SamplingConfig
+from plenodream.sampling.config import SamplingConfig
 from plenodream.sampling.sampler import Sampler
 
 

@@ -18,7 +18,8 @@ from torch import Tensor
 
 from plenodream.files.atomic import write_file
 from plenodream.media.decode import decode
-from plenodream.media.timestamps import constant_rate, exact_rate
+from plenodream.media.rate import exact_rate
+from plenodream.media.timestamps import constant_rate
 
 
 @dataclass(frozen=True)

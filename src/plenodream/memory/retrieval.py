@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -13,59 +12,10 @@ from torch import Tensor
 
 from plenodream.geometry.cameras import rotation_vector
 from plenodream.geometry.frustum import inside_frustum, sample_frustum, scene_depth_range, scene_scale
+from plenodream.memory.strategies import RetrievalConfig
 from plenodream.types import Cameras
 
 POINTS_AT_ONCE = 2**19  # frustum points handled in one go, which bounds the memory of a retrieval from many views
-
-
-@dataclass(frozen=True)
-class RetrievalConfig:
-    """How context is chosen.
-
-    Attributes:
-        strategy: A name in `STRATEGIES`.
-        k: Number of views to choose, at least 1.
-        near: Start of the frustums, metres; None derives it (`scene_depth_range`).
-        far: End of the frustums, metres; None derives it.
-        subject_distance: Metres; the least scale of the scene where one has to be derived.
-        columns: Frustum samples across the image.
-        rows: Frustum samples down the image.
-        planes: Frustum samples in depth (ours: the paper gives 8 x 6 points a plane and no number of planes).
-
-    Raises:
-        ValueError: Unknown strategy, k < 1, no samples, or a depth range that is empty.
-    """
-
-    strategy: str = "fov"
-    k: int = 2
-    near: float | None = None
-    far: float | None = None
-    subject_distance: float = 4.0
-    columns: int = 8
-    rows: int = 6
-    planes: int = 10
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.strategy, str):
-            raise ValueError(f"retrieval strategy {self.strategy!r}: expected one of {', '.join(STRATEGIES)}")
-        if self.strategy not in STRATEGIES:
-            close = difflib.get_close_matches(self.strategy.lower(), STRATEGIES, n=1)
-            meant = f"did you mean {close[0]!r}? " if close else ""
-            raise ValueError(
-                f"unknown retrieval strategy {self.strategy!r}: {meant}expected one of {', '.join(STRATEGIES)}"
-            )
-        if not isinstance(self.k, int) or self.k < 1:
-            raise ValueError(f"retrieval of k={self.k} views: expected a whole number, at least 1")
-        if not all(isinstance(count, int) and count > 0 for count in (self.columns, self.rows, self.planes)):
-            raise ValueError(
-                f"frustum grid of {self.columns} x {self.rows} x {self.planes} samples: expected at least 1 each way"
-            )
-        if not self.subject_distance > 0:
-            raise ValueError(f"subject distance {self.subject_distance:g} m: expected more than 0")
-        near, far = self.near or 0.0, math.inf if self.far is None else self.far
-        if not 0 <= near < far or math.inf in (self.near, self.far):
-            given = " to ".join(f"{n}={v:g} m" for n, v in (("near", self.near), ("far", self.far)) if v is not None)
-            raise ValueError(f"frustum from {given}: expected finite numbers, 0 <= near < far")
 
 
 @dataclass(frozen=True)
@@ -234,8 +184,6 @@ def _last(
     return _best([float(n) for n in range(len(candidates))], config.k, kept)
 
 
-# Strategies whose scores say how alike views are: candidates beyond the context can be merged by them.
-SIMILARITIES = ("fov", "fov-paper", "coverage", "pose")
 STRATEGIES: dict[str, Strategy] = {
     "fov": _fov,
     "fov-paper": _fov_paper,

@@ -148,7 +148,7 @@ class DenoiserMixin:
         context: Context | None = None,
         record: bool = False,
         views: int = 1,
-        image: Float[Tensor, "batch words features"] | None = None,
+        image: Float[Tensor, "batch patches clip"] | None = None,
     ) -> tuple[Float[Tensor, "batch channels frames height width"], Context | None]:
         """One pass of the backbone over one sequence: the raw prediction, and the recorded keys and values.
 

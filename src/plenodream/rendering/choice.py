@@ -9,7 +9,8 @@ import torch
 
 from plenodream.geometry.cameras import stack_cameras
 from plenodream.memory.merge import MergeStep, condense
-from plenodream.memory.retrieval import SIMILARITIES, Retrieval, retrieve
+from plenodream.memory.retrieval import Retrieval, retrieve
+from plenodream.memory.strategies import SIMILARITIES
 from plenodream.memory.windows import Window, window_index
 from plenodream.rendering.settings import RenderSettings
 from plenodream.rendering.source import SOURCE

@@ -44,7 +44,7 @@ from plenodream.rendering.targets import (
     plan_targets,
     target_names,
 )
-from plenodream.sampling.denoise import SamplingConfig
+from plenodream.sampling.config import SamplingConfig
 from plenodream.sampling.sampler import Sampler
 from plenodream.types import View
 

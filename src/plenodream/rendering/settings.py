@@ -8,7 +8,7 @@ from typing import Any
 
 from plenodream.generators.protocol import Workings
 from plenodream.memory.retrieval import RetrievalConfig
-from plenodream.sampling.denoise import SamplingConfig
+from plenodream.sampling.config import SamplingConfig
 
 
 @dataclass(frozen=True)

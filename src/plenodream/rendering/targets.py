@@ -11,7 +11,8 @@ import torch
 
 from plenodream.geometry.cameras import check_cameras, crop_cameras, resize_cameras
 from plenodream.geometry.formats import load_cameras, stated_size
-from plenodream.geometry.trajectories import Trajectory, parse_trajectories, trajectory_cameras
+from plenodream.geometry.paths import trajectory_cameras
+from plenodream.geometry.trajectories import Trajectory, parse_trajectories
 from plenodream.media.fit import fit_cameras, plan_fit
 from plenodream.memory.manifest import Entry
 from plenodream.memory.scene import Scene

@@ -16,7 +16,7 @@ from torch import Tensor
 from plenodream.models.codecs.protocol import Codec
 from plenodream.models.context import Context, ViewTokens
 from plenodream.models.denoiser import Denoiser
-from plenodream.sampling.denoise import SamplingConfig
+from plenodream.sampling.config import SamplingConfig
 from plenodream.sampling.view import sample_view
 from plenodream.types import Cameras
 

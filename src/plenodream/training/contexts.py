@@ -15,6 +15,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TypedDict
 
 import torch
 from diffusers import SchedulerMixin
@@ -23,11 +24,12 @@ from torch import Tensor
 
 from plenodream.data.episode import write_episode
 from plenodream.files.atomic import write_file
+from plenodream.files.documents import read_object
 from plenodream.files.folders import tidy
 from plenodream.models.codecs.protocol import Codec, to_frames
 from plenodream.models.denoiser import Denoiser
 from plenodream.models.weights import weights_hash
-from plenodream.sampling.denoise import SamplingConfig
+from plenodream.sampling.config import SamplingConfig
 from plenodream.sampling.sampler import Sampler
 from plenodream.training.batches import Batch, step_generator, synthetic_batch
 from plenodream.training.config import Stage
@@ -195,6 +197,11 @@ def _as_views(scene: Batch, made: UInt8[Tensor, "targets frames height width 3"]
     return views | {f"generated{n}": View(frames, cameras[n], _FPS) for n, frames in enumerate(made, start=1)}
 
 
+class _Manifest(TypedDict):
+    scenes: SceneSet
+    weights: str
+
+
 def read_manifest(folder: Path) -> dict:
     """What a folder of generated contexts says of itself: `weights`, `scenes`, `sampling`, `k`, `seed`.
 
@@ -204,13 +211,7 @@ def read_manifest(folder: Path) -> dict:
     path = folder / _MANIFEST
     if not path.is_file():
         raise ValueError(f"{folder}: no generated contexts, {_MANIFEST} is missing; generate them first")
-    try:
-        content = json.loads(path.read_text())
-        SceneSet(**content["scenes"])
-        assert isinstance(content["weights"], str)
-    except (ValueError, KeyError, TypeError, AssertionError):
-        raise ValueError(f"{path}: not readable; generate the contexts anew in another folder") from None
-    return content
+    return read_object(path, _Manifest, "generate the contexts anew in another folder")
 
 
 def _write_manifest(folder: Path, content: dict) -> None:

@@ -9,7 +9,7 @@ from plenodream.generators.protocol import Generator
 from plenodream.memory.retrieval import STRATEGIES
 from plenodream.rendering.load import load_pipeline
 from plenodream.rendering.settings import RenderSettings
-from plenodream.sampling.denoise import SamplingConfig
+from plenodream.sampling.config import SamplingConfig
 
 SWITCHES = {"on": True, "off": False}
 # What each view is made from, besides what is retrieved: how often the source stands in for all of it.
