@@ -62,7 +62,7 @@ def clip(view: View, views: int) -> None:
     began = time.perf_counter()
     contexts = [generator.encode(view, anchor)] * views
     target: Cameras = trajectory_cameras(make_trajectory("arc-left"), view.cameras)
-    generator.generate([target], contexts, anchor, [None], torch.Generator())
+    generator.generate([target], contexts, anchor, [None], torch.Generator(), 24.0)
     taken = time.perf_counter() - began
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
     print(f"{len(view)} frames of {HEIGHT}x{WIDTH} from {views} views: {taken:.1f} s, {grown:.0f} MiB more at most")

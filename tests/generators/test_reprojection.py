@@ -31,7 +31,7 @@ def true_view(scene, view: int, depth: bool = True) -> View:
 def make(generator: Reprojection, target: Cameras, *views: View, known: View | None = None) -> View:
     anchor = views[0].cameras.camera_to_world[0]
     contexts = [generator.encode(view, anchor) for view in views]
-    (made,) = generator.generate([target], contexts, anchor, [known], torch.Generator())
+    (made,) = generator.generate([target], contexts, anchor, [known], torch.Generator(), 15.0)
     return made
 
 

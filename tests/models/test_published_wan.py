@@ -63,7 +63,7 @@ class Recammaster:
         with torch.no_grad():
             self.source = self.codec.encode(self.video()[None])
             self.rays = self.model.rays(self.codec, self.cameras(), torch.eye(4))[None]
-            rest = torch.zeros_like(self.rays)  # the source's own pose is not looked at
+            rest = self.rays[:, :1].expand_as(self.rays)  # the source stands still
             self.context = self.model.encode(ViewTokens(self.source[:, None], rest[:, None]))
 
     def video(self):

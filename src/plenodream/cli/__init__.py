@@ -8,7 +8,9 @@ import sys
 import warnings
 
 from plenodream.cli.benchmark import Benchmark, benchmark
+from plenodream.cli.convert import Convert, Models, convert, models
 from plenodream.cli.demo import Demo, demo
+from plenodream.cli.depth import Depth, depth
 from plenodream.cli.learn import Contexts, Eval, Synth, Train, contexts, evaluate, synth, train
 from plenodream.cli.parse import parse_arguments
 from plenodream.cli.render import Render, render
@@ -19,6 +21,7 @@ _COMMANDS = {
     Render: render,
     Trajectories: trajectories,
     Demo: demo,
+    Depth: depth,
     Synth: synth,
     Train: train,
     Contexts: contexts,
@@ -26,6 +29,8 @@ _COMMANDS = {
     EvalRun: eval_run,
     EvalTable: eval_table,
     Benchmark: benchmark,
+    Convert: convert,
+    Models: models,
 }
 _OUT_OF_MEMORY = ("out of memory", "not enough memory", "can't allocate memory")
 

@@ -16,8 +16,9 @@ class Benchmark:
     name: Annotated[str, tyro.conf.Positional] = "basic-mini"
     """basic-mini, or basic-mini-full for the full variety of scenes."""
     method: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
-    """MODEL, reprojection, or MODEL:strategy=random,k=2,merging=on,keep-source=off,steps=4,seed=1,memory=source; may be
-    repeated; differences are to the first (default nano)."""
+    """MODEL, reprojection (a point cloud of the source's true depth), or either with options as in
+    MODEL:strategy=random,k=2,merging=on,keep-source=off,steps=4,seed=1,memory=source; may be repeated; differences are
+    to the first (default nano)."""
     scenes: int = 8
     """Number of scenes."""
     shots: int = 12

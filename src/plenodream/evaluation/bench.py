@@ -141,6 +141,6 @@ def _create(source: View, method: Method, engine: Engine, folder: Path, seed: in
     scene.declare(SOURCE, "source", source.cameras)
     for number, window in enumerate(windows):
         index = window_index(window, len(source))
-        depth = None if source.depth is None else source.depth[index]
+        depth = source.depth[index] if method.depth and source.depth is not None else None
         scene.write(SOURCE, number, source.frames[index], {"given": True}, {}, depth)
     return scene

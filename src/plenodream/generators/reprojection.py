@@ -71,20 +71,21 @@ class Reprojection:
         anchor: Float[Tensor, "4 4"],
         known: Sequence[View | None],
         noise: torch.Generator,
+        fps: float,
         on_step: Callable[[int], None] | None = None,
     ) -> list[View]:
-        """As the protocol; views have the context's frame rate, and depth where it is known and is to be read again.
+        """See `Generator`; views have depth at the pixels that they add to the cloud.
 
         Raises:
             ValueError: A camera that does not share the place of any view at its time, and no view with depth.
         """
         contexts = contexts[: self.most]
-        views = [self._view(target, contexts, before) for target, before in zip(targets, known, strict=True)]
+        views = [self._view(target, contexts, before, fps) for target, before in zip(targets, known, strict=True)]
         if on_step is not None:
             on_step(1)
         return views
 
-    def _view(self, target: Cameras, contexts: Sequence[StoredView], known: View | None) -> View:
+    def _view(self, target: Cameras, contexts: Sequence[StoredView], known: View | None, fps: float) -> View:
         """One view, frame after frame: memory is that of one frame beside the result."""
         made: list[View] = [] if known is None else [known]
         added = None
@@ -96,11 +97,11 @@ class Reprojection:
                 seen = over(seen, carry_frame(made[-1], 0, target[frame], before))
             if seen is None:
                 raise ValueError(_nothing(contexts, frame, target[frame]))
-            made.append(_complete(seen, added, target[frame : frame + 1], contexts[0].view.fps))
+            made.append(_complete(seen, added, target[frame : frame + 1], fps))
         depth = None
         if self.update and all(view.depth is not None for view in made):
             depth = torch.cat([view.depth for view in made if view.depth is not None])
-        return View(torch.cat([view.frames for view in made]), target, contexts[0].view.fps, depth=depth)
+        return View(torch.cat([view.frames for view in made]), target, fps, depth=depth)
 
 
 def see(contexts: Sequence[StoredView], frame: int, target: Cameras) -> Carried | None:
@@ -118,7 +119,7 @@ def see(contexts: Sequence[StoredView], frame: int, target: Cameras) -> Carried 
     others = [view for view in views if not same_place(view.cameras[frame], target)]
     for filled in (False, True):
         if _missing(seen):
-            seen = over(seen, blend(_carried([v for v in others if _is_filled(v) is filled], frame, target)))
+            seen = over(seen, blend(_carried([v for v in others if is_filled(v) is filled], frame, target)))
     return seen
 
 
@@ -161,7 +162,7 @@ def _nothing(contexts: Sequence[StoredView], frame: int, target: Cameras) -> str
     )
 
 
-def _is_filled(view: View) -> bool:
+def is_filled(view: View) -> bool:
     """Whether a view's depth is that of filled pixels alone."""
     return view.depth is not None and (view.depth > 0).float().mean().item() < 0.5
 

@@ -127,7 +127,7 @@ def carry(view: Surface, target: Cameras) -> Carried:
     row = row.to(splatted) + 0.5
     x_there = torch.maximum(torch.minimum(x * over * fx + cx, column + INSIDE), column - INSIDE)
     y_there = torch.maximum(torch.minimum(y * over * fy + cy, row + INSIDE), row - INSIDE)
-    colour = _look_up(view.colour, x_there, y_there).flatten(1)
+    colour = look_up(view.colour, x_there, y_there).flatten(1)
     # Across a depth step lies another thing's colour.
     edge = view.edge.flatten().index_select(0, index).nonzero()[:, 0]
     colour[:, edge] = view.colour.flatten(1)[:, index[edge]]
@@ -166,7 +166,7 @@ def turn(
     if depth is not None:
         found = torch.where(inside, depth.flatten().index_select(0, index).view_as(x) * over, 0)
     area = abs(torch.linalg.det(matrix).item()) * over**3
-    return Carried(_look_up(colour, x, y), found, torch.where(inside, area.clamp(max=1), 0))
+    return Carried(look_up(colour, x, y), found, torch.where(inside, area.clamp(max=1), 0))
 
 
 def slope(inverse: Tensor) -> tuple[Tensor, Tensor]:
@@ -208,7 +208,7 @@ def _rays(matrix: Tensor, camera: Cameras, like: Tensor) -> list[Tensor]:
     return [a * x + (b * y + c) for a, b, c in matrix.tolist()]
 
 
-def _look_up(colour: Tensor, x: Tensor, y: Tensor) -> Tensor:
+def look_up(colour: Tensor, x: Tensor, y: Tensor) -> Tensor:
     """Bicubic colour at positions (which may overshoot); beyond the border the nearest."""
     height, width = colour.shape[1:]
     grid = torch.stack([x * (2 / width) - 1, y * (2 / height) - 1], dim=-1)

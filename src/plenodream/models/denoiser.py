@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from plenodream.models.codecs.protocol import Codec
 from plenodream.models.context import Context, ViewTokens
-from plenodream.models.layout import context_slots, lay_out
+from plenodream.models.layout import TARGET, context_slots, lay_out
 from plenodream.models.rays import camera_tokens
 from plenodream.types import Cameras
 
@@ -211,8 +211,10 @@ class DenoiserMixin:
     def _joint(
         self, noisy: Tensor, timestep: Tensor, rays: Tensor, context: Context, clean: Tensor | None, text: Tensor | None
     ) -> Tensor:
-        """All views in one sequence, as published."""
+        """All views in one sequence, as published; fewer targets than it has slots stand in several."""
         batch, frames, layout = noisy.shape[0], noisy.shape[3], tuple(self.config.layout)
+        targets, missing = noisy.shape[1], max(0, layout.count(TARGET) - noisy.shape[1])
+        noisy, rays = (torch.cat([x, *[x[:, -1:]] * missing], dim=1) for x in (noisy, rays))
         views, slots = lay_out(layout, noisy, context.read(0, batch))
         rays, _ = lay_out(layout, rays, context.read(1, batch))
         mask = views.new_ones(batch, views.shape[1], frames)
@@ -224,7 +226,7 @@ class DenoiserMixin:
         image = context.read(2, batch)[:, 0] if len(context.kept) > 2 else None
         sequence, count = views.transpose(1, 2).flatten(2, 3), views.shape[1]
         raw, _ = self.run(sequence, step, rays.flatten(1, 2), mask.flatten(1), text, views=count, image=image)
-        return raw.unflatten(2, (count, frames)).transpose(1, 2)[:, slots]
+        return raw.unflatten(2, (count, frames)).transpose(1, 2)[:, slots[:targets]]
 
     def velocity(self, noisy: Tensor, timestep: Tensor, *args, **kwargs) -> Tensor:
         """See `Denoiser`."""

@@ -13,14 +13,20 @@ from safetensors import SafetensorError, safe_open
 
 from plenodream.files.documents import read_document
 from plenodream.memory.manifest import FILE, read_manifest
+from plenodream.models.conditions import neutral_conditions
 from plenodream.models.layout import ANY_CONTEXT, CONTEXT, TARGET
 from plenodream.models.registry import CODECS, DENOISERS
 from plenodream.rendering.pipeline import PlenopticPipeline
 from plenodream.rendering.quiet import silent_diffusers
 
 DEFAULT_MODEL = "mini"
-# diffusers' schedulers that take a flow's sigmas.
-SCHEDULERS = ("FlowMatchEulerDiscreteScheduler", "FlowMatchLCMScheduler", "UniPCMultistepScheduler")
+# Schedulers that take a flow's sigmas: of diffusers, and ours.
+SCHEDULERS = {
+    "FlowMatchEulerDiscreteScheduler": "diffusers",
+    "FlowMatchLCMScheduler": "diffusers",
+    "UniPCMultistepScheduler": "diffusers",
+    "CosmosUniPCScheduler": "plenodream",
+}
 _MOST = 100_000  # frames, pixels along a side, steps: more is no model's
 
 
@@ -84,6 +90,7 @@ def load_pipeline(model: str, device: str | None = None) -> PlenopticPipeline:
                 f"model {model}: cannot be loaded ({_line(error)}); expected a folder written by save_pretrained"
             ) from None
     _check_pipeline(pipeline, model)
+    pipeline.conditions = neutral_conditions(folder)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline.to(device)
 
@@ -149,11 +156,12 @@ def _check_folder(folder: Path) -> None:
         raise ValueError(f"{index}: describes a {kind}; expected a PlenopticPipeline")
     # Whatever else were named here, diffusers would import.
     networks = {"transformer": DENOISERS, "codec": CODECS}
-    for part, known in {"scheduler": SCHEDULERS, **networks}.items():
-        library = "plenodream" if part in networks else "diffusers"
+    homes = {part: dict.fromkeys(known, "plenodream") for part, known in networks.items()}
+    for part, known in {"scheduler": SCHEDULERS, **homes}.items():
         declared = parts.get(part)
-        if declared not in [[library, name] for name in known]:
-            raise ValueError(f"{index}: {part} is {declared}; expected {library} and one of {', '.join(known)}")
+        if declared not in [[library, name] for name, library in known.items()]:
+            names = ", ".join(f"{library}.{name}" for name, library in known.items())
+            raise ValueError(f"{index}: {part} is {declared}; expected one of {names}")
     for part, known in networks.items():
         _check_weights(folder / part, known[parts[part][1]])
 

@@ -22,6 +22,7 @@ from plenodream.memory.manifest import FILE, Manifest
 from plenodream.memory.retrieval import RetrievalConfig
 from plenodream.memory.scene import Scene
 from plenodream.memory.windows import plan_windows
+from plenodream.models.conditions import NOTHING
 from plenodream.models.weights import weights_hash
 from plenodream.rendering.quiet import silent_diffusers
 from plenodream.rendering.renderer import AutoregressiveRenderer, Progress
@@ -70,6 +71,7 @@ class PlenopticPipeline(DiffusionPipeline):
     """
 
     config: Any
+    conditions = NOTHING
 
     def __init__(
         self,
@@ -134,7 +136,7 @@ class PlenopticPipeline(DiffusionPipeline):
             most=slots,
             steps=sampling.steps,
         )
-        sampler = Sampler(self.transformer.eval(), self.codec, self.scheduler, sampling)
+        sampler = Sampler(self.transformer.eval(), self.codec, self.scheduler, sampling, self.conditions)
         return DiffusionGenerator(sampler, workings, self._execution_device, self.fingerprint)
 
     def fingerprint(self) -> str:

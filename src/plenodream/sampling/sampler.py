@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from plenodream.models.codecs.protocol import Codec
+from plenodream.models.conditions import NOTHING, Conditions
 from plenodream.models.context import Context, ViewTokens
 from plenodream.models.denoiser import Denoiser
 from plenodream.sampling.config import SamplingConfig
@@ -30,12 +31,14 @@ class Sampler:
         codec: Its codec.
         scheduler: Its scheduler.
         config: Steps and guidance.
+        conditions: Words, and what sees a view's first frame for networks that are told.
     """
 
     denoiser: Denoiser
     codec: Codec
     scheduler: SchedulerMixin
     config: SamplingConfig
+    conditions: Conditions = NOTHING
 
     @torch.no_grad()
     def encode(
@@ -53,7 +56,9 @@ class Sampler:
         """
         latents = self.codec.encode(signal)
         rays = self._rays(cameras, anchor).to(latents.device)
-        return self.denoiser.encode(ViewTokens(latents[:, None], rays[:, None]))
+        see = self.conditions.see
+        image = None if see is None else see(signal[:, :3, 0])[:, None].to(latents)
+        return self.denoiser.encode(ViewTokens(latents[:, None], rays[:, None], image))
 
     def noise(
         self, cameras: Cameras, generator: torch.Generator
@@ -70,7 +75,7 @@ class Sampler:
         context: Context,
         cameras: Cameras,
         anchor: Float[Tensor, "*#clips 4 4"],
-        noise: Float[Tensor, "clips channels frames rows columns"],
+        noise: Float[Tensor, "clips channels latent_frames rows columns"],
         known: Float[Tensor, "clips signals known_frames height width"] | None = None,
         on_step: Callable[[int], None] | None = None,
     ) -> Float[Tensor, "clips signals frames height width"]:
@@ -98,6 +103,8 @@ class Sampler:
                 noise,
                 self._rays(cameras, anchor).to(noise.device),
                 context.fill(self.denoiser.context_slots),
+                text=self._words(self.conditions.prompt, noise),
+                negative=self._words(self.conditions.negative, noise),
                 clean=clean,
                 clean_frames=clean_frames,
                 on_step=on_step,
@@ -113,3 +120,6 @@ class Sampler:
 
     def _rays(self, cameras: Cameras, anchor: Tensor) -> Tensor:
         return self.denoiser.rays(self.codec, cameras, anchor)
+
+    def _words(self, text: Tensor | None, like: Tensor) -> Tensor | None:
+        return None if text is None else text.to(like)

@@ -2,28 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from plenodream.memory.scene import Scene
 from plenodream.rendering.source import source_notes
 from plenodream.viewer.page import Page, PageView, write_page
-
-
-@dataclass(frozen=True)
-class Truth:
-    """What is known of how a view should look.
-
-    Attributes:
-        video: mp4 of the true view.
-        psnr: dB of the result on pixels that the source saw.
-        psnr_copy: The same for the source's own pixels.
-    """
-
-    video: Path
-    psnr: float
-    psnr_copy: float
+from plenodream.viewer.truth import Truth, read_truth
 
 
 def page_view(scene: Scene, name: str, truth: Truth | None = None) -> PageView:
@@ -49,20 +33,18 @@ def page_view(scene: Scene, name: str, truth: Truth | None = None) -> PageView:
     )
 
 
-def write_scene_page(scene: Scene, notes: tuple[str, ...] = (), truths: Mapping[str, Truth] | None = None) -> Path:
+def write_scene_page(scene: Scene) -> Path:
     """Write `index.html` into a scene's folder.
 
     Args:
-        scene: Views that are not finished are left out.
-        notes: Lines of text under the heading, beside those that the scene has of its source.
-        truths: By view, where the truth is known.
+        scene: Views that are not finished are left out. What it keeps of the truth is shown.
 
     Returns:
         The page's path.
     """
-    manifest = scene.manifest
+    manifest, (notes, truths) = scene.manifest, read_truth(scene)
     names = [name for name in scene.names() if scene.preview_path(name).is_file()]
-    views = tuple(page_view(scene, name, (truths or {}).get(name)) for name in names)
+    views = tuple(page_view(scene, name, truths.get(name)) for name in names)
     facts = (
         f"{manifest.frames} frames of {manifest.width}x{manifest.height} at {manifest.fps:g} frames/s, "
         f"model {manifest.model_name} ({manifest.model_hash}), seed {manifest.seed}"

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, replace
 
 from plenodream.evaluation.methods.controls import NoContextBut
 from plenodream.generators.protocol import Generator
-from plenodream.memory.retrieval import STRATEGIES
+from plenodream.generators.reprojection import Reprojection
+from plenodream.memory.retrieval import STRATEGIES, RetrievalConfig
 from plenodream.rendering.load import load_pipeline
 from plenodream.rendering.settings import RenderSettings
 from plenodream.sampling.config import SamplingConfig
@@ -14,7 +15,10 @@ from plenodream.sampling.config import SamplingConfig
 SWITCHES = {"on": True, "off": False}
 # What each view is made from, besides what is retrieved: how often the source stands in for all of it.
 MEMORIES = {"all": 0, "source": 1, "source-twice": 2}
-OPTIONS = ("strategy", "k", "merging", "keep-source", "steps", "guidance", "seed", "memory", "motion")
+OPTIONS = (
+    "strategy", "k", "merging", "keep-source", "steps", "guidance", "seed", "memory", "motion", "update", "depth",
+)  # fmt: skip
+REPROJECTION = "reprojection"
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,11 @@ class Method:
     def motion(self) -> bool:
         """Whether the source moves as it should, or stands still as a control."""
         return SWITCHES[self.options.get("motion", "on")]
+
+    @property
+    def depth(self) -> bool:
+        """Whether it is given the source's true depth; a point cloud is, a model that makes its own is not."""
+        return SWITCHES[self.options.get("depth", "on" if self.model == REPROJECTION else "off")]
 
     def with_options(self, **options: str) -> Method:
         """The same with other options."""
@@ -79,8 +88,8 @@ def parse_method(text: str) -> Method:
         if not (equals and value) or key not in OPTIONS:
             raise ValueError(f"method {text!r}: cannot read {item!r}; expected one of {', '.join(OPTIONS)} = a value")
         options[key] = value
-    allowed = {"strategy": STRATEGIES, "merging": SWITCHES, "keep-source": SWITCHES, "motion": SWITCHES}
-    for key, values in (allowed | {"memory": MEMORIES}).items():
+    switches = ("merging", "keep-source", "motion", "update", "depth")
+    for key, values in ({"strategy": STRATEGIES, "memory": MEMORIES} | dict.fromkeys(switches, SWITCHES)).items():
         if key in options and options[key] not in values:
             raise ValueError(f"method {text!r}: {key}={options[key]}; expected one of {', '.join(values)}")
     for key in ("k", "steps", "seed"):
@@ -95,9 +104,14 @@ def make_engine(method: Method, device: str | None = None) -> Engine:
     Raises:
         ValueError: No such model, or settings that it does not take.
     """
-    pipeline = load_pipeline(method.model, device)
-    settings = _changed(pipeline.default_settings(), method.options)
-    generator = pipeline.generator(settings.sampling)
+    if method.model == REPROJECTION:
+        generator: Generator = Reprojection(update=SWITCHES[method.options.get("update", "on")])
+        k = generator.workings.most or 1
+        settings = _changed(RenderSettings(RetrievalConfig(k=k), k, SamplingConfig(1), True), method.options)
+    else:
+        pipeline = load_pipeline(method.model, device)
+        settings = _changed(pipeline.default_settings(), method.options)
+        generator = pipeline.generator(settings.sampling)
     times = MEMORIES[method.options.get("memory", "all")]
     return Engine(NoContextBut(generator, times) if times else generator, settings)
 

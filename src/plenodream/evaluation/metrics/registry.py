@@ -8,6 +8,7 @@ from pathlib import Path
 from plenodream.evaluation.metrics.distribution import Distribution, Fvd
 from plenodream.evaluation.metrics.epipolar import Tsed
 from plenodream.evaluation.metrics.hidden import Sync
+from plenodream.evaluation.metrics.matches import Matches
 from plenodream.evaluation.metrics.metric import Metric
 from plenodream.evaluation.metrics.path import CameraPath
 from plenodream.evaluation.metrics.shared_centre import SharedCentre
@@ -19,6 +20,7 @@ METRICS: dict[str, Callable[..., Metric]] = {
     "homography": SharedCentre,
     "camera": CameraPath,
     "tsed": Tsed,
+    "matches": Matches,
     "distribution": Distribution,
     "fvd": Fvd,
 }

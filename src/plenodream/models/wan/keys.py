@@ -92,3 +92,17 @@ VAE_KEYS = KeyMap(
         *((f"encoder.downsamples.#.{part}", f"encoder.down_blocks.#.{part}") for part in ("resample.", "time_conv.")),
     ]
 )
+
+TEXT_KEYS = KeyMap(
+    [
+        ("token_embedding.", "shared."),
+        ("norm.", "encoder.final_layer_norm."),
+        ("blocks.#.norm1.", "encoder.block.#.layer.0.layer_norm."),
+        ("blocks.#.norm2.", "encoder.block.#.layer.1.layer_norm."),
+        ("blocks.#.pos_embedding.embedding.", "encoder.block.#.layer.0.SelfAttention.relative_attention_bias."),
+        ("blocks.#.attn.", "encoder.block.#.layer.0.SelfAttention."),
+        ("blocks.#.ffn.gate.0.", "encoder.block.#.layer.1.DenseReluDense.wi_0."),
+        ("blocks.#.ffn.fc1.", "encoder.block.#.layer.1.DenseReluDense.wi_1."),
+        ("blocks.#.ffn.fc2.", "encoder.block.#.layer.1.DenseReluDense.wo."),
+    ]
+)

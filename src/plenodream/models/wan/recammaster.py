@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from diffusers.configuration_utils import register_to_config
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -21,7 +22,8 @@ POSE_NUMBERS = 12  # a 3x4 camera-to-world pose, row by row
 class ReCamMasterTransformer(WanDenoiser):
     """The published network (method.md [R]); its arguments are the stock ones under their stock names.
 
-    Target then source lie along time, at positions of their own. The target's pose is told to the tokens of both.
+    Target then source lie along time, at positions of their own. The target's pose, relative to the start of the view
+    that it is made from, is told to the tokens of both.
     """
 
     __module__ = "plenodream"  # see CosmosCameraTransformer
@@ -93,6 +95,10 @@ class ReCamMasterTransformer(WanDenoiser):
     def camera_embedding(
         self, camera_tokens: Float[Tensor, "batch frames rows columns numbers"], views: int
     ) -> Float[Tensor, "batch frames rows columns numbers"]:
-        """The target's poses, for every view."""
-        frames = camera_tokens.shape[1] // views
-        return camera_tokens[:, :frames].repeat(1, views, 1, 1, 1)
+        """The target's poses relative to the context's first, for every view."""
+        poses = camera_tokens[:, :, 0, 0].unflatten(-1, (3, 4))
+        last = poses.new_tensor([0.0, 0.0, 0.0, 1.0]).expand(*poses.shape[:2], 1, 4)
+        poses = torch.cat([poses, last], dim=-2)
+        frames = poses.shape[1] // views
+        told = relative_poses(poses[:, :frames], poses[:, -frames, None])[..., :3, :].flatten(-2)
+        return told[:, :, None, None].expand(*told.shape[:2], *camera_tokens.shape[2:]).repeat(1, views, 1, 1, 1)

@@ -23,6 +23,8 @@ class WanDenoiser(DenoiserMixin, WanTransformer3DModel):
     """
 
     config: Any
+    # As published, all of it computes in one type; and diffusers cannot load such lists without accelerate.
+    _keep_in_fp32_modules = None
 
     def camera_embedding(
         self, camera_tokens: Float[Tensor, "batch frames rows columns numbers"], views: int
@@ -47,7 +49,13 @@ class WanDenoiser(DenoiserMixin, WanTransformer3DModel):
         like = self.patch_embedding.weight
         padding = latents.new_zeros(batch, self.config.in_channels - channels, *size)
         if text is None:
-            text = latents.new_zeros(1, 1, self.config.text_dim)
+            raise ValueError(
+                "this network reads words and was given none: expected text.safetensors in its folder, or an encoder"
+            )
+        if image is None and self.config.image_dim is not None:
+            raise ValueError(
+                "this network is told what CLIP sees in the first frame: expected image_encoder in its folder"
+            )
         cameras = self.camera_embedding(camera_tokens, views).flatten(1, 3).to(like)
         with calling(AttentionCall(cameras, context, record, views)) as call:
             (prediction,) = self(

@@ -6,8 +6,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from plenodream.models.cosmos.scheduler import CosmosUniPCScheduler, cosmos_scheduler
 from plenodream.sampling.denoise import SamplingConfig, denoise
-from plenodream.sampling.schedulers import CosmosUniPCScheduler, cosmos_scheduler
 
 REFERENCE = Path(__file__).parents[1] / "reference" / "cosmos_sampler" / "unipc_35_steps_shift_5.safetensors"
 
