@@ -12,6 +12,7 @@ from plenodream.evaluation.benchmark import BENCHMARKS, get_benchmark, open_scen
 from plenodream.evaluation.delivery import check_delivery
 from plenodream.evaluation.methods import method as methods
 from plenodream.evaluation.methods.method import Engine, make_engine, parse_method
+from plenodream.evaluation.methods.tables import TABLES, table_methods
 from plenodream.evaluation.reading import Reader
 from plenodream.evaluation.shots import Shot
 from plenodream.geometry.visibility import covisible, warp
@@ -160,3 +161,22 @@ def test_methods_are_read_and_mistakes_named():
     }.items():
         with pytest.raises(ValueError, match=message):
             parse_method(text)
+
+
+def test_tables_name_methods_that_there_are():
+    for name in TABLES:
+        methods_of = [parse_method(text) for text in table_methods(name, "mini")]
+        assert methods_of[0].text == "mini" and {m.model for m in methods_of} <= {"mini", "reprojection"}
+        assert len({m.slug for m in methods_of}) == len(methods_of)
+    with pytest.raises(ValueError, match="unknown table 'table-9': expected one of table-1"):
+        table_methods("table-9", "mini")
+
+
+def test_a_point_cloud_agrees_with_itself_and_is_given_true_depth(tmp_path):
+    scene = open_scene(replace(MINI, sizes=((32, 32),)), 0, 2)
+    method = parse_method("reprojection")
+    samples = render_scene(scene, method, make_engine(method), tmp_path / "r", tmp_path / "truth", other=False)
+    shot = Shot(samples[0], Reader())
+    assert shot.seen is not None and shot.truth is not None
+    error = (shot.frames - shot.truth).square().mean(-1)[shot.seen].mean()
+    assert error < 10**-2.2 < (shot.videos["copy"] - shot.truth).square().mean(-1)[shot.seen].mean()

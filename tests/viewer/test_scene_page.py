@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -9,9 +10,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from plenodream.media.video import read_video
 from plenodream.memory.scene import Scene
 from plenodream.rendering.outlook import Work
 from plenodream.rendering.renderer import Progress
+from plenodream.rendering.source import fit_source
 from plenodream.rendering.targets import invalidate_views
 from plenodream.viewer import console as console_module
 from plenodream.viewer.console import progress_bar, rows_of_views, table_of_views
@@ -37,13 +40,14 @@ def test_the_page_shows_all_whole_views_and_leaves_partial_ones_out(scene):
 
 
 def test_a_views_context_may_be_a_merged_view_that_has_no_card(scene):
-    """The first window's context is shown, also where it is a view that the page does not have."""
+    """The context of every window is shown, also where it is a view that the page does not have."""
     views = {name: page_view(scene, name) for name in scene.names("view")}
-    named = {name for view in views.values() for name, _ in view.context}
+    named = {name for view in views.values() for window in view.windows for name, _ in window.context}
     assert named & set(partial(scene))
     for name, view in views.items():
-        record = scene.record(name, 0)
-        assert view.context == tuple((n, record["scores"][n]) for n in record["context"])
+        for number, window in enumerate(view.windows):
+            record = scene.record(name, number)
+            assert window.context == tuple((n, record["scores"][n]) for n in record["context"])
         seconds = [scene.timing(name, window)["seconds"] for window in range(len(scene.manifest.windows))]
         assert view.seconds == pytest.approx(sum(seconds))
 
@@ -109,7 +113,7 @@ def test_a_merged_view_whose_input_was_made_again_is_outdated_and_owed_to_nobody
 ):
     pipeline = tiny_pipeline(k=1)
     names = ("arc-left", "arc-right", "zoom-out")
-    scene = pipeline(tiny_video(), names, tmp_path / "scene", settings(1, 2, strategy="last"))
+    scene = pipeline(tiny_video(), names, tmp_path / "scene", settings(1, 2, strategy="fov"))
     before = {row["name"]: row for row in rows_of_views(scene)}
     assert not any(row["outdated"] for row in before.values())
     invalidate_views(scene, ["zoom-out"])
@@ -132,7 +136,8 @@ def test_a_merged_view_whose_input_was_made_again_is_outdated_and_owed_to_nobody
 
 
 def test_pages_and_tables_say_which_window_they_show(scene, tiny_pipeline, tiny_video, settings, tmp_path):
-    assert "context (window 1 of 3)" in write_scene_page(scene).read_text()
+    text = write_scene_page(scene).read_text()
+    assert re.search(r'class="when">windows? [123]', text) and "in a cell a square a window" in text
     console = Console(file=io.StringIO(), width=80)
     console.print(table_of_views(scene))
     assert "window 1 of 3" in console.file.getvalue()
@@ -140,9 +145,20 @@ def test_pages_and_tables_say_which_window_they_show(scene, tiny_pipeline, tiny_
     assert "window 1" not in write_scene_page(short).read_text()
 
 
+def test_a_page_of_a_scene_with_damaged_videos_makes_them_again(scene):
+    scene.preview_path("zoom-out").write_bytes(b"damaged")
+    assert 'src="zoom-out.mp4"' in write_scene_page(scene).read_text()
+    assert read_video(scene.preview_path("zoom-out")).frames.shape[0] == scene.manifest.frames
+
+
+def test_a_single_page_can_be_sent_around(scene):
+    text = write_scene_page(scene, single_file=True).read_text()
+    assert "zoom-out.mp4" not in text and text.count("data:video/mp4;base64,") == text.count("<video")
+
+
 def test_the_notes_of_a_scenes_source_are_on_every_page(tiny_pipeline, tiny_video, settings, tmp_path):
     pipeline = tiny_pipeline()
-    video = replace(pipeline.fit(tiny_video()), notes=("the camera is taken to stand still",))
+    video = replace(fit_source(tiny_video(), 16, 16), notes=("the camera is taken to stand still",))
     scene = pipeline(video, ("arc-left",), tmp_path / "scene", settings())
     truth = Truth(scene.preview_path("arc-left"), 20.0, 18.5)
     for note in (None, "another", "the camera is taken to stand still"):

@@ -1,4 +1,4 @@
-"""`plenodream benchmark`: render a benchmark's shots by some methods, score them, put them side by side."""
+"""`plenodream benchmark` and `reproduce`: render some methods, score them, put them side by side."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
+
+from plenodream.cli.parse import MaybeText
 
 
 @dataclass(frozen=True)
@@ -18,7 +20,7 @@ class Benchmark:
     method: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
     """MODEL, reprojection (a point cloud of the source's true depth), or either with options as in
     MODEL:strategy=random,k=2,merging=on,keep-source=off,steps=4,seed=1,memory=source; may be repeated; differences are
-    to the first (default nano)."""
+    to the first; left out: nano."""
     scenes: int = 8
     """Number of scenes."""
     shots: int = 12
@@ -29,10 +31,37 @@ class Benchmark:
     """Render the controls of the first method, too: other seed, source only, source twice, no motion."""
     out: Path = Path("benchmark")
     """Folder; the same command goes on where it stopped."""
+    device: MaybeText = None
+    """cpu, cuda; left out: the GPU where there is one."""
+    quiet: bool = False
+    """Print nothing but errors."""
+
+
+@dataclass(frozen=True)
+class Reproduce:
+    """One of the paper's tables in miniature, on basic-mini."""
+
+    table: Annotated[str, tyro.conf.Positional]
+    """table-1, context-size or memory."""
+    model: str = "nano"
+    """Bundled model or model folder."""
+    scenes: int = 8
+    """Number of scenes."""
+    out: Path | None = None
+    """Folder (default reproduce/TABLE); the same command goes on where it stopped."""
     device: str | None = None
     """cpu, cuda (default: the GPU where there is one)."""
     quiet: bool = False
     """Print nothing but errors."""
+
+
+def reproduce(args: Reproduce) -> int:
+    """`plenodream reproduce`."""
+    from plenodream.evaluation.methods.tables import table_methods
+
+    methods = tuple(table_methods(args.table, args.model))
+    out = args.out or Path("reproduce") / args.table
+    return benchmark(Benchmark(method=methods, scenes=args.scenes, out=out, device=args.device, quiet=args.quiet))
 
 
 def benchmark(args: Benchmark) -> int:

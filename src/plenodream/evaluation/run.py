@@ -186,7 +186,7 @@ def _score(shot: Shot, earlier: Sequence[Shot], metrics: Sequence[Metric], row: 
                 row.features[metric.name] = metric.features(shot)
         except Unavailable as lack:
             row.unavailable[metric.name] = str(lack)
-        except (ValueError, AssertionError, RuntimeError) as error:
+        except (ValueError, AssertionError, RuntimeError, OSError) as error:
             row.failures[metric.name] = " ".join(str(error).split())
         else:
             row.scores.extend(astuple(score) for score in scores)

@@ -10,11 +10,12 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from plenodream.geometry.cameras import rotation_vector
+from plenodream.geometry.cameras import project, rotation_vector
 from plenodream.geometry.frustum import inside_frustum, sample_frustum, scene_depth_range, scene_scale
 from plenodream.memory.strategies import RetrievalConfig
 from plenodream.types import Cameras
 
+HIDDEN = 1.1  # times a view's depth: what lies farther is hidden from it
 POINTS_AT_ONCE = 2**19  # frustum points handled in one go, which bounds the memory of a retrieval from many views
 
 
@@ -34,7 +35,9 @@ class Retrieval:
     worth: tuple[float, ...]
 
 
-Strategy = Callable[[Cameras, Cameras, RetrievalConfig, torch.Generator, Sequence[int]], Retrieval]
+# Depth of every candidate at any size, or None where it is not known.
+Depths = Sequence[Tensor | None]
+Strategy = Callable[[Cameras, Cameras, RetrievalConfig, torch.Generator, Sequence[int], Depths], Retrieval]
 
 
 def retrieve(
@@ -43,6 +46,7 @@ def retrieve(
     config: RetrievalConfig,
     generator: torch.Generator | None = None,
     kept: Sequence[int] = (),
+    depths: Depths = (),
 ) -> Retrieval:
     """Choose the stored views that help most in generating a target view.
 
@@ -55,6 +59,8 @@ def retrieve(
         config: Strategy, number of views, frustums.
         generator: CPU generator of strategy `random`; None stands for a fresh one of seed 0.
         kept: Candidates that are chosen whatever their scores (the source), at most k.
+        depths: Of strategy `visible`: depth (frames, rows, columns) of each candidate in metres, 0 where not known, at
+            any size; None, or nothing at all, where there is none.
 
     Raises:
         ValueError: No candidates, other frame counts than the target's, or a derived depth range that is empty.
@@ -70,13 +76,16 @@ def retrieve(
         )
     generator = torch.Generator().manual_seed(0) if generator is None else generator
     target, candidates = (cameras.to("cpu", torch.float64) for cameras in (target, candidates))
-    return STRATEGIES[config.strategy](target, candidates, config, generator, kept[: config.k])
+    depths = depths or [None] * views
+    return STRATEGIES[config.strategy](target, candidates, config, generator, kept[: config.k], depths)
 
 
 def overlap(
-    target: Cameras, candidates: Cameras, config: RetrievalConfig
+    target: Cameras, candidates: Cameras, config: RetrievalConfig, depths: Depths | None = None
 ) -> tuple[Bool[Tensor, "views frames points"], Int[Tensor, "views"]]:
     """What target and candidates see of each other, sampled.
+
+    With depth, points that a candidate's own depth hides from it do not count, be they the target's or its own.
 
     Returns:
         Which of the target's frustum points each candidate contains, and how many of each candidate's points the target
@@ -89,9 +98,28 @@ def overlap(
     seen, back = [], []
     for start in range(0, len(candidates), at_once):
         part = candidates[start : start + at_once]
-        seen.append(inside_frustum(target_points, part, near, far))
-        back.append(inside_frustum(sample_frustum(part, *grid), target, near, far).sum(dim=(1, 2)))
+        own_points = sample_frustum(part, *grid)
+        inside, own = inside_frustum(target_points, part, near, far), inside_frustum(own_points, target, near, far)
+        if depths is not None:
+            inside = inside & _unhidden(target_points, part, depths[start : start + at_once])
+            own = own & _unhidden(own_points, part, depths[start : start + at_once])
+        seen.append(inside)
+        back.append(own.sum(dim=(1, 2)))
     return torch.cat(seen), torch.cat(back)
+
+
+def _unhidden(points: Tensor, cameras: Cameras, depths: Depths) -> Bool[Tensor, "views frames points"]:
+    """Which world points no candidate's depth hides from it; what is not known hides nothing."""
+    pixels, z = project(points, cameras)
+    free = torch.ones_like(z, dtype=torch.bool)
+    for view, depth in enumerate(depths):
+        if depth is not None:
+            rows, columns = depth.shape[1:]
+            x, y = pixels[view, ..., 0] / cameras.width * columns, pixels[view, ..., 1] / cameras.height * rows
+            index = y.long().clamp(0, rows - 1) * columns + x.long().clamp(0, columns - 1)
+            found = depth.to(z).flatten(1).gather(1, index)
+            free[view] = (found <= 0) | (z[view] <= HIDDEN * found)
+    return free
 
 
 def _depth_range(target: Cameras, candidates: Cameras, config: RetrievalConfig) -> tuple[float, float]:
@@ -116,18 +144,40 @@ def _best(scores: Sequence[float], k: int, kept: Sequence[int]) -> Retrieval:
 
 
 def _fov(
-    target: Cameras, candidates: Cameras, config: RetrievalConfig, generator: torch.Generator, kept: Sequence[int]
+    target: Cameras,
+    candidates: Cameras,
+    config: RetrievalConfig,
+    generator: torch.Generator,
+    kept: Sequence[int],
+    depths: Depths,
 ) -> Retrieval:
     """Algorithm 1, fields of view from the intrinsics: S_n = sum_f (n's points in the target + back) / (2 P F)."""
     return _best(_fov_score(*overlap(target, candidates, config)), config.k, kept)
 
 
+def _visible(
+    target: Cameras,
+    candidates: Cameras,
+    config: RetrievalConfig,
+    generator: torch.Generator,
+    kept: Sequence[int],
+    depths: Depths,
+) -> Retrieval:
+    """Ours: `fov` without the points that a candidate cannot see, since its own depth says what stands before them."""
+    return _best(_fov_score(*overlap(target, candidates, config, depths)), config.k, kept)
+
+
 def _fov_paper(
-    target: Cameras, candidates: Cameras, config: RetrievalConfig, generator: torch.Generator, kept: Sequence[int]
+    target: Cameras,
+    candidates: Cameras,
+    config: RetrievalConfig,
+    generator: torch.Generator,
+    kept: Sequence[int],
+    depths: Depths,
 ) -> Retrieval:
     """Algorithm 1 with the numbers of the appendix: 90 x 60 degrees whatever the lens, 0 to 10 m, 8 x 6 points."""
     config = replace(config, near=0.0, far=10.0, columns=8, rows=6, planes=10)
-    return _fov(_paper_lens(target), _paper_lens(candidates), config, generator, kept)
+    return _fov(_paper_lens(target), _paper_lens(candidates), config, generator, kept, depths)
 
 
 def _paper_lens(cameras: Cameras) -> Cameras:
@@ -138,7 +188,12 @@ def _paper_lens(cameras: Cameras) -> Cameras:
 
 
 def _coverage(
-    target: Cameras, candidates: Cameras, config: RetrievalConfig, generator: torch.Generator, kept: Sequence[int]
+    target: Cameras,
+    candidates: Cameras,
+    config: RetrievalConfig,
+    generator: torch.Generator,
+    kept: Sequence[int],
+    depths: Depths,
 ) -> Retrieval:
     """Ours: greedily the set of views that together see most of the target's frustum points.
 
@@ -160,7 +215,12 @@ def _coverage(
 
 
 def _pose(
-    target: Cameras, candidates: Cameras, config: RetrievalConfig, generator: torch.Generator, kept: Sequence[int]
+    target: Cameras,
+    candidates: Cameras,
+    config: RetrievalConfig,
+    generator: torch.Generator,
+    kept: Sequence[int],
+    depths: Depths,
 ) -> Retrieval:
     """Nearest pose: minus (distance of the centres in units of the scene's scale + angle in radians), frames' mean."""
     scale = scene_scale(target, candidates, subject_distance=config.subject_distance)
@@ -171,14 +231,24 @@ def _pose(
 
 
 def _random(
-    target: Cameras, candidates: Cameras, config: RetrievalConfig, generator: torch.Generator, kept: Sequence[int]
+    target: Cameras,
+    candidates: Cameras,
+    config: RetrievalConfig,
+    generator: torch.Generator,
+    kept: Sequence[int],
+    depths: Depths,
 ) -> Retrieval:
     """The paper's ablation: any views, by uniform random scores."""
     return _best(torch.rand(len(candidates), generator=generator).tolist(), config.k, kept)
 
 
 def _last(
-    target: Cameras, candidates: Cameras, config: RetrievalConfig, generator: torch.Generator, kept: Sequence[int]
+    target: Cameras,
+    candidates: Cameras,
+    config: RetrievalConfig,
+    generator: torch.Generator,
+    kept: Sequence[int],
+    depths: Depths,
 ) -> Retrieval:
     """The newest views; the score is the index."""
     return _best([float(n) for n in range(len(candidates))], config.k, kept)
@@ -187,6 +257,7 @@ def _last(
 STRATEGIES: dict[str, Strategy] = {
     "fov": _fov,
     "fov-paper": _fov_paper,
+    "visible": _visible,
     "coverage": _coverage,
     "pose": _pose,
     "random": _random,

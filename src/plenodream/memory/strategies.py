@@ -6,11 +6,11 @@ import difflib
 import math
 from dataclasses import dataclass
 
-NAMES = ("fov", "fov-paper", "coverage", "pose", "random", "last")
+NAMES = ("fov", "fov-paper", "visible", "coverage", "pose", "random", "last")
 # Those whose scores say how alike views are: candidates beyond the context can be merged by them.
 SIMILARITIES = ("fov", "fov-paper", "coverage", "pose")
 # Those that `near` and `far` mean something to.
-FRUSTUMS = ("fov", "coverage")
+FRUSTUMS = ("fov", "visible", "coverage")
 
 
 @dataclass(frozen=True)

@@ -6,14 +6,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import torch
+from torch import Tensor
 
 from plenodream.geometry.cameras import stack_cameras
 from plenodream.memory.merge import MergeStep, condense
 from plenodream.memory.retrieval import Retrieval, retrieve
 from plenodream.memory.strategies import SIMILARITIES
 from plenodream.memory.windows import Window, window_index
+from plenodream.rendering.request import SOURCE
 from plenodream.rendering.settings import RenderSettings
-from plenodream.rendering.source import SOURCE
 from plenodream.types import Cameras
 
 
@@ -39,6 +40,7 @@ def choose_context(
     settings: RenderSettings,
     generator: torch.Generator,
     render: Callable[[MergeStep], None],
+    depths: Mapping[str, Tensor | None] | None = None,
 ) -> Choice:
     """Choose the context of a view in a window.
 
@@ -49,6 +51,7 @@ def choose_context(
         settings: Strategy, k, candidates, whether the source is kept.
         generator: Of strategy `random`.
         render: Called for every merged view, in order; it must be there when this returns.
+        depths: Depth of the stored views in the window, for strategy `visible` (`retrieve`).
     """
     names, config = list(stored), settings.retrieval
     index, kept = window_index(window, len(target)), [SOURCE] if settings.keep_source and SOURCE in stored else []
@@ -56,7 +59,8 @@ def choose_context(
     def ranked(trajectory: Cameras, views: Mapping[str, Cameras], k: int) -> Retrieval:
         cameras = stack_cameras([views[name] for name in views])[:, index]
         fixed = [number for number, name in enumerate(views) if name in kept]
-        return retrieve(trajectory[index], cameras, replace(config, k=k), generator, fixed)
+        known = [None if depths is None else depths.get(name) for name in views]
+        return retrieve(trajectory[index], cameras, replace(config, k=k), generator, fixed, known)
 
     merging = config.strategy in SIMILARITIES and settings.candidates > config.k > len(kept)
     best = ranked(target, stored, settings.candidates if merging else config.k)

@@ -12,13 +12,15 @@ from dataclasses import dataclass
 
 import torch
 
-from plenodream.generators.protocol import Context, Generator
+from plenodream.generators.protocol import Context, Generator, Workings
 from plenodream.memory.merge import MergeStep
 from plenodream.memory.scene import Scene
 from plenodream.rendering.choice import choose_context
-from plenodream.rendering.settings import RenderSettings, check_slots
-from plenodream.rendering.source import SOURCE
+from plenodream.rendering.request import SOURCE
+from plenodream.rendering.settings import RenderSettings
 from plenodream.types import View
+
+_SMALL = 32  # pixels of the shorter side of the depth that retrieval looks at
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,17 @@ class Progress:
     steps: int
 
 
+def check_slots(workings: Workings, settings: RenderSettings) -> None:
+    """Refuse more context views than a generator takes.
+
+    Raises:
+        ValueError: If it takes fewer than `settings.retrieval.k`.
+    """
+    most, k = workings.most, settings.retrieval.k
+    if most is not None and k > most:
+        raise ValueError(f"context of k={k} views: this model's sequence has {most} slots; choose k up to {most}")
+
+
 def pending(scene: Scene) -> list[tuple[str, int]]:
     """Views and windows still to be rendered, in order: all views of a window before the next window."""
     windows, views = range(len(scene.manifest.windows)), scene.names("view")
@@ -45,7 +58,8 @@ def pending(scene: Scene) -> list[tuple[str, int]]:
 
 
 class AutoregressiveRenderer:
-    """Renders what a scene is still missing. It remembers the context of the last few views, nothing that grows.
+    """Renders what a scene is still missing. It remembers the context of the last few views, and of all
+    of them no more than small depth, where retrieval asks for it.
 
     Args:
         scene: The memory bank.
@@ -66,6 +80,7 @@ class AutoregressiveRenderer:
         # One view's context and the views merged for it: beyond that, older entries make room.
         self._capacity = settings.candidates + 2
         self._encoded: OrderedDict[tuple[str, int], Context] = OrderedDict()
+        self._small: dict[tuple[str, int], torch.Tensor | None] = {}
 
     def render(self) -> list[str]:
         """Render everything pending; returns the names of the views that were."""
@@ -88,6 +103,7 @@ class AutoregressiveRenderer:
             self.settings,
             self._noise(name, window, "retrieval"),
             lambda step: self._render_merged(step, window),
+            self._depths(memory, window),
         )
         record = {"candidates": choice.candidates, "scores": choice.scores, "merged": choice.merged}
         self._generate_and_write(name, window, list(choice.scores), record)
@@ -127,7 +143,19 @@ class AutoregressiveRenderer:
         timing = {"seconds": time.monotonic() - began, "peak_bytes": _peak_bytes()}
         self.scene.write(name, window, view.frames, record | origin, timing, view.depth)
         self._encoded.pop((name, window), None)
+        self._small.pop((name, window), None)
         self.report(Progress(name, window, steps, steps))
+
+    def _depths(self, names: list[str], window: int) -> dict[str, torch.Tensor | None]:
+        """Small depth of stored views, for the one strategy that looks at it."""
+        if self.settings.retrieval.strategy != "visible":
+            return {}
+        for name in names:
+            if (name, window) not in self._small:
+                depth = self.scene.read(name, window).depth
+                step = 1 if depth is None else max(1, min(depth.shape[1:]) // _SMALL)
+                self._small[name, window] = None if depth is None else depth[:, step // 2 :: step, step // 2 :: step]
+        return {name: self._small[name, window] for name in names}
 
     def _encode(self, name: str, window: int) -> Context:
         """A stored view as the generator reads it, encoded or reused."""

@@ -6,8 +6,12 @@ import math
 import guest
 import numpy as np
 import pytest
+import torch
 
+from plenodream.evaluation.metrics import registry
+from plenodream.evaluation.metrics.path import EstimatedPath
 from plenodream.evaluation.run import run
+from plenodream.types import Cameras
 
 
 def write_poses(path, x, turn=0.0):
@@ -76,7 +80,7 @@ def test_an_estimate_that_failed_is_named(folder):
         write_poses(folder / "scene0" / f"{shot}_floor.json", guest.centres(end))
     report = run(folder, folder / "evaluation", ("camera",), "guest").report
     assert report is not None and len(report.failures["camera"]) == 3
-    assert "camera paths of shape (3, 4, 4) and (4, 4, 4)" in report.failures["camera"][0]
+    assert "3 cameras found in the video of 4 frames" in report.failures["camera"][0]
     assert report.numbers == []
 
 
@@ -85,3 +89,27 @@ def test_without_estimates_it_is_not_available(tmp_path):
     report = run(tmp_path, tmp_path / "evaluation", ("camera",), "guest").report
     assert report is not None and report.unavailable == {"camera": {"estimated (cameras found in the video)": 3}}
     assert "camera: n/a (needs estimated" in (tmp_path / "evaluation" / "report.txt").read_text()
+
+
+def test_our_own_estimator_is_told_the_lens_and_its_failures_are_counted(tmp_path, monkeypatch):
+    guest.deliver(tmp_path, scenes=1)
+    told = []
+
+    def estimate(frames, fov):
+        told.append((tuple(frames.shape), fov))
+        if len(told) > 4:
+            raise ValueError("too little in common between frames")
+        poses = torch.eye(4, dtype=torch.float64).repeat(len(frames), 1, 1)
+        poses[:, 0, 3] = torch.from_numpy(guest.centres(1.0))  # the path of `near`
+        return Cameras(poses, torch.ones(len(frames), 4), *frames.shape[1:3])
+
+    monkeypatch.setitem(registry.METRICS, "pycolmap", lambda: EstimatedPath(estimate))
+    report = run(tmp_path, tmp_path / "evaluation", ("pycolmap",), "guest").report
+    assert report is not None and told[0][0] == (guest.FRAMES, guest.HEIGHT, guest.WIDTH, 3)
+    assert told[0][1] == pytest.approx(2 * math.degrees(math.atan(guest.WIDTH / 2 / guest.FOCAL)))
+    # Paths of `near` and `far` are one but for their scale; `left`, the third, failed.
+    assert report.failures == {"pycolmap": ["scene0/left: too little in common between frames"]}
+    number = report.number("transerr.pycolmap")
+    assert number is not None and number.samples == 2 and number.mean == pytest.approx(0, abs=1e-9)
+    still = report.number("transerr.pycolmap", "no motion")
+    assert still is not None and still.mean is not None and still.mean > 0.01
