@@ -45,7 +45,6 @@ def network_model(pipeline: PlenopticPipeline) -> Model:
         network = pipeline.generator(settings.sampling, settings.retrieval.subject_distance)
         return Composite(network) if detailed else network
 
-    known = config.max_travel is not None and config.subject_distance is not None
-    reach = config.max_travel / config.subject_distance if known else None
-    size = (config.height, config.width)
+    travel, distance, size = config.max_travel, config.subject_distance, (config.height, config.width)
+    reach = None if travel is None or distance is None else travel / distance
     return Model(config.model_name, make, pipeline.default_settings(), reach, size, config.guided_by)
