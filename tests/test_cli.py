@@ -82,7 +82,7 @@ def test_render_then_join(monkeypatch, tmp_path, model, clip, capsys):
     arguments = ("render", "--model", model, "--out", out)
     assert run(monkeypatch, *arguments, clip, "--trajectory", "arc-left", "--trajectory", "arc-right:angle=40") == 0
     shown = capsys.readouterr()
-    assert "--source-fov" in shown.err and "fitted" in shown.err and shown.out == ""
+    assert "--source-fov" in shown.err and "resized to" in shown.err and shown.out == ""
     scene = Scene.open(out)
     assert scene.names("view") == ["arc-left", "arc-right-angle-40"]
     assert scene.record("arc-right-angle-40", 0)["context"] == ["source", "arc-left"]
