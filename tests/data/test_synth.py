@@ -96,6 +96,16 @@ def test_going_on_makes_the_same_data_set_and_touches_no_finished_scene(root, tm
     assert content(tmp_path) == content(root)
 
 
+def test_a_data_set_too_large_leaves_no_folder(tmp_path, monkeypatch):
+    def too_large(*args):
+        raise MemoryError
+
+    monkeypatch.setattr(synth, "render", too_large)
+    with pytest.raises(MemoryError):
+        synthesize(tmp_path / "a", "full", scenes=1, **SMALL)
+    assert not (tmp_path / "a").exists()
+
+
 def test_parts_join_to_one_data_set(root, tmp_path):
     synthesize(tmp_path, "full", scenes=1, first=2, **SMALL)
     synthesize(tmp_path, "full", scenes=2, **SMALL)

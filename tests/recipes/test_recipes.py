@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+from plenodream.files.lock import locked
 from plenodream.models.cosmos.transformer import CosmosCameraTransformer
 from plenodream.recipes import RECIPES, get_recipe
 from plenodream.recipes.run import configure, train
@@ -83,6 +85,26 @@ def test_a_run_from_name_to_model(tmp_path):
     assert (tmp_path / "run" / "model" / "model_index.json").exists()
     with pytest.raises(ValueError, match="no weights there"):
         train("nano", RunOptions(tmp_path / "other", init_from=tmp_path / "nothing", quiet=True), SMALL)
+
+
+def test_a_second_start_on_one_folder_is_refused(tmp_path):
+    before = {"checkpoint": "whole", ".old-photos": "mine", ".tmp-notes": "mine"}
+    for name, text in before.items():
+        (tmp_path / name).write_text(text)
+    with locked(tmp_path, "trained"):
+        for resume in (False, True):
+            with pytest.raises(ValueError, match=r"is being trained by process .*wait for it or end it, then repeat"):
+                train("nano", RunOptions(tmp_path, quiet=True, resume=resume), SMALL)
+    with pytest.raises(ValueError, match="holds a run already"):
+        train("nano", RunOptions(tmp_path, quiet=True), SMALL)
+    assert {name: (tmp_path / name).read_text() for name in before} == before
+
+
+def test_a_refused_run_leaves_no_folder(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(ValueError, match="TensorBoard is not installed"):
+        train("nano", RunOptions(tmp_path / "runs" / "a", quiet=True, tensorboard=True), SMALL)
+    assert not (tmp_path / "runs").exists()
 
 
 def test_a_run_with_images_resumes_with_the_same_ones_alone(tmp_path):

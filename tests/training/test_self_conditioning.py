@@ -226,6 +226,13 @@ def test_generation_goes_on_after_a_kill(parts, folder, tmp_path):
     assert generate_contexts(*parts, SCENES, out, k=2, seed=5) == 0
 
 
+def test_refused_contexts_leave_no_folder(parts, tmp_path):
+    for changes in ({"seed": -1}, {"scenes": replace(SCENES, seed=2**70)}, {"scenes": replace(SCENES, views=10**9)}):
+        with pytest.raises((ValueError, RuntimeError, OverflowError, MemoryError)):
+            generate_contexts(*parts, **{"scenes": SCENES, "folder": tmp_path / "a", "k": 2, "seed": 5, **changes})
+        assert not (tmp_path / "a").exists()
+
+
 def test_processes_share_the_work(parts, folder, tmp_path):
     made = [generate_contexts(*parts, SCENES, tmp_path, k=2, seed=5, rank=rank, world_size=3) for rank in range(3)]
     assert made == [2, 1, 1] and content(tmp_path) == content(folder)

@@ -10,7 +10,6 @@ camera's first frame, rounded. Lenses differ between views and zoom; the exact i
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,7 +18,8 @@ from torch import Tensor
 
 from plenodream.data.episode import write_episode
 from plenodream.data.multicamvideo import SENSOR_WIDTH
-from plenodream.files.atomic import TEMPORARY, write_file
+from plenodream.files.atomic import write_file
+from plenodream.files.folders import tidy
 from plenodream.media.timestamps import exact_rate
 from plenodream.types import Cameras, View
 from plenodream.worlds.cameras import sample_cameras
@@ -103,10 +103,11 @@ def synthesize(
             focal = round(cameras.intrinsics[0, 0, 0, 0].item() / width * SENSOR_WIDTH)
             path = folder / split / f"f{focal}_pinhole" / f"scene{number:05d}"
             if not path.exists():
+                tidy(path.parent, folders=[path.name])
+                film = _film(worlds, cameras, fps)
+                _write_options(folder, options)  # now that there is something to say it of
                 path.parent.mkdir(parents=True, exist_ok=True)
-                for leftover in path.parent.glob(f"{TEMPORARY}{path.name}-*"):
-                    shutil.rmtree(leftover, ignore_errors=True)
-                write_episode(path, *_film(worlds, cameras, fps))
+                write_episode(path, *film)
             paths.append(path)
             if progress is not None:
                 progress(len(paths))
@@ -131,7 +132,7 @@ def _film(worlds: Worlds, cameras: Cameras, fps: float) -> tuple[dict[str, View]
 
 
 def _check_options(folder: Path, options: dict) -> None:
-    """Write the data set's options beside it, or compare them with those that are there."""
+    """Compare the data set's options with those that are there, if any."""
     path = folder / _MANIFEST
     if path.exists():
         try:
@@ -144,6 +145,11 @@ def _check_options(folder: Path, options: dict) -> None:
                 f"{folder}: a data set of {name}={found.get(name)}, not {options[name]}; expected the same options "
                 "(or another folder)"
             )
+
+
+def _write_options(folder: Path, options: dict) -> None:
+    path = folder / _MANIFEST
+    if path.exists():
         return
     folder.mkdir(parents=True, exist_ok=True)
     given = {name: value for name, value in options.items() if value is not None}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 TEMPORARY = ".tmp-"
@@ -16,6 +17,8 @@ def temporary_name(path: Path) -> Path:
 def write_file(path: str | Path, data: bytes) -> None:
     """Write a file so that a crash at any moment leaves the old one or the new one, never a part.
 
+    A link is replaced, not followed.
+
     Args:
         path: File to write or to replace; its folder exists.
         data: The whole content.
@@ -25,8 +28,9 @@ def write_file(path: str | Path, data: bytes) -> None:
     """
     path = Path(path)
     temporary = temporary_name(path)
+    remove_leftover(temporary)
     try:
-        with open(temporary, "wb") as file:
+        with open(temporary, "xb") as file:  # x: never through a link
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -35,6 +39,14 @@ def write_file(path: str | Path, data: bytes) -> None:
         temporary.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def remove_leftover(path: Path) -> None:
+    """Remove a file, a link (not what it points to) or a folder, if there is one."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def sync_folder(folder: Path) -> None:

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import torch
 
-from plenodream.files.atomic import TEMPORARY
-from plenodream.files.lock import LOCK
+from plenodream.files.folders import LOCK, unfinished_name
 from plenodream.memory.manifest import FILE, Entry, Manifest
 from plenodream.types import Cameras
 
@@ -26,7 +25,8 @@ def check_free(folder: Path) -> None:
     if (folder / FILE).exists():
         raise ValueError(f"{folder}: holds a scene already; expected a new folder: open the scene to add views")
     # A killed start leaves the lock, an empty views/ and unfinished files.
-    others = [p.name for p in folder.iterdir() if p.name not in (LOCK, "views") and TEMPORARY not in p.name]
+    ours = (LOCK, "views")
+    others = [p.name for p in folder.iterdir() if p.name not in ours and unfinished_name(p.name) != FILE]
     others += [f"views/{p.name}" for p in folder.glob("views/*")]
     if others:
         raise ValueError(f"{folder}: not empty, it holds {others[0]}; expected a new or empty folder for the scene")

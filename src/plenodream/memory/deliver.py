@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from plenodream.files.atomic import write_file
+from plenodream.files.folders import tidy
 from plenodream.media.preview import video_timing, write_grid, write_preview
+from plenodream.memory.manifest import FILE, Manifest
 
 if TYPE_CHECKING:
     from plenodream.memory.scene import Scene
 
-GRID = "grid.mp4"
+GRID, PAGE = "grid.mp4", "index.html"
 
 
 def video_path(scene: Scene, name: str) -> Path:
@@ -63,6 +65,15 @@ def withdraw(scene: Scene, name: str) -> None:
         gone += [] if _takes_grid(scene.names()) else [scene.folder / GRID]
     for path in gone:
         path.unlink(missing_ok=True)
+
+
+def tidy_scene(folder: Path, manifest: Manifest) -> None:
+    """Mend what a killed run left, of what a scene writes. The lock is held."""
+    names, windows = [entry.name for entry in manifest.entries], range(len(manifest.windows))
+    tidy(folder, [FILE, GRID, PAGE, *(f"{name}.mp4" for name in names)])
+    tidy(folder / "cameras", [f"{name}.json" for name in names])
+    for view in folder.glob("views/*"):  # a view that a killed run has not yet declared among them
+        tidy(view, ["cameras.json", "preview.mp4"], [f"chunk-{window:03d}" for window in windows])
 
 
 def _takes_grid(names: Iterable[str]) -> bool:

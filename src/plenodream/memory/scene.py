@@ -26,11 +26,10 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from plenodream.files.folders import tidy
 from plenodream.files.lock import locked
 from plenodream.geometry.formats import load_cameras, save_cameras
 from plenodream.memory.checks import check_fit, check_free, check_readable, way_out
-from plenodream.memory.deliver import deliver, video_path, withdraw
+from plenodream.memory.deliver import deliver, tidy_scene, video_path, withdraw
 from plenodream.memory.manifest import FILE, Entry, Manifest, dump_json, read_manifest, write_manifest
 from plenodream.memory.stored import StoredWindow
 from plenodream.memory.windows import window_index
@@ -65,7 +64,6 @@ class Scene:
         assert not manifest.entries, manifest.entries
         folder = Path(folder)
         check_free(folder)
-        folder.mkdir(parents=True, exist_ok=True)
         with locked(folder):
             if (folder / FILE).exists():
                 raise ValueError(f"{folder}: another process has just made a scene there; open it to add views")
@@ -103,8 +101,7 @@ class Scene:
             self._lock_depth = 1
             try:
                 self.manifest = read_manifest(self.folder)
-                for folder in (self.folder, *self.folder.glob("views/*")):
-                    tidy(folder)
+                tidy_scene(self.folder, self.manifest)
                 yield self
             finally:
                 self._lock_depth = 0

@@ -35,7 +35,7 @@ class StoredWindow:
     def invalidate(self) -> None:
         """Mark it, if it is there, for making again."""
         if self.folder.is_dir():
-            (self.folder / STALE).touch()
+            write_file(self.folder / STALE, b"")
 
     def write(self, view: View, record: dict[str, Any], timing: dict[str, Any]) -> None:
         """Put a window in place of what is there.

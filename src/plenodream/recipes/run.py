@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
+from plenodream.files.lock import locked
 from plenodream.models.codecs.wan import WanCodec
 from plenodream.models.weights import weights_hash
 from plenodream.recipes import get_recipe
@@ -98,7 +100,8 @@ def train(
         elif images is not None:
             batches = ProceduralBatches(config, parallel.device, images)
         validate = make_validation(config, parallel.device) if parallel.is_main else None
-        return Trainer(config, options, validate, batches, codec, parallel).run()
+        with locked(options.out, "trained") if parallel.is_main else nullcontext():
+            return Trainer(config, options, validate, batches, codec, parallel).run()
     finally:
         close_parallel()
 

@@ -27,7 +27,7 @@ def whole_folder(folder: Path) -> Iterator[Path]:
         ValueError: The disk is full or not writable; the old folder is untouched.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    tidy(folder.parent)
+    tidy(folder.parent, folders=[folder.name])
     try:
         with new_folder(folder) as fresh:
             yield fresh
@@ -68,8 +68,7 @@ def load_checkpoint(folder: Path, recipe: str) -> dict[str, Any]:
     Raises:
         ValueError: No checkpoint there, a damaged one, or one of another recipe.
     """
-    if folder.parent.is_dir():
-        tidy(folder.parent)
+    tidy(folder.parent, folders=[folder.name])
     if not (folder / STATE).exists():
         raise ValueError(f"{folder}: no checkpoint to resume; expected {STATE} there; leave --resume out to start anew")
     check_recipe(folder, recipe)

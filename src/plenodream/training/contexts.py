@@ -12,7 +12,6 @@ and training goes on with these as contexts (`self_conditioning.py`).
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,7 +22,8 @@ from jaxtyping import Int, UInt8
 from torch import Tensor
 
 from plenodream.data.episode import write_episode
-from plenodream.files.atomic import TEMPORARY, write_file
+from plenodream.files.atomic import write_file
+from plenodream.files.folders import tidy
 from plenodream.models.codecs.protocol import Codec, to_frames
 from plenodream.models.context import ViewTokens
 from plenodream.models.denoiser import Denoiser
@@ -175,16 +175,15 @@ def generate_contexts(
     load = scenes.opened(next(model.parameters()).device)
     mine = range(rank, scenes.count, world_size)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         _check_manifest(folder, content)
         for done, number in enumerate(mine, start=1):
             path = _scene_folder(folder, number)
             if not path.exists():
-                for leftover in folder.glob(f"{TEMPORARY}{path.name}-*"):
-                    shutil.rmtree(leftover, ignore_errors=True)
+                tidy(folder, folders=[path.name])
                 generator = step_generator(seed, number, "noise")
                 scene, contexts = load(number), draw_clean_context(scenes.views, k, generator)
                 made = generate_views(model, codec, scheduler, sampling, scene, contexts, generator)
+                _write_manifest(folder, content)  # now that there is something to say it of
                 write_episode(path, _as_views(scene, made))
                 fresh += 1
             if progress is not None:
@@ -227,10 +226,15 @@ def read_manifest(folder: Path) -> dict:
     return content
 
 
-def _check_manifest(folder: Path, content: dict) -> None:
-    """Write what a folder holds, or compare it with what is there."""
+def _write_manifest(folder: Path, content: dict) -> None:
     if not (folder / _MANIFEST).exists():
+        folder.mkdir(parents=True, exist_ok=True)
         write_file(folder / _MANIFEST, json.dumps(content, indent=2).encode())
+
+
+def _check_manifest(folder: Path, content: dict) -> None:
+    """Compare what a folder is to hold with what is there, if anything."""
+    if not (folder / _MANIFEST).exists():
         return
     found = read_manifest(folder)
     if found["weights"] != content["weights"]:

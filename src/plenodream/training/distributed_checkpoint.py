@@ -90,7 +90,7 @@ def load_sharded(
     Raises:
         ValueError: No checkpoint there, a damaged one, or one of another recipe.
     """
-    _agree(parallel, lambda: tidy(folder.parent) if folder.parent.is_dir() else None)
+    _agree(parallel, lambda: tidy(folder.parent, folders=[folder.name]))
     single = (folder / STATE).exists()
     if not single and not (folder / SHARDS).exists():
         raise ValueError(f"{folder}: no checkpoint to resume; expected {STATE} or {SHARDS} there; leave --resume out")

@@ -10,6 +10,7 @@ from typing import Any
 from tqdm import tqdm
 
 from plenodream.files.atomic import write_file
+from plenodream.files.folders import tidy
 
 NAME = "log.jsonl"
 
@@ -35,9 +36,10 @@ class TrainingLog:
         self._file = self._board = None
         if not writes:
             return
-        out.mkdir(parents=True, exist_ok=True)
         if tensorboard:
             self._board = _tensorboard(out / "tensorboard", step)
+        out.mkdir(parents=True, exist_ok=True)
+        tidy(out, files=[NAME])
         kept = [line for line in _lines(self.path) if step and line["step"] <= step]
         write_file(self.path, "".join(json.dumps(line) + "\n" for line in kept).encode())
         self._file = open(self.path, "a")  # noqa: SIM115 - closed by __exit__
