@@ -1,0 +1,1 @@
+"""What real footage does not come with: cameras, computed by other people's tools."""
