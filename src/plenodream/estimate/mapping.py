@@ -59,11 +59,13 @@ def map_frames(folder: Path, focal: float, held: bool, width: int) -> Map | None
     """
     pycolmap = load_pycolmap()
     with quiet(pycolmap):
-        model = _global_model(pycolmap, folder, refine_focal=not held)
-        told = model is not None and not held and _tells_focal(pycolmap, model, width)
-        if model is not None and not held and not told:
+        model = None if held else _global_model(pycolmap, folder, refine_focal=True)
+        told = model is not None and _tells_focal(pycolmap, model, width)
+        if model is None:
+            model = _global_model(pycolmap, folder, refine_focal=False)
+        elif not told:
             model = _with_focal(pycolmap, model, focal)
-    if model is None or not model.points3D:
+    if model is None:
         return None
     images = sorted((int(Path(image.name).stem), image) for image in model.images.values() if image.has_pose)
     poses = [torch.from_numpy(image.cam_from_world().matrix()) for _, image in images]
@@ -81,11 +83,13 @@ def _global_model(pycolmap: ModuleType, folder: Path, refine_focal: bool) -> Any
     options = pycolmap.GlobalPipelineOptions()
     options.random_seed = options.mapper.random_seed = _SEED
     options.mapper.bundle_adjustment.refine_focal_length = refine_focal
-    (folder / "models").mkdir()
+    target = folder / ("refined" if refine_focal else "held")
+    target.mkdir()
     try:
-        models = pycolmap.global_mapping(folder / "matches.db", folder / "images", folder / "models", options)
+        models = pycolmap.global_mapping(folder / "matches.db", folder / "images", target, options)
     except (RuntimeError, ValueError):  # what COLMAP's own checks raise where too little is matched
         return None
+    models = {number: model for number, model in models.items() if model.num_points3D()}
     if not models:
         return None
     return max(models.values(), key=lambda model: (model.num_reg_images(), model.num_points3D()))

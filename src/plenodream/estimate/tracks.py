@@ -87,14 +87,10 @@ def match_frames(frames: UInt8[Tensor, "frames height width 3"], focal: float, f
     verification.ransac.random_seed = _SEED
     database, cpu = folder / "matches.db", pycolmap.Device.cpu
     with quiet(pycolmap):
-        pycolmap.extract_features(
-            database,
-            folder / "images",
-            camera_mode=pycolmap.CameraMode.SINGLE,
-            reader_options=reader,
-            extraction_options=extraction,
-            device=cpu,
-        )
+        # Images are numbered before threads take them in any order: the same frames give the same result.
+        pycolmap.Database.open(database).close()
+        pycolmap.import_images(database, folder / "images", pycolmap.CameraMode.SINGLE, options=reader)
+        pycolmap.extract_features(database, folder / "images", extraction_options=extraction, device=cpu)
         pycolmap.match_sequential(database, pycolmap.FeatureMatchingOptions(), pairing, verification, device=cpu)
         return sorted(_pairs(pycolmap, database), key=lambda pair: (pair.first, pair.second))
 
