@@ -16,6 +16,7 @@ check: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
+	$(BIN)/python .ci/sizes.py
 	$(BIN)/pyright
 
 # A system Python without ensurepip (Debian's, say) makes the environment without pip and lends its own.

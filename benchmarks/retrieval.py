@@ -9,7 +9,8 @@ import torch
 from common import machine, seconds
 
 from plenodream.geometry.cameras import intrinsics_from_fov, stack_cameras
-from plenodream.geometry.trajectories import make_trajectory, trajectory_cameras
+from plenodream.geometry.paths import trajectory_cameras
+from plenodream.geometry.trajectories import make_trajectory
 from plenodream.memory.retrieval import STRATEGIES, RetrievalConfig, retrieve
 from plenodream.types import Cameras
 

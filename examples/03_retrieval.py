@@ -7,7 +7,7 @@ import torch
 
 from plenodream import Cameras, RetrievalConfig, parse_trajectories
 from plenodream.geometry.cameras import intrinsics_from_fov, stack_cameras
-from plenodream.geometry.trajectories import trajectory_cameras
+from plenodream.geometry.paths import trajectory_cameras
 from plenodream.memory.retrieval import STRATEGIES, retrieve
 
 frames = 9

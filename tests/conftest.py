@@ -2,7 +2,38 @@
 
 from __future__ import annotations
 
+import inspect
+
 import pytest
+from jaxtyping import config, install_import_hook
+
+# Shapes and kinds of all arrays are checked at every call in the tests.
+install_import_hook("plenodream", "shapes.check")
+
+
+@pytest.fixture
+def any_arrays(monkeypatch):
+    """Takes the checks off where a test gives wrong arrays on purpose: what does the function itself say?"""
+    monkeypatch.setattr(config, "jaxtyping_disable", True)
+
+
+@pytest.fixture
+def unchecked(monkeypatch):
+    """Takes the checks off the functions and methods of some modules, for what is to be compiled."""
+
+    def strip(*modules) -> None:
+        for module in modules:
+            homes = [module, *(each for each in vars(module).values() if inspect.isclass(each))]
+            for home in (
+                home
+                for home in homes
+                if home.__name__.startswith("plenodream") or getattr(home, "__module__", "").startswith("plenodream")
+            ):
+                for name, value in list(vars(home).items()):
+                    if inspect.isfunction(value) and hasattr(value, "__wrapped__"):
+                        monkeypatch.setattr(home, name, value.__wrapped__)
+
+    return strip
 
 
 @pytest.fixture(scope="session")
@@ -87,10 +118,10 @@ def settings():
     """Makes render settings of two steps."""
     from plenodream.memory.retrieval import RetrievalConfig
     from plenodream.rendering.settings import RenderSettings
-    from plenodream.sampling.denoise import SamplingConfig
+    from plenodream.sampling.config import SamplingConfig
 
-    def build(k=2, candidates=None, strategy="fov", guidance=0.0):
-        return RenderSettings(RetrievalConfig(strategy, k), candidates or k, SamplingConfig(2, guidance))
+    def build(k=2, candidates=None, strategy="fov", guidance=0.0, keep_source=False):
+        return RenderSettings(RetrievalConfig(strategy, k), candidates or k, SamplingConfig(2, guidance), keep_source)
 
     return build
 

@@ -95,7 +95,7 @@ def test_render_then_join(monkeypatch, tmp_path, model, clip, capsys):
     candidates = Scene.open(out).record("tilt-up", 0)["candidates"]
     assert set(candidates) == {"source", "arc-left", "arc-right-angle-40"}
     after = digest(out)
-    assert all(after[name] == content for name, content in before.items() if name != "scene.json")
+    assert all(after[name] == content for name, content in before.items() if name not in ("scene.json", "grid.mp4"))
 
     assert run(monkeypatch, *arguments) == 0
     assert "nothing to do" in capsys.readouterr().err
@@ -209,7 +209,21 @@ def test_a_stopped_render_has_a_page_of_what_is_done(monkeypatch, tmp_path, mode
 
 def test_basic12_with_two_context_views_merges(monkeypatch, tmp_path, model, clip, capsys):
     out = tmp_path / "scene"
-    arguments = ("render", clip, "--model", model, "--out", out, "--trajectory", "basic12", "--k", 2, "--quiet")
+    arguments = (
+        "render",
+        clip,
+        "--model",
+        model,
+        "--out",
+        out,
+        "--trajectory",
+        "basic12",
+        "--k",
+        2,
+        "--candidates",
+        3,
+        "--quiet",
+    )
     assert run(monkeypatch, *arguments) == 0
     scene = Scene.open(out)
     assert len(scene.names("view")) == 12 and scene.names("helper")
@@ -464,7 +478,7 @@ def test_damaged_scenes_are_named(monkeypatch, tmp_path, model, clip, capsys):
 def test_disk_full_leaves_no_half_view(monkeypatch, tmp_path, model, clip, capsys):
     import errno
 
-    from plenodream.memory import scene as scene_module
+    from plenodream.memory import stored
 
     out = tmp_path / "scene"
     arguments = ("render", "--model", model, "--out", out, "--quiet")
@@ -476,12 +490,12 @@ def test_disk_full_leaves_no_half_view(monkeypatch, tmp_path, model, clip, capsy
         raise OSError(errno.ENOSPC, "No space left on device", str(path))
 
     with monkeypatch.context() as patch:
-        patch.setattr(scene_module, "write_lossless", full)
+        patch.setattr(stored, "write_lossless", full)
         assert run(patch, *arguments, "--force", "arc-left") == 2
     assert "disk full" in capsys.readouterr().err
     assert run(monkeypatch, *arguments) == 0
-    assert {name: content for name, content in digest(out).items() if "window" in name} == {
-        name: content for name, content in before.items() if "window" in name
+    assert {name: content for name, content in digest(out).items() if "chunk-" in name} == {
+        name: content for name, content in before.items() if "chunk-" in name
     }
 
 

@@ -21,7 +21,7 @@ from plenodream.evaluation.metrics.sync import hsync, match_views
 from plenodream.evaluation.sampler import ViewSampler, noise_seeds
 from plenodream.evaluation.scenes import HeldOut, held_out
 from plenodream.models.context import Context
-from plenodream.sampling.denoise import SamplingConfig
+from plenodream.sampling.config import SamplingConfig
 from plenodream.worlds.family import MILD
 
 
@@ -36,7 +36,7 @@ def pairs(data) -> Pairs:
 
 
 def make(pipeline) -> ViewSampler:
-    return ViewSampler(pipeline.transformer, pipeline.codec, pipeline.scheduler, SamplingConfig(2))
+    return ViewSampler(pipeline.generator(SamplingConfig(2)).sampler)
 
 
 def test_the_chosen_pair_hides_most_from_the_source(data, pairs):

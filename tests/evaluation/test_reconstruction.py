@@ -6,7 +6,7 @@ import torch
 from plenodream.evaluation.metrics.fidelity import MINIMUM_COVERAGE, psnr
 from plenodream.evaluation.reconstruction import reconstruction_errors, score_reconstruction
 from plenodream.evaluation.scenes import held_out
-from plenodream.sampling.denoise import SamplingConfig
+from plenodream.sampling.config import SamplingConfig
 from plenodream.worlds.family import MILD
 
 SIZE = {"views": 3, "frames": 3, "height": 16, "width": 16}

@@ -11,12 +11,13 @@ import guest
 import numpy as np
 import pytest
 import yaml
+from PIL import Image
 
 from plenodream.evaluation.aggregate import Report
 from plenodream.evaluation.export import read_report, to_csv
 from plenodream.evaluation.layouts import find_samples
 from plenodream.evaluation.run import parse_shard, run
-from plenodream.evaluation.table import check_alike, difference, table_latex, table_text
+from plenodream.evaluation.table import check_alike, difference, table_latex, table_text, write_tables
 
 METRICS = ("fidelity", "sync")
 
@@ -180,11 +181,15 @@ def test_one_fault_leaves_the_others_scored(folders, tmp_path):
     folder = tmp_path / "partly"
     shutil.copytree(folders / "perfect", folder)
     (folder / "scene0" / "left.mkv").unlink()
+    path = folder / "scene1" / "far.json"
+    path.write_text(path.read_text().replace("1.4", "NaN"))
     outcome = run(folder, folder / "evaluation", METRICS, "partly")
-    assert outcome.report is not None and outcome.report.delivered == 5
+    assert {f.sample.name: f.kind for f in outcome.faults} == {"scene0/left": "missing", "scene1/far": "damaged"}
+    assert outcome.report is not None and outcome.report.delivered == 4
     number = outcome.report.number("psnr.all")
-    assert number is not None and number.samples == 5
+    assert number is not None and number.samples == 4
     shutil.copy(folder / "scene0" / "left_truth.mkv", folder / "scene0" / "left.mkv")
+    guest.write_cameras(path, guest.centres(1.4))
     again = run(folder, folder / "evaluation", METRICS, "partly")
     assert not again.faults and again.report is not None and again.report.delivered == 6
 
@@ -225,3 +230,12 @@ def test_other_protocols_are_not_compared(folders, reports, tmp_path):
     (tmp_path / "report.json").write_text(json.dumps(other))
     with pytest.raises(ValueError, match="sync was scored in two ways"):
         check_alike([reports["perfect"], read_report(tmp_path)])
+
+
+def test_all_tables_and_a_plot_are_written(reports, tmp_path):
+    write_tables(tmp_path, [reports["perfect"], reports["noisy"]])
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "table.txt", "table.csv", "table.tex", "table.html", "by_number.png",
+    }  # fmt: skip
+    with Image.open(tmp_path / "by_number.png") as picture:
+        assert picture.size == (1300, 420)

@@ -7,7 +7,6 @@ from plenodream.evaluation.sampler import ViewSampler, noise_seeds
 from plenodream.evaluation.scenes import held_out
 from plenodream.models.context import Context, ViewTokens
 from plenodream.models.rays import camera_tokens
-from plenodream.sampling.denoise import SamplingConfig
 from plenodream.sampling.view import sample_view
 from plenodream.worlds.family import MILD
 
@@ -20,8 +19,7 @@ def data():
 
 
 def make(pipeline, **changes) -> ViewSampler:
-    sampling = SamplingConfig(pipeline.config.steps, pipeline.config.guidance)
-    return ViewSampler(pipeline.transformer, pipeline.codec, pipeline.scheduler, sampling, **changes)
+    return ViewSampler(pipeline.generator().sampler, **changes)
 
 
 def bank_of(sampler, data):
@@ -49,7 +47,9 @@ def test_batched_clips_are_those_sampled_one_by_one_without_a_bank(tiny_pipeline
         noise = torch.randn(192, 3, 2, 2, generator=torch.Generator().manual_seed(seed))[None]
         target = camera_tokens(data.cameras[scene, 2], data.anchor[scene], 8)[None]
         with torch.no_grad():
-            expected = sample_view(pipeline.transformer, pipeline.scheduler, sampler.sampling, noise, target, context)
+            expected = sample_view(
+                pipeline.transformer, pipeline.scheduler, sampler.sampler.config, noise, target, context
+            )
         picture = (pipeline.codec.decode(expected)[0].movedim(0, -1) + 1).clamp(0, 2) / 2
         torch.testing.assert_close(videos[scene], picture, atol=1e-5, rtol=0)
 

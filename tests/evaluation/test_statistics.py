@@ -60,7 +60,7 @@ def test_one_scene_and_none():
 @pytest.mark.parametrize(
     ("arguments", "message"), [({"confidence": 95}, "0.95"), ({"samples": 0}, "at least 1"), ({}, r"\(scenes,\)")]
 )
-def test_bad_input_is_named(arguments, message):
+def test_bad_input_is_named(any_arrays, arguments, message):
     values = torch.zeros(3) if arguments else torch.zeros(3, 2)
     with pytest.raises(ValueError, match=message):
         bootstrap_interval(values, generator=generator(), **arguments)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plenodream.geometry.cameras import axis_rotation, intrinsics_from_fov, make_pose, project, rotation_matrix
-from plenodream.geometry.frustum import inside_frustum, sample_frustum, scene_depth_range, scene_scale
+from plenodream.geometry.frustum import TOLERANCE, inside_frustum, sample_frustum, scene_depth_range, scene_scale
 from plenodream.types import Cameras
 
 GRID = (8, 6, 5)
@@ -65,8 +65,10 @@ def test_inside_agrees_with_a_plain_loop(seed):
             pose, (fx, fy, cx, cy) = cameras.camera_to_world[v, f], cameras.intrinsics[v, f].tolist()
             for p, point in enumerate(points[f]):
                 x, y, z = (torch.linalg.inv(pose) @ torch.cat([point, torch.ones(1)]))[:3].tolist()
-                plain = 0.5 <= z <= 4 and 0 <= fx * x / z + cx <= 48 and 0 <= fy * y / z + cy <= 32
-                assert bool(inside[v, f, p]) == plain
+                column, row = fx * x / z + cx, fy * y / z + cy
+                plain = 0.5 <= z <= 4 and 0 <= column <= 48 and 0 <= row <= 32
+                margin = min(abs(z - 0.5), abs(z - 4), abs(column), abs(column - 48), abs(row), abs(row - 32))
+                assert bool(inside[v, f, p]) == plain or margin < 48 * TOLERANCE  # at an edge it is generous
 
 
 def test_points_behind_or_at_the_camera_are_outside():

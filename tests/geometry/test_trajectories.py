@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from plenodream.geometry.cameras import check_cameras, intrinsics_from_fov, make_pose, project, rotation_matrix
+from plenodream.geometry.paths import trajectory_cameras
 from plenodream.geometry.presets import GROUPS, PRESETS
 from plenodream.geometry.trajectories import (
     describe_presets,
     make_trajectory,
     parse_trajectories,
-    trajectory_cameras,
 )
 from plenodream.types import Cameras
 

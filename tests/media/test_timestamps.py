@@ -5,7 +5,8 @@ from fractions import Fraction
 import pytest
 import torch
 
-from plenodream.media.timestamps import constant_rate, exact_rate
+from plenodream.media.rate import exact_rate
+from plenodream.media.timestamps import constant_rate
 
 
 @pytest.mark.parametrize("rate", [Fraction(24), Fraction(30000, 1001), Fraction(24000, 1001), Fraction(60000, 1001)])

@@ -308,3 +308,46 @@ def test_a_start_beyond_the_derived_end_moves_the_end():
     cameras = random_views(11, 3)
     scores = retrieve(cameras[0], cameras, RetrievalConfig(near=1000.0)).scores
     assert scores == retrieve(cameras[0], cameras, RetrievalConfig(near=1000.0, far=2000.0)).scores
+
+
+def plain_unhidden(target, candidate, depth, near, far, config):
+    """How many points of both frustums one candidate really shows, a point at a time."""
+    rows, columns = depth.shape[1:]
+    grid = (near, far, config.columns, config.rows, config.planes)
+    count = 0
+    for points, other in ((sample_frustum(target, *grid), candidate), (sample_frustum(candidate, *grid), target)):
+        inside = retrieval.inside_frustum(points, other, near, far)
+        pixels, z = retrieval.project(points, candidate)
+        for frame, point in inside.nonzero().tolist():
+            x, y = pixels[frame, point].tolist()
+            row, column = min(int(y / 32 * rows), rows - 1), min(int(x / 48 * columns), columns - 1)
+            found = depth[frame, row, column].item()
+            count += found <= 0 or z[frame, point].item() <= retrieval.HIDDEN * found
+    return count
+
+
+def test_visible_counts_what_no_depth_hides_and_is_fov_without_depth():
+    views = random_views(3, 5, angle=0.2, distance=0.4)
+    target, candidates = views[0], views[1:]
+    config = RetrievalConfig(strategy="visible", k=2, near=0.5, far=6.0)
+    fov = retrieve(target, candidates, replace(config, strategy="fov"))
+    assert retrieve(target, candidates, config).scores == fov.scores
+    depth = 0.5 + 5 * torch.rand(4, 3, 8, 12, generator=torch.Generator().manual_seed(0))
+    depth[1, :, :4] = 0  # not known: hides nothing
+    found = retrieve(target, candidates, config, depths=[depth[0], depth[1], None, depth[3]])
+    samples = 2 * 3 * config.columns * config.rows * config.planes
+    for view in (0, 1, 3):
+        plain = plain_unhidden(target, candidates[view], depth[view], 0.5, 6.0, config)
+        assert found.scores[view] == plain / samples < fov.scores[view]
+    assert found.scores[2] == fov.scores[2]
+
+
+def test_visible_prefers_the_view_that_no_wall_stands_before():
+    target = yawed(0.0)
+    candidates = yawed([5.0, 20.0])
+    wall, free = torch.full((2, 4, 6), 0.6), torch.full((2, 4, 6), 50.0)
+    for strategy, best in (("fov", 0), ("visible", 1)):
+        config = RetrievalConfig(strategy=strategy, k=1)
+        assert retrieve(target, candidates, config, depths=[wall, free]).chosen == (best,)
+    kept = retrieve(target, candidates, RetrievalConfig(strategy="visible", k=1), kept=[0], depths=[wall, free])
+    assert kept.chosen == (0,)

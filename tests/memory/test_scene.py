@@ -61,7 +61,7 @@ def write_view(scene: Scene, name: str, seed: int = 0, kind: str = "view") -> No
     scene.declare(name, kind, path_cameras(seed), {"preset": name, "angle": 0.1 * seed})
     for number, window in enumerate(scene.manifest.windows):
         if not scene.has(name, number):
-            record = {"seed": seed, "scores": [0.1, 1 / 3], "chosen": ["source"]}
+            record = {"seed": seed, "scores": {"source": 0.1, "b": 1 / 3}, "other": [1]}
             scene.write(name, number, video(seed)[window.start : window.stop], record, {"seconds": time.time()})
     scene.finish(name)
 
@@ -101,7 +101,7 @@ def test_what_goes_in_comes_out(scene):
         view = again.read("arc-left", number)
         assert torch.equal(view.frames, video(2)[window.start : window.stop]) and view.fps == 30000 / 1001
         assert torch.equal(view.cameras.intrinsics, path_cameras(2).intrinsics[window.start : window.stop])
-        assert again.record("arc-left", number)["scores"] == [0.1, 1 / 3]
+        assert again.record("arc-left", number)["scores"] == {"source": 0.1, "b": 1 / 3}
         assert again.timing("arc-left", number)["seconds"] > 1e9
     preview = read_video(again.preview_path("arc-left"))
     assert preview.frames.shape[0] == FRAMES and preview.fps == 30000 / 1001
@@ -386,6 +386,21 @@ def test_damaged_windows_name_the_view_and_the_way_out(scene):
     shutil.rmtree(folder)
     assert "not rendered yet" in message(scene.read, "a", 1) and not scene.complete("a")
     assert torch.equal(scene.read("a", 0).frames, video(1)[:WINDOW])
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("record", '{"context": "source"}', 'record.json: context: found "source", expected array'),
+        ("record", '{"scores": {"a": []}}', "record.json: scores[...]: found another type, expected float"),
+        ("timing", '{"seconds": "long"}', 'timing.json: seconds: found "long", expected float'),
+        ("timing", "[" * 99999, "timing.json: found another type, expected object"),
+    ],
+)
+def test_records_of_other_types_are_one_line(scene, name, content, words):
+    write_view(scene, "a", 1)
+    (scene.folder / "views" / "a" / "chunk-000" / f"{name}.json").write_text(content)
+    assert f"({words})" in message(getattr(scene, name), "a", 0)
 
 
 def test_a_second_process_is_told(scene):

@@ -11,7 +11,7 @@ from einops import rearrange
 from safetensors.torch import load_file
 
 from plenodream.models.context import ViewTokens
-from plenodream.models.cosmos.convert import from_published
+from plenodream.models.cosmos.keys import TRANSFORMER_KEYS
 from plenodream.models.cosmos.transformer import CosmosCameraTransformer
 from plenodream.models.layout import LAYOUTS
 
@@ -42,7 +42,8 @@ def test_the_published_network_is_reproduced(network, layout, per_frame):
         layout=LAYOUTS[layout],
         context_timestep=time.item() if per_frame else None,
     )
-    model.load_state_dict(from_published(load_file(REFERENCE / network / "weights.safetensors")), strict=True)
+    weights = load_file(REFERENCE / network / "weights.safetensors")
+    model.load_state_dict({TRANSFORMER_KEYS.ours(name): tensor for name, tensor in weights.items()}, strict=True)
     views, targets = config["views"], config["target_views"]
     context = [view for view in range(views) if view not in targets]
     latents = rearrange(tensors["latents"], "b c (v f) h w -> b v c f h w", v=views)

@@ -241,3 +241,13 @@ def test_joint_mode_takes_two_targets_around_their_source(tiny_denoiser):
     assert result.shape == targets.latents.shape
     swapped = model.predict(take(targets, [1, 0]).latents, T, take(targets, [1, 0]).camera_tokens, model.encode(source))
     assert not torch.allclose(swapped[:, [1, 0]], result, atol=1e-3)  # places in the sequence count in joint mode
+
+
+@torch.no_grad()
+def test_one_target_asked_of_a_network_that_makes_two_stands_in_both_slots(tiny_denoiser):
+    model = tiny_denoiser(context_attention="joint", layout=LAYOUTS["source-between-targets"])
+    target, source = random_views(1), model.encode(random_views(1, seed=1))
+    twice = take(target, [0, 0])
+    one = model.predict(target.latents, T, target.camera_tokens, source)
+    both = model.predict(twice.latents, T, twice.camera_tokens, source)
+    assert one.shape[1] == 1 and torch.equal(one, both[:, :1])

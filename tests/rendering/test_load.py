@@ -68,7 +68,7 @@ def cut(path):
 DAMAGE = {
     "no index": (lambda f: (f / "model_index.json").unlink(), "no model_index.json"),
     "index is no JSON": (lambda f: (f / "model_index.json").write_text("{"), "not valid JSON"),
-    "index is a list": (lambda f: (f / "model_index.json").write_text("[]"), "expected a PlenopticPipeline"),
+    "index is a list": (lambda f: (f / "model_index.json").write_text("[]"), "found .., expected object"),
     "index of another pipeline": (
         lambda f: edit(f / "model_index.json", _class_name="WanPipeline"),
         "describes a WanPipeline; expected a PlenopticPipeline",
@@ -99,7 +99,7 @@ DAMAGE = {
     "odd size": (lambda f: edit(f / "model_index.json", width=17), "expected multiples of 8 pixels"),
     "all overlap": (lambda f: edit(f / "model_index.json", overlap=3), "less overlap than frames"),
     "guidance in words": (lambda f: edit(f / "model_index.json", guidance="x"), "guidance is 'x'; expected a number"),
-    "guidance that is none": (lambda f: edit(f / "model_index.json", guidance=float("nan")), "guidance is nan"),
+    "guidance that is none": (lambda f: edit(f / "model_index.json", guidance=float("nan")), "not valid JSON"),
     "another codec": (
         lambda f: edit(f / "codec" / "config.json", patch=4),
         "out_channels is 192: expected 48, to fit the codec",
@@ -114,7 +114,19 @@ DAMAGE = {
         "layout is .*past",
     ),
     "no target": (lambda f: edit(f / "transformer" / "config.json", layout=["context*"]), "with a target"),
-    "no flow": (lambda f: edit(f / "model_index.json", scheduler=["diffusers", "DDIMScheduler"]), "flow scheduler"),
+    "no flow": (
+        lambda f: edit(f / "model_index.json", scheduler=["diffusers", "DDIMScheduler"]),
+        "scheduler is .*DDIM",
+    ),
+    "a scheduler from elsewhere": (
+        lambda f: edit(f / "model_index.json", scheduler=["antigravity", "UniPCMultistepScheduler"]),
+        "scheduler is .*antigravity.*expected one of diffusers.Flow",
+    ),
+    "a network from elsewhere": (
+        lambda f: edit(f / "model_index.json", transformer=["antigravity", "CosmosCameraTransformer"]),
+        "transformer is .*antigravity.*expected one of plenodream",
+    ),
+    "far too many frames": (lambda f: edit(f / "model_index.json", frames=10**9), "frames is 1000000000; expected"),
     "no scheduler": (lambda f: shutil.rmtree(f / "scheduler"), "scheduler_config.json"),
 }
 

@@ -174,7 +174,7 @@ def test_a_scene_goes_on_with_the_same_model_in_another_precision(tiny_pipeline,
 
 def test_default_settings_suit_the_model(tiny_pipeline):
     settings = tiny_pipeline(k=3, guidance=0.5).default_settings()
-    assert (settings.retrieval.k, settings.candidates) == (3, 4)
+    assert (settings.retrieval.k, settings.candidates, settings.keep_source) == (3, 3, True)
     assert (settings.sampling.steps, settings.sampling.guidance) == (2, 0.5)
 
 

@@ -9,7 +9,8 @@ import torch
 
 from plenodream.geometry.cameras import intrinsics_from_fov, scale_poses
 from plenodream.geometry.formats import save_cameras
-from plenodream.geometry.trajectories import make_trajectory, trajectory_cameras
+from plenodream.geometry.paths import trajectory_cameras
+from plenodream.geometry.trajectories import make_trajectory
 from plenodream.media.fit import fit_cameras
 from plenodream.models.layout import LAYOUTS
 from plenodream.rendering.source import still_cameras
@@ -120,3 +121,15 @@ def test_a_refused_request_leaves_no_scene_and_changes_none(
             with pytest.raises(ValueError, match=message):
                 pipeline.prepare(tmp_path / "old", given, **arguments)
         assert content(tmp_path / "old") == before
+
+
+def test_a_file_of_key_frames_is_a_trajectory_of_the_source(source, tmp_path):
+    (tmp_path / "swing.json").write_text('{"keyframes": [{"time": 0}, {"time": 1, "azimuth": 40, "ease": "linear"}]}')
+    (target,) = plan_targets((), source, [tmp_path / "swing.json"], WIDE)
+    arc = trajectory_cameras(make_trajectory("arc-right", {"angle": 40}), source)
+    torch.testing.assert_close(target.cameras.camera_to_world, arc.camera_to_world)
+    torch.testing.assert_close(target.cameras.intrinsics, source.intrinsics)
+    assert target.trajectory is not None and len(target.trajectory["keyframes"]["keyframes"]) == 2
+    (tmp_path / "swing.json").write_text('{"keyframes": [{"time": 0, "azimut": 3}]}')
+    with pytest.raises(ValueError, match=r"swing.json: .*unknown field azimut.*docs/trajectories.md"):
+        plan_targets((), source, [tmp_path / "swing.json"], WIDE)

@@ -7,7 +7,8 @@ import torch
 from diffusers import FlowMatchEulerDiscreteScheduler, UniPCMultistepScheduler
 
 from plenodream.flow import shift_timesteps
-from plenodream.sampling.denoise import SamplingConfig, denoise
+from plenodream.sampling.config import SamplingConfig
+from plenodream.sampling.denoise import denoise
 
 UNIPC = {"use_flow_sigmas": True, "prediction_type": "flow_prediction", "flow_shift": 5.0}
 SCHEDULERS = {

@@ -7,7 +7,7 @@ import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
 
 from plenodream.models.context import ViewTokens
-from plenodream.sampling.denoise import SamplingConfig
+from plenodream.sampling.config import SamplingConfig
 from plenodream.sampling.view import sample_view
 
 SCHEDULER = FlowMatchEulerDiscreteScheduler(shift=3.0)

@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from tiny import tiny_config
 
 from plenodream.recipes import RECIPES, get_recipe
+from plenodream.training import build
 from plenodream.training.build import build_model, compile_network, grow_depth
 from plenodream.training.config import Curriculum, OptimizerConfig, Stage
 from plenodream.training.objective import ObjectiveConfig
@@ -84,7 +85,8 @@ def test_values_out_of_range(make, expected):
 
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
-def test_what_is_compiled_computes_the_same(tiny_denoiser):
+def test_what_is_compiled_computes_the_same(tiny_denoiser, unchecked):
+    unchecked(build)
     plain, compiled = tiny_denoiser(), tiny_denoiser()
     compile_network(compiled)
     generator = torch.Generator().manual_seed(0)

@@ -81,7 +81,7 @@ def test_what_cannot_be_resumed_says_why(tmp_path):
     with pytest.raises(ValueError, match=r"damaged checkpoint .* --init-from"):
         load_checkpoint(folder, RECIPE)
     (folder / "recipe.json").write_text("{")
-    with pytest.raises(ValueError, match="not readable"):
+    with pytest.raises(ValueError, match="not valid JSON"):
         load_checkpoint(folder, RECIPE)
 
 

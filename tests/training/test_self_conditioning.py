@@ -18,7 +18,8 @@ from plenodream.models.weights import weights_hash
 from plenodream.recipes import run as run_module
 from plenodream.recipes.nano import nano
 from plenodream.rendering.load import load_pipeline
-from plenodream.sampling.denoise import SamplingConfig
+from plenodream.sampling.config import SamplingConfig
+from plenodream.sampling.sampler import Sampler
 from plenodream.sampling.view import sample_view
 from plenodream.training import contexts as module
 from plenodream.training import trainer
@@ -99,12 +100,12 @@ def test_views_are_what_the_model_samples(parts, tiny_pipeline, attention):
     parts = (model, *parts[1:])
     scene = synthetic_batch(replace(STAGE, batch=1, views=4), 3, 16, 16, seed=0, device="cpu")
     contexts = draw_clean_context(4, 2, torch.Generator().manual_seed(1))
-    made = generate_views(*parts, scene, contexts, torch.Generator().manual_seed(2))
+    made = generate_views(Sampler(*parts), scene, contexts, torch.Generator().manual_seed(2))
     noise = torch.randn(3, 192, 2, 2, 2, generator=torch.Generator().manual_seed(2))
     assert made.shape == (3, 2, 16, 16, 3) and made.dtype == torch.uint8
     assert close(made, sampled_one_by_one(parts, scene, contexts, noise))
     assert not close(made, to_frames(scene.signal[0, 1:]))
-    other = generate_views(*parts, scene, contexts, torch.Generator().manual_seed(3))
+    other = generate_views(Sampler(*parts), scene, contexts, torch.Generator().manual_seed(3))
     assert not close(made, other)
 
 
@@ -112,7 +113,7 @@ def test_a_fixed_layout_is_filled_with_the_source(parts, tiny_pipeline):
     model = tiny_pipeline(context_attention="joint", layout=("context", "target", "context")).transformer
     parts = (model, *parts[1:])
     scene = synthetic_batch(replace(STAGE, batch=1), 0, 16, 16, seed=0, device="cpu")
-    made = generate_views(*parts, scene, [torch.tensor([[0], [0]])], torch.Generator().manual_seed(2))
+    made = generate_views(Sampler(*parts), scene, [torch.tensor([[0], [0]])], torch.Generator().manual_seed(2))
     noise = torch.randn(2, 192, 2, 2, 2, generator=torch.Generator().manual_seed(2))
     assert close(made, sampled_one_by_one(parts, scene, [torch.tensor([[0, 0], [0, 0]])], noise))
 
@@ -194,7 +195,7 @@ def test_generation_goes_on_after_a_kill(parts, folder, tmp_path):
         from plenodream.models.codecs.space_to_depth import SpaceToDepthCodec
         from plenodream.models.cosmos.transformer import CosmosCameraTransformer
         from plenodream.data import episode
-        from plenodream.sampling.denoise import SamplingConfig
+        from plenodream.sampling.config import SamplingConfig
         from plenodream.training.contexts import SceneSet, generate_contexts
 
         torch.set_num_threads(1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from plenodream.sampling.denoise import SamplingConfig
+from plenodream.sampling.config import SamplingConfig
 from plenodream.training.config import Curriculum, OptimizerConfig, Stage, TrainConfig
 from plenodream.training.objective import ObjectiveConfig
 

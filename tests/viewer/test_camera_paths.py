@@ -32,16 +32,23 @@ def test_directions_and_scale():
     text = draw_paths(paths)
     ran = {
         (name, panel): points(text, f"path-{index}-{panel}-line")[-1] - points(text, f"path-{index}-{panel}-line")[0]
-        for index, name in enumerate(paths)
+        for index, name in list(enumerate(paths))[1:]
         for panel in ("above", "side")
     }
-    metre = ran["right", "above"][0].item()
-    assert metre > 10
-    # On the page y points down, so "up the page" is negative; a metre is as long in both panels and on both axes.
+    # On the page y points down, so "up the page" is negative.
     expected = {("right", "above"): (1, 0), ("up", "above"): (0, 0), ("on", "above"): (0, -1)}
     expected |= {("right", "side"): (0, 0), ("up", "side"): (0, -1), ("on", "side"): (1, 0)}
     for key, direction in expected.items():
+        metre = max(ran[key[0], panel].abs().max().item() for panel in ("above", "side"))  # of this path's panels
+        assert metre > 10
         torch.testing.assert_close(ran[key] / metre, torch.tensor(direction).float(), atol=1e-3, rtol=0)
+
+
+def test_both_panels_of_a_path_have_one_scale_and_the_first_path_is_in_all():
+    text = draw_paths({"source": moving(0, 0, 2), "diagonal": moving(1, -1, 1)})
+    above, side = (points(text, f"path-1-{panel}-line") for panel in ("above", "side"))
+    torch.testing.assert_close(above[-1] - above[0], side[-1] - side[0], atol=1e-2, rtol=0)
+    assert path_colour(0) in text and "path-0-" not in text and ">0.5 m<" in text
 
 
 def test_drawn_from_the_first_camera():
@@ -71,10 +78,25 @@ def test_names_colours_and_bytes():
     text = draw_paths(paths)
     assert text == draw_paths(paths)
     shown = {element.text for element in ElementTree.fromstring(text).iter(f"{SVG}text")}
-    assert {*paths, "from above", "from the side", "right (m)", "forward (m)", "up (m)"} <= shown
-    assert len({path_colour(index) for index in range(13)}) == 13
+    assert {*list(paths)[1:], "from above", "right →, forward ↑", "from the side", "forward →, up ↑"} <= shown
+    assert len({path_colour(index) for index in range(25)}) == 25
     assert all(path_colour(index) in text for index in range(3))
     assert set(re.findall(r"https?://[^/\"]*", text)) <= {"http://www.w3.org"}
+
+
+def test_nothing_is_cut_off_or_drawn_over_each_other():
+    """25 paths: every cell lies in the picture, and no two overlap."""
+    paths = {"source": moving(0, 0, 0)} | {f"path {index}": moving(index - 12, 0.1 * index, 1) for index in range(25)}
+    text = draw_paths(paths)
+    root = ElementTree.fromstring(text)
+    _, _, width, height = map(float, root.get("viewBox").split())
+    cells = []
+    for index in range(1, 26):
+        drawn = torch.cat([points(text, f"path-{index}-{panel}-frusta") for panel in ("above", "side")])
+        low, high = drawn.amin(0), drawn.amax(0)
+        assert (low >= 0).all() and high[0] <= width and high[1] <= height
+        assert not any((low < other_high).all() and (high > other_low).all() for other_low, other_high in cells)
+        cells.append((low, high))
 
 
 def test_files_by_suffix(tmp_path):

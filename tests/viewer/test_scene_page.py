@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -9,12 +10,15 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from plenodream.media.video import read_video
 from plenodream.memory.scene import Scene
+from plenodream.rendering.outlook import Work
 from plenodream.rendering.renderer import Progress
 from plenodream.rendering.targets import invalidate_views
 from plenodream.viewer import console as console_module
 from plenodream.viewer.console import progress_bar, rows_of_views, table_of_views
-from plenodream.viewer.scene_page import Truth, page_view, write_scene_page
+from plenodream.viewer.scene_page import page_view, write_scene_page
+from plenodream.viewer.truth import TRUTH, Truth, write_truth
 
 
 @pytest.fixture
@@ -27,29 +31,42 @@ def partial(scene):
 
 
 def test_the_page_shows_all_whole_views_and_leaves_partial_ones_out(scene):
-    text = write_scene_page(scene, ("a note",)).read_text()
+    text = write_scene_page(scene).read_text()
     assert partial(scene)
     for name in scene.names():
         assert (f"<h3>{name}" in text) == scene.complete(name), name
-    assert "a note" in text and scene.manifest.model_hash in text
+    assert scene.manifest.model_hash in text
 
 
 def test_a_views_context_may_be_a_merged_view_that_has_no_card(scene):
-    """The first window's context is shown, also where it is a view that the page does not have."""
+    """The context of every window is shown, also where it is a view that the page does not have."""
     views = {name: page_view(scene, name) for name in scene.names("view")}
-    named = {name for view in views.values() for name, _ in view.context}
+    named = {name for view in views.values() for window in view.windows for name, _ in window.context}
     assert named & set(partial(scene))
     for name, view in views.items():
-        record = scene.record(name, 0)
-        assert view.context == tuple((n, record["scores"][n]) for n in record["context"])
+        for number, window in enumerate(view.windows):
+            record = scene.record(name, number)
+            assert window.context == tuple((n, record["scores"][n]) for n in record["context"])
         seconds = [scene.timing(name, window)["seconds"] for window in range(len(scene.manifest.windows))]
         assert view.seconds == pytest.approx(sum(seconds))
 
 
 def test_truth_goes_to_the_view_it_is_of(scene):
     truth = Truth(scene.preview_path("source"), 20.0, 18.5)
-    text = write_scene_page(scene, truths={"zoom-out": truth}).read_text()
-    assert text.count("20.0 dB") == 1 and text.count("+1.5") == 2  # card and table
+    write_truth(scene, "a note", {"zoom-out": truth})
+    text = write_scene_page(scene).read_text()
+    assert text.count("20.0 dB") == 1 and text.count("+1.5") == 2 and "a note" in text  # card and table
+
+
+def test_the_score_of_a_view_that_was_made_anew_is_not_shown(scene):
+    truth = Truth(scene.preview_path("source"), 20.0, 18.5)
+    write_truth(scene, "a note", {"zoom-out": truth, "tilt-up": replace(truth, psnr=21.0)})
+    shutil.copy(scene.preview_path("source"), scene.preview_path("zoom-out"))
+    text = write_scene_page(scene).read_text()
+    assert "20.0 dB" not in text and "21.0 dB" in text
+    (scene.folder / TRUTH).write_text("{")
+    with pytest.raises(ValueError, match=r"truth.json: .*remove it"):
+        write_scene_page(scene)
 
 
 def test_rows_hold_the_windows_there_are_and_previews_that_exist(scene):
@@ -83,7 +100,7 @@ def test_merged_views_count_in_the_bar_from_their_start(monkeypatch):
     console = Console(file=io.StringIO(), width=80, force_terminal=True)
     steps = [("a", 1), ("a", 2), ("merge-a-01234567", 1), ("merge-a-01234567", 2), ("b", 1), ("b", 2)]
     counts = []
-    with progress_bar(console, [("a", 0), ("b", 0)], quiet=False) as report:
+    with progress_bar(console, [Work("a", 0, 1), Work("b", 0, 1)]) as report:
         for view, step in steps:
             report(Progress(view, 0, step, 2))
             counts.append((int(bars[0].tasks[0].completed), bars[0].tasks[0].total))
@@ -95,7 +112,7 @@ def test_a_merged_view_whose_input_was_made_again_is_outdated_and_owed_to_nobody
 ):
     pipeline = tiny_pipeline(k=1)
     names = ("arc-left", "arc-right", "zoom-out")
-    scene = pipeline(tiny_video(), names, tmp_path / "scene", settings(1, 2, strategy="last"))
+    scene = pipeline(tiny_video(), names, tmp_path / "scene", settings(1, 2, strategy="fov"))
     before = {row["name"]: row for row in rows_of_views(scene)}
     assert not any(row["outdated"] for row in before.values())
     invalidate_views(scene, ["zoom-out"])
@@ -118,7 +135,8 @@ def test_a_merged_view_whose_input_was_made_again_is_outdated_and_owed_to_nobody
 
 
 def test_pages_and_tables_say_which_window_they_show(scene, tiny_pipeline, tiny_video, settings, tmp_path):
-    assert "context (window 1 of 3)" in write_scene_page(scene).read_text()
+    text = write_scene_page(scene).read_text()
+    assert re.search(r'class="when">windows? [123]', text) and "in a cell a square a window" in text
     console = Console(file=io.StringIO(), width=80)
     console.print(table_of_views(scene))
     assert "window 1 of 3" in console.file.getvalue()
@@ -126,19 +144,33 @@ def test_pages_and_tables_say_which_window_they_show(scene, tiny_pipeline, tiny_
     assert "window 1" not in write_scene_page(short).read_text()
 
 
+def test_a_page_of_a_scene_with_damaged_videos_makes_them_again(scene):
+    scene.preview_path("zoom-out").write_bytes(b"damaged")
+    assert 'src="zoom-out.mp4"' in write_scene_page(scene).read_text()
+    assert read_video(scene.preview_path("zoom-out")).frames.shape[0] == scene.manifest.frames
+
+
+def test_a_single_page_can_be_sent_around(scene):
+    text = write_scene_page(scene, single_file=True).read_text()
+    assert "zoom-out.mp4" not in text and text.count("data:video/mp4;base64,") == text.count("<video")
+
+
 def test_the_notes_of_a_scenes_source_are_on_every_page(tiny_pipeline, tiny_video, settings, tmp_path):
     pipeline = tiny_pipeline()
     video = replace(pipeline.fit(tiny_video()), notes=("the camera is taken to stand still",))
     scene = pipeline(video, ("arc-left",), tmp_path / "scene", settings())
-    for notes in ((), ("another",), ("the camera is taken to stand still",)):
-        text = write_scene_page(Scene.open(scene.folder), notes).read_text()
-        assert text.count("the camera is taken to stand still") == 1 and all(note in text for note in notes)
+    truth = Truth(scene.preview_path("arc-left"), 20.0, 18.5)
+    for note in (None, "another", "the camera is taken to stand still"):
+        if note is not None:
+            write_truth(scene, note, {"arc-left": truth})
+        text = write_scene_page(Scene.open(scene.folder)).read_text()
+        assert text.count("the camera is taken to stand still") == 1 and (note or "") in text
 
 
 def test_the_bar_is_for_terminals():
     for terminal in (True, False):
         console = Console(file=io.StringIO(), width=80, force_terminal=terminal)
-        with progress_bar(console, [("rotate-left", 0)], quiet=False) as report:
+        with progress_bar(console, [Work("rotate-left", 0, 1)]) as report:
             report(Progress("merge-rotate-left-b85f9c59", 0, 1, 2))
         assert ("merge-rotate-left-b85f9c59" in console.file.getvalue()) == terminal
         assert terminal or console.file.getvalue() == ""

@@ -5,8 +5,10 @@ from functools import partial
 import pytest
 import torch
 
+from plenodream import geometry
 from plenodream.geometry.cameras import invert_pose, look_at, pixel_centres, pixel_rays, unproject
 from plenodream.types import Cameras
+from plenodream.worlds import raycast, texels, world
 from plenodream.worlds.cameras import sample_cameras
 from plenodream.worlds.family import FULL, MILD
 from plenodream.worlds.patterns import FACES
@@ -376,8 +378,9 @@ def test_it_runs_on_the_device_of_its_inputs(textures):
 
 
 @pytest.mark.parametrize("sample", [_sample, partial(_with_images, texels=8)], ids=["patterns", "images"])
-def test_it_compiles_to_one_graph(sample):
+def test_it_compiles_to_one_graph(sample, unchecked):
     worlds, cameras = sample(MILD)
     times = torch.tensor([0.1, 0.6])
-    compiled = torch.compile(render, fullgraph=True, backend="eager")(worlds, cameras, times)
+    unchecked(raycast, texels, world, geometry.cameras)
+    compiled = torch.compile(raycast.render, fullgraph=True, backend="eager")(worlds, cameras, times)
     assert torch.equal(compiled.rgb, render(worlds, cameras, times).rgb)

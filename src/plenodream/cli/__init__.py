@@ -7,7 +7,10 @@ import os
 import sys
 import warnings
 
+from plenodream.cli.benchmark import Benchmark, Reproduce, benchmark, reproduce
+from plenodream.cli.convert import Convert, Models, convert, models
 from plenodream.cli.demo import Demo, demo
+from plenodream.cli.depth import Depth, depth
 from plenodream.cli.learn import Contexts, Eval, Synth, Train, contexts, evaluate, synth, train
 from plenodream.cli.parse import parse_arguments
 from plenodream.cli.render import Render, render
@@ -18,12 +21,17 @@ _COMMANDS = {
     Render: render,
     Trajectories: trajectories,
     Demo: demo,
+    Depth: depth,
     Synth: synth,
     Train: train,
     Contexts: contexts,
     Eval: evaluate,
     EvalRun: eval_run,
     EvalTable: eval_table,
+    Benchmark: benchmark,
+    Reproduce: reproduce,
+    Convert: convert,
+    Models: models,
 }
 _OUT_OF_MEMORY = ("out of memory", "not enough memory", "can't allocate memory")
 

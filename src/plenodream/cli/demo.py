@@ -27,10 +27,12 @@ def demo(args: Demo) -> int:
     """`plenodream demo`."""
     from rich.console import Console
 
-    from plenodream.cli.page import SCORE_NOTE, known_scores
     from plenodream.demo.clip import TRAJECTORIES, clip_folder
+    from plenodream.demo.score import SCORE_NOTE, score_demo
     from plenodream.memory.scene import Scene
     from plenodream.viewer.console import plain_table
+    from plenodream.viewer.scene_page import write_scene_page
+    from plenodream.viewer.truth import Truth, write_truth
 
     clip = clip_folder()
     asked = Render(
@@ -43,8 +45,10 @@ def demo(args: Demo) -> int:
         quiet=args.json,
     )
     render(asked)
-    page = args.out / "index.html"
-    scores = known_scores(Scene.open(args.out))
+    scene = Scene.open(args.out)
+    scores = score_demo(scene)
+    write_truth(scene, SCORE_NOTE, {name: Truth(s.video, s.psnr, s.psnr_copy) for name, s in scores.items()})
+    page = write_scene_page(scene)
     if args.json:
         views = {name: {"psnr": s.psnr, "psnr_copy": s.psnr_copy, "seen": s.seen} for name, s in scores.items()}
         print(json.dumps({"scene": str(args.out), "page": str(page), "views": views}))

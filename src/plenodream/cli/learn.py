@@ -186,7 +186,7 @@ def train(args: Train) -> int:
 def contexts(args: Contexts) -> int:
     """`plenodream contexts`."""
     from plenodream.rendering.load import load_pipeline
-    from plenodream.sampling.denoise import SamplingConfig
+    from plenodream.sampling.config import SamplingConfig
     from plenodream.training.contexts import SceneSet, generate_contexts
 
     pipeline = load_pipeline(args.model, args.device)
@@ -206,7 +206,7 @@ def evaluate(args: Eval) -> int:
     from plenodream.evaluation.harness import evaluate as run
     from plenodream.evaluation.report import format_report, write_report
     from plenodream.rendering.load import load_pipeline
-    from plenodream.sampling.denoise import SamplingConfig
+    from plenodream.sampling.config import SamplingConfig
 
     pipeline = load_pipeline(args.model, args.device)
     steps = pipeline.config.steps if args.steps is None else args.steps

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,7 +31,7 @@ class Render:
     trajectory: Many[tuple[str, ...]] = ()
     """Preset like arc-left or arc-right:angle=40,ease=smooth; may be repeated. basic12 stands for twelve."""
     trajectory_file: Many[tuple[Path, ...]] = ()
-    """Camera file of a target view: our JSON, transforms.json or 12 numbers a line; may be repeated."""
+    """Camera file of a target view (our JSON, transforms.json, 12 numbers a line) or key frames; may be repeated."""
     cameras: Path | None = None
     """Camera file of the source video."""
     source_fov: float | None = None
@@ -40,13 +41,13 @@ class Render:
     k: int | None = None
     """Context views of each new view (default: what suits the model)."""
     strategy: str | None = None
-    """Retrieval: fov (default), fov-paper, coverage, pose, random, last."""
+    """Retrieval: fov (default), fov-paper, visible, coverage, pose, random, last."""
     near: float | None = None
     """Start of the retrieval frustums of fov and coverage in metres (default: from the scene's scale)."""
     far: float | None = None
     """End of those frustums in metres (default: from the scene's scale)."""
     candidates: int | None = None
-    """Stored views that compete for the context; those beyond k are merged (default k + 1; k: no merging)."""
+    """Stored views that compete for the context; those beyond k are merged (default: what suits the model)."""
     steps: int | None = None
     """Sampling steps (default: what suits the model)."""
     guidance: float | None = None
@@ -61,19 +62,22 @@ class Render:
     """Print nothing but errors."""
     json: bool = False
     """Print one JSON object on stdout and nothing else."""
+    json_progress: bool = False
+    """Print one line of JSON on stderr after every step: view, step, views done, seconds left; no notes and no bar."""
 
 
 def render(args: Render) -> int:
     """`plenodream render`."""
     from rich.console import Console
 
-    from plenodream.cli.page import write_known_page
     from plenodream.rendering.load import load_pipeline, model_for
+    from plenodream.rendering.outlook import plan_work
     from plenodream.rendering.renderer import pending
     from plenodream.rendering.source import open_source, source_notes
-    from plenodream.viewer.console import progress_bar, rows_of_views, table_of_views
+    from plenodream.viewer.console import progress_bar, progress_lines, rows_of_views, table_of_views
+    from plenodream.viewer.scene_page import write_scene_page
 
-    console = Console(stderr=True, quiet=args.quiet or args.json)
+    console = Console(stderr=True, quiet=args.quiet or args.json or args.json_progress)
     pipeline = load_pipeline(args.model or model_for(args.out), args.device)
     _check_asked(args)
     settings = _settings(pipeline, args)
@@ -96,13 +100,14 @@ def render(args: Render) -> int:
     for note in shown:
         console.print(note, highlight=False, markup=False, soft_wrap=True)
     try:
-        with progress_bar(console, before, args.quiet or args.json) as report:
+        work = plan_work(scene, pipeline.generator().workings.fewest)
+        with progress_lines(sys.stderr, work) if args.json_progress else progress_bar(console, work) as report:
             pipeline.render(scene, report)
     except BaseException:  # what is done by then can be looked at; why it ended matters more than a page that fails
         with suppress(ValueError, OSError):
-            write_known_page(scene)
+            write_scene_page(scene)
         raise
-    page = write_known_page(scene)
+    page = write_scene_page(scene)
     if args.json:
         print(json.dumps({"scene": str(args.out), "page": str(page), "views": rows_of_views(scene)}))
     elif not args.quiet:
@@ -147,5 +152,6 @@ def _settings(pipeline: PlenopticPipeline, args: Render) -> RenderSettings | Non
             f"{' and '.join(ignored)}: strategy {retrieval.strategy} does not use it; expected --strategy "
             f"{' or '.join(_FRUSTUMS)}, or neither of them"
         )
-    candidates = asked.get("candidates", retrieval.k + 1 if "k" in asked else base.candidates)
-    return RenderSettings(retrieval, candidates, sampling)
+    merging = base.candidates > base.retrieval.k
+    candidates = asked.get("candidates", max(base.candidates, retrieval.k) if merging else retrieval.k)
+    return RenderSettings(retrieval, candidates, sampling, base.keep_source)

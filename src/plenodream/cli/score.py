@@ -16,8 +16,10 @@ class EvalRun:
 
     results: Annotated[Path, tyro.conf.Positional]
     """Folder with a manifest.jsonl, our scenes, meta.json and videos/, or MultiCamVideo's layout."""
-    metrics: str = "fidelity,sync"
+    metrics: str = "fidelity,sync,homography,camera"
     """Which metrics, separated by commas, or `all`."""
+    weights: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
+    """METRIC=FILE: weights of a learned metric; may be repeated."""
     out: Path | None = None
     """Where rows and reports go (default RESULTS/evaluation)."""
     name: str | None = None
@@ -48,7 +50,7 @@ def eval_run(args: EvalRun) -> int:
     """`plenodream eval run`."""
     from plenodream.evaluation.export import to_text
     from plenodream.evaluation.results import FOLDER
-    from plenodream.evaluation.run import parse_metrics, parse_shard, run
+    from plenodream.evaluation.run import parse_metrics, parse_shard, parse_weights, run
 
     shard, metrics = parse_shard(args.shard), parse_metrics(args.metrics)
     out = args.out or args.results / FOLDER
@@ -61,7 +63,7 @@ def eval_run(args: EvalRun) -> int:
             bar.total = of
             bar.update(done - bar.n)
 
-        outcome = run(args.results, out, metrics, name, shard, args.jobs, progress)
+        outcome = run(args.results, out, metrics, name, shard, args.jobs, progress, parse_weights(args.weights))
     for fault in outcome.faults:
         print(f"plenodream: {fault.sample.name}: {fault.kind}: {fault.reason}", file=sys.stderr)
     if not args.quiet:

@@ -28,8 +28,9 @@ def trajectories(args: Trajectories) -> int:
     """`plenodream trajectories`."""
     from rich.console import Console
 
+    from plenodream.geometry.paths import trajectory_cameras
     from plenodream.geometry.presets import COMMON, PRESETS
-    from plenodream.geometry.trajectories import describe_presets, parse_trajectories, trajectory_cameras
+    from plenodream.geometry.trajectories import describe_presets, parse_trajectories
     from plenodream.viewer.console import plain_table
 
     rows = describe_presets()

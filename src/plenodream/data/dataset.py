@@ -228,9 +228,11 @@ def collate(samples: Sequence[Sample]) -> Batch:
         cameras[0].height,
         cameras[0].width,
     )
-    frames = None if samples[0].frames is None else torch.stack([sample.frames for sample in samples])
+    frames = [sample.frames for sample in samples if sample.frames is not None]
     return Batch(
-        frames, stacked, tuple(Sample(None, s.cameras, s.names, s.episode, s.start, s.fps, s.skipped) for s in samples)
+        torch.stack(frames) if frames else None,
+        stacked,
+        tuple(Sample(None, s.cameras, s.names, s.episode, s.start, s.fps, s.skipped) for s in samples),
     )
 
 

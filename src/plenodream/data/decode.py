@@ -8,6 +8,7 @@ from pathlib import Path
 
 import av
 import torch
+from av.container import InputContainer
 from jaxtyping import UInt8
 from torch import Tensor
 
@@ -93,14 +94,14 @@ def read_window(path: Path, start: int, stop: int) -> Iterator[UInt8[Tensor, "he
         raise UnreadableVideo(f"{path}: only {done} of the frames {start} to {stop - 1} could be decoded")
 
 
-def _listed_frames(container: av.container.InputContainer, stream: av.VideoStream) -> int:
+def _listed_frames(container: InputContainer, stream: av.VideoStream) -> int:
     """How many frames the header lists, less those that an edit list (a trim) hides; 0 where it says nothing."""
     if not stream.frames or "mov" not in container.format.name:
         return stream.frames
     return sum(not entry.is_discard for entry in stream.index_entries)
 
 
-def _timestamps(container: av.container.InputContainer) -> list[int]:
+def _timestamps(container: InputContainer) -> list[int]:
     """Display times of all packets in order, without decoding."""
     packets = container.demux(video=0)
     return sorted(packet.pts for packet in packets if packet.pts is not None and not packet.is_discard)

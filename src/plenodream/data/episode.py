@@ -27,7 +27,7 @@ from plenodream.geometry.cameras import check_cameras
 from plenodream.geometry.formats import load_cameras, save_cameras
 from plenodream.geometry.formats.recammaster import save_unreal_poses
 from plenodream.media.fit import fit_cameras, fit_frames
-from plenodream.media.timestamps import exact_rate
+from plenodream.media.rate import exact_rate
 from plenodream.media.video import encode
 from plenodream.types import Cameras, View
 

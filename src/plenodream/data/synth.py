@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,8 +20,9 @@ from torch import Tensor
 from plenodream.data.episode import write_episode
 from plenodream.data.multicamvideo import SENSOR_WIDTH
 from plenodream.files.atomic import write_file
+from plenodream.files.documents import read_document
 from plenodream.files.folders import tidy
-from plenodream.media.timestamps import exact_rate
+from plenodream.media.rate import exact_rate
 from plenodream.types import Cameras, View
 from plenodream.worlds.cameras import sample_cameras
 from plenodream.worlds.family import scene_family
@@ -135,10 +137,7 @@ def _check_options(folder: Path, options: dict) -> None:
     """Compare the data set's options with those that are there, if any."""
     path = folder / _MANIFEST
     if path.exists():
-        try:
-            found = dict(json.loads(path.read_text()))
-        except (TypeError, ValueError):
-            raise ValueError(f"{path}: not readable; expected the options of this data set: remove the file") from None
+        found = read_document(path, dict[str, Any], "expected the options of this data set: remove the file")
         if changed := [name for name in options if found.get(name) != options[name]]:
             name = changed[0]
             raise ValueError(

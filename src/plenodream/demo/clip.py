@@ -14,7 +14,8 @@ from torch import Tensor
 
 from plenodream.geometry.cameras import intrinsics_from_fov
 from plenodream.geometry.formats import save_cameras
-from plenodream.geometry.trajectories import parse_trajectories, trajectory_cameras
+from plenodream.geometry.paths import trajectory_cameras
+from plenodream.geometry.trajectories import parse_trajectories
 from plenodream.geometry.visibility import seen_by_source
 from plenodream.media.fit import fit_frames
 from plenodream.media.preview import write_preview

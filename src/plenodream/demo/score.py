@@ -9,6 +9,8 @@ from plenodream.demo.clip import true_view
 from plenodream.evaluation.metrics.fidelity import psnr
 from plenodream.memory.scene import Scene
 
+SCORE_NOTE = "PSNR on pixels that the source saw, against the true view; copy: the source's own frames as the answer"
+
 
 @dataclass(frozen=True)
 class DemoScore:
@@ -34,7 +36,8 @@ def score_demo(scene: Scene) -> dict[str, DemoScore]:
     scores = {}
     for name in scene.names("view"):
         truth = true_view(name, manifest.height, manifest.width)
-        if truth is None or not scene.complete(name):
+        # A view along a file's cameras may have a preset's name: nothing is known of how it should look.
+        if truth is None or "preset" not in (scene.entry(name).trajectory or {}) or not scene.complete(name):
             continue
         result, expected = scene.frames(name).float() / 255, truth.frames.float() / 255
         scores[name] = DemoScore(

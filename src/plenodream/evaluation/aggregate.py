@@ -178,7 +178,8 @@ def _set_numbers(rows: Sequence[Row], metric: SetMetric) -> list[Number]:
     kept = [row for row in rows if metric.name in row.features and TRUTH in row.features[metric.name]]
     for kind in dict.fromkeys(kind for row in kept for kind in row.features[metric.name] if kind != TRUTH):
         of_kind = [row for row in kept if kind in row.features[metric.name]]
-        numbers += [_set_number(of_kind, metric, column, kind) for column in metric.set_columns]
+        if len(of_kind) > 1:
+            numbers += [_set_number(of_kind, metric, column, kind) for column in metric.set_columns]
     return numbers
 
 
@@ -189,7 +190,7 @@ def _set_number(rows: Sequence[Row], metric: SetMetric, column: Column, kind: st
 
     mean, scenes = score(rows), list(dict.fromkeys(row.scene for row in rows))
     low = high = None
-    if len(scenes) > 2:
+    if len(scenes) > 2:  # of what is left, two or more
         left = torch.tensor([score([row for row in rows if row.scene != scene]) for scene in scenes])
         spread = 1.96 * float(((len(scenes) - 1) / len(scenes) * (left - left.mean()).square().sum()).sqrt())
         low, high = mean - spread, mean + spread

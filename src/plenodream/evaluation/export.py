@@ -19,8 +19,9 @@ from plenodream.files.atomic import write_file
 REPORT = "report.json"
 # What the text shows, where it is there.
 SHOWN = (
-    "psnr.all", "psnr.seen", "psnr.hidden", "ssim.all", "sharpness.all", "hsync paper 12", "hsync all", "vsync all",
-    "homography all", "roterr", "transerr", "tsed all", "matpix paper 12",
+    "psnr.all", "psnr.seen", "psnr.hidden", "psnr.moving", "ssim.all", "sharpness.hidden",
+    "hsync paper 3", "hsync paper 6", "hsync paper 9", "hsync paper 12", "hsync all", "vsync all",
+    "homography all", "roterr", "transerr", "tsed all", "matches.xfeat.share all", "kd_stats_v1", "fvd_i3d_styleganv",
 )  # fmt: skip
 
 

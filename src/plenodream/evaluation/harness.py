@@ -18,7 +18,7 @@ from plenodream.evaluation.scenes import HeldOut, held_out, neighbour
 from plenodream.geometry.visibility import warp
 from plenodream.models.context import Context
 from plenodream.rendering.pipeline import PlenopticPipeline
-from plenodream.sampling.denoise import SamplingConfig
+from plenodream.sampling.config import SamplingConfig
 from plenodream.worlds.family import scene_family
 
 # Target views drawn per scene; the first of them are reconstructed, and of all the best pair is compared.
@@ -68,7 +68,7 @@ def evaluate(
     sampling = sampling or SamplingConfig(config.steps, config.guidance)
     groups = range(0, scenes, GROUP)
     on_step = _counter(len(groups) * _VIDEOS * sampling.steps, progress)
-    sampler = ViewSampler(pipeline.transformer.eval(), pipeline.codec, pipeline.scheduler, sampling, on_step)
+    sampler = ViewSampler(pipeline.generator(sampling).sampler, on_step)
     size = (config.frames, config.height, config.width)
     results: dict[str, list[Rows]] = defaultdict(list)
     gallery: dict[str, list[Tensor]] = defaultdict(list)

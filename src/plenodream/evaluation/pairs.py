@@ -11,24 +11,26 @@ ALL = "all"
 _ADDED = {3: ((1, 2), (1, 3)), 6: ((4, 5), (4, 6)), 9: ((7, 8), (9, 10)), 12: ((10, 11), (10, 12))}
 
 
-def pair_sets(shots: Sequence[str], strict: bool = False) -> dict[str, frozenset[frozenset[str]] | None]:
+def pair_sets(shots: Sequence[str]) -> dict[str, frozenset[frozenset[str]] | None]:
     """Names of the sets that a scene's shots allow, and the pairs in each; None stands for all pairs.
 
-    Shots of `basic12` are numbered as in the paper whatever order they were made in, any others by that order.
-
-    Args:
-        shots: Names in the order in which they were made.
-        strict: Leave out the pair of the 9-shot row that uses shot 10, as `pairs=strict`.
+    Shots of `basic12` are numbered as in the paper whatever order they were made in, any others by that order. The
+    paper's row of 9 shots has a pair with shot 10; `strict 9` leaves it out.
     """
     paper = GROUPS["basic12"]
     numbered = paper if set(shots) <= set(paper) else shots
-    sets: dict[str, frozenset[frozenset[str]] | None] = {}
     pairs: list[tuple[int, int]] = []
+    sets: dict[str, list[tuple[int, int]]] = {}
     for count, added in _ADDED.items():
-        pairs += [pair for pair in added if not strict or max(pair) <= count]
-        if all(n <= len(numbered) and numbered[n - 1] in shots for pair in pairs for n in pair):
-            sets[f"paper {count}"] = frozenset(frozenset(numbered[n - 1] for n in pair) for pair in pairs)
-    return sets | {ALL: None}
+        pairs = [*pairs, *added]
+        strict = [pair for pair in pairs if max(pair) <= count]
+        sets |= {f"paper {count}": pairs} | ({f"strict {count}": strict} if strict != pairs else {})
+    there = {
+        name: frozenset(frozenset(numbered[n - 1] for n in pair) for pair in chosen)
+        for name, chosen in sets.items()
+        if all(n <= len(numbered) and numbered[n - 1] in shots for pair in chosen for n in pair)
+    }
+    return there | {ALL: None}
 
 
 def in_set(pair: Collection[str], chosen: frozenset[frozenset[str]] | None) -> bool:

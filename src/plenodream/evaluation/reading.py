@@ -86,6 +86,6 @@ def _read_array(path: Path) -> Tensor:
 
 def _digest(path: Path) -> str:
     digest = hashlib.sha256()
-    for file in sorted(path.glob("chunk-*/video.mkv")) if path.is_dir() else [path]:
+    for file in sorted(path.rglob("video.mkv")) if path.is_dir() else [path]:
         digest.update(file.read_bytes())
     return digest.hexdigest()

@@ -15,7 +15,8 @@ from plenodream.evaluation.scenes import HeldOut, neighbour
 from plenodream.models.codecs.depth import signal_to_depth
 from plenodream.models.codecs.protocol import Codec
 from plenodream.models.denoiser import Denoiser
-from plenodream.sampling.denoise import SamplingConfig
+from plenodream.sampling.config import SamplingConfig
+from plenodream.sampling.sampler import Sampler
 
 
 def reconstruction_errors(
@@ -76,7 +77,7 @@ def score_reconstruction(
 
     Scenes come in pairs (`neighbour`).
     """
-    sampler = ViewSampler(model, codec, scheduler, sampling)
+    sampler = ViewSampler(Sampler(model, codec, scheduler, sampling))
     scenes, targets = len(data.rgb), data.rgb.shape[1] - 1
     source = sampler.encode(data.rgb[:, 0], data.cameras[:, 0], data.anchor)
     index = torch.arange(scenes, device=data.rgb.device)[:, None]

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from plenodream.evaluation.statistics import Interval, bootstrap_interval
+from plenodream.files.atomic import write_file
 from plenodream.media.sheet import save_sheet
 
 FORMAT = 2
@@ -179,8 +180,8 @@ def _cells(report: EvalReport, table: str) -> list[list[str]]:
 def write_report(folder: Path, report: EvalReport) -> None:
     """Write `report.json`, `report.txt` and, if there are pictures, `sheet.png` into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "report.json").write_text(report.to_json())
-    (folder / "report.txt").write_text(format_report(report))
+    write_file(folder / "report.json", report.to_json().encode())
+    write_file(folder / "report.txt", format_report(report).encode())
     if report.gallery:
         save_sheet(folder / "sheet.png", report.gallery)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import multiprocessing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -46,6 +46,7 @@ def run(
     shard: tuple[int, int] = (0, 1),
     jobs: int = 1,
     progress: Callable[[int, int], None] | None = None,
+    weights: Mapping[str, Path] | None = None,
 ) -> Outcome:
     """Score a folder of results and write its report; arguments as for `score_samples` and `aggregate`.
 
@@ -53,13 +54,14 @@ def run(
         ValueError: Nothing to score there, or an unknown metric.
     """
     samples = find_samples(results)
-    faults = score_samples(samples, out, metrics, shard, jobs, progress)
+    made = make_metrics(metrics, weights)
+    faults = score_samples(samples, out, metrics, shard, jobs, progress, weights)
     rows = [read_row(out, sample) for scene in by_scene(samples).values() for sample in scene]
-    protocol = hash_protocol(make_metrics(metrics))
+    protocol = hash_protocol(made)
     present = [row for row in rows if row is not None and row.protocol == protocol]
     if len(present) < len(rows):
         return Outcome(faults, None)
-    report = aggregate(name, present, make_metrics(metrics), f"plenodream {version('plenodream')}")
+    report = aggregate(name, present, made, f"plenodream {version('plenodream')}")
     write_report(out, report)
     return Outcome(faults, report)
 
@@ -73,6 +75,19 @@ def parse_metrics(text: str) -> tuple[str, ...]:
     names = tuple(METRICS) if text == "all" else tuple(part.strip() for part in text.split(",") if part.strip())
     make_metrics(names)
     return names
+
+
+def parse_weights(texts: Sequence[str]) -> dict[str, Path]:
+    """Files of weights from texts like `fvd=i3d_torchscript.pt`.
+
+    Raises:
+        ValueError: Not of that form.
+    """
+    parts = [text.partition("=") for text in texts]
+    for name, equals, path in parts:
+        if not (name and equals and path):
+            raise ValueError(f"weights {name + equals + path!r}: expected METRIC=FILE, such as fvd=i3d_torchscript.pt")
+    return {name: Path(path) for name, _, path in parts}
 
 
 def parse_shard(text: str) -> tuple[int, int]:
@@ -94,6 +109,7 @@ def score_samples(
     shard: tuple[int, int] = (0, 1),
     jobs: int = 1,
     progress: Callable[[int, int], None] | None = None,
+    weights: Mapping[str, Path] | None = None,
 ) -> list[Fault]:
     """Score samples and leave a row of each in a folder; rows that are up to date are kept.
 
@@ -104,18 +120,15 @@ def score_samples(
         shard: Which part of the scenes, and of how many.
         jobs: Processes that share the scenes.
         progress: Called with scenes done and their number.
+        weights: Files of weights by metric.
 
     Returns:
         What of the shard was not delivered as it should be.
-
-    Raises:
-        ValueError: Unknown metric.
     """
-    make_metrics(metrics)  # unknown names are said before any work
     scenes = list(by_scene(samples).values())[shard[0] :: shard[1]]
     faults = check_delivery(sample for scene in scenes for sample in scene)
     reasons = {fault.sample.name: f"{fault.kind}: {fault.reason}" for fault in faults}
-    tasks = [(scene, folder, tuple(metrics), reasons) for scene in scenes]
+    tasks = [(scene, folder, tuple(metrics), dict(weights or {}), reasons) for scene in scenes]
     scored = map(_score_task, tasks) if jobs == 1 else _in_processes(tasks, jobs)
     for done, _ in enumerate(scored, start=1):
         if progress is not None:
@@ -128,9 +141,9 @@ def _in_processes(tasks: list, jobs: int):
         yield from pool.imap_unordered(_score_task, tasks)
 
 
-def _score_task(task: tuple[list[Sample], Path, tuple[str, ...], dict[str, str]]) -> None:
-    samples, folder, names, reasons = task
-    score_scene(samples, folder, make_metrics(names), reasons)
+def _score_task(task: tuple[list[Sample], Path, tuple[str, ...], dict[str, Path], dict[str, str]]) -> None:
+    samples, folder, names, weights, reasons = task
+    score_scene(samples, folder, make_metrics(names, weights), reasons)
 
 
 def score_scene(samples: Sequence[Sample], folder: Path, metrics: Sequence[Metric], faults: dict[str, str]) -> None:
@@ -173,7 +186,7 @@ def _score(shot: Shot, earlier: Sequence[Shot], metrics: Sequence[Metric], row: 
                 row.features[metric.name] = metric.features(shot)
         except Unavailable as lack:
             row.unavailable[metric.name] = str(lack)
-        except (ValueError, AssertionError, RuntimeError) as error:
+        except (ValueError, AssertionError, RuntimeError, OSError) as error:
             row.failures[metric.name] = " ".join(str(error).split())
         else:
             row.scores.extend(astuple(score) for score in scores)

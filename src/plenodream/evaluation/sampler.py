@@ -1,4 +1,4 @@
-"""Views sampled under a chosen context, many scenes at once: the one way in which videos are made to be measured."""
+"""Videos in [0, 1] sampled under a chosen context, many scenes at once: as evaluation has its pixels and its noise."""
 
 from __future__ import annotations
 
@@ -7,52 +7,32 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-from diffusers import SchedulerMixin
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from plenodream.models.codecs.protocol import Codec
-from plenodream.models.context import Context, ViewTokens
-from plenodream.models.denoiser import Denoiser
-from plenodream.sampling.denoise import SamplingConfig
-from plenodream.sampling.view import sample_view
+from plenodream.models.context import Context
+from plenodream.sampling.sampler import Sampler
 from plenodream.types import Cameras
 
 
 @dataclass(frozen=True)
 class ViewSampler:
-    """What samples: a denoiser in either context mode, its codec and scheduler, steps and guidance.
+    """A sampler of videos in [0, 1].
 
     Attributes:
-        model: The denoiser, on the device of the data.
-        codec: Its codec.
-        scheduler: Its scheduler.
-        sampling: Steps and guidance.
+        sampler: What samples, on the device of the data.
         on_step: Called after every step of a batch.
     """
 
-    model: Denoiser
-    codec: Codec
-    scheduler: SchedulerMixin
-    sampling: SamplingConfig
+    sampler: Sampler
     on_step: Callable[[int], None] | None = None
 
-    @torch.no_grad()
     def encode(
         self, frames: Float[Tensor, "views frames height width 3"], cameras: Cameras, anchor: Float[Tensor, "views 4 4"]
     ) -> Context:
-        """Views as context, a view an entry; a condition is a choice among them.
+        """Views as context, a view an entry; arguments as for `Sampler.encode`."""
+        return self.sampler.encode(_signal(frames), cameras, anchor)
 
-        Args:
-            frames: Videos, 0..1.
-            cameras: Batch shape (views, frames).
-            anchor: Camera-to-world pose to which the rays are relative: the scene's first source camera.
-        """
-        latents = self.codec.encode(frames.movedim(-1, 1) * 2 - 1)
-        views = ViewTokens(latents[:, None], self._rays(cameras, anchor)[:, None])
-        return self.model.encode(views)
-
-    @torch.no_grad()
     def sample(
         self,
         bank: Context,
@@ -61,13 +41,12 @@ class ViewSampler:
         anchor: Float[Tensor, "clips 4 4"],
         seeds: Sequence[int],
     ) -> Float[Tensor, "clips frames height width 3"]:
-        """Sampled videos, 0..1; arguments of `sample_signal`."""
+        """Sampled videos; arguments of `sample_signal`."""
         return colours(self.sample_signal(bank, index, cameras, anchor, seeds))
 
-    @torch.no_grad()
     def sample_signal(
         self,
-        bank: ContextBank,
+        bank: Context,
         index: Int[Tensor, "clips context"],
         cameras: Cameras,
         anchor: Float[Tensor, "clips 4 4"],
@@ -77,32 +56,24 @@ class ViewSampler:
 
         Args:
             bank: The views there are.
-            index: Which of them each clip is conditioned on, the source first; a joint network with more slots than
-                that sees the source again, as in rendering.
+            index: Which of them each clip is conditioned on, the source first.
             cameras: Where to look from, batch shape (clips, frames).
             anchor: As for `encode`.
             seeds: Of every clip's noise, so that it does not depend on what else is in the batch.
         """
-        codec, factor, device = self.codec, self.codec.spatial_factor, index.device
-        size = (codec.latent_frames(cameras.shape[1]), cameras.height // factor, cameras.width // factor)
-        noise = torch.stack(
-            [torch.randn(codec.channels, *size, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
-        ).to(device)
-        context = bank.select(index).fill(self.model.context_slots)
-        rays = self._rays(cameras, anchor)
-        return codec.decode(
-            sample_view(self.model, self.scheduler, self.sampling, noise, rays, context, on_step=self.on_step)
-        ).float()
+        generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        noise = torch.stack([self.sampler.noise(cameras[0], generator) for generator in generators]).to(index.device)
+        return self.sampler.sample(bank.select(index), cameras, anchor, noise, on_step=self.on_step).float()
 
-    @torch.no_grad()
     def reconstruct(
         self, frames: Float[Tensor, "clips frames height width 3"]
     ) -> Float[Tensor, "clips frames height width 3"]:
         """Videos through the codec and back: the best that any denoiser could do."""
-        return colours(self.codec.decode(self.codec.encode(frames.movedim(-1, 1) * 2 - 1)))
+        return colours(self.sampler.reconstruct(_signal(frames)))
 
-    def _rays(self, cameras: Cameras, anchor: Tensor) -> Tensor:
-        return self.model.rays(self.codec, cameras, anchor)
+
+def _signal(frames: Tensor) -> Tensor:
+    return frames.movedim(-1, 1) * 2 - 1
 
 
 def colours(

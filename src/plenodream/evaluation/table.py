@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
 from plenodream.evaluation.aggregate import Number, Report
-from plenodream.evaluation.export import SHOWN, cell
+from plenodream.evaluation.export import SHOWN, cell, to_csv, to_html
+from plenodream.evaluation.plot import draw_by_number
 from plenodream.evaluation.report import blocks
-from plenodream.evaluation.shots import VIDEO
+from plenodream.evaluation.shots import COPY, TRUTH, VIDEO
 from plenodream.evaluation.statistics import Interval, bootstrap_interval
+from plenodream.files.atomic import write_file
+
+# Columns shown against the number of the shot: errors that grow along a chain.
+BY_NUMBER = ("psnr.seen", "psnr.hidden", "hsync all")
 
 
 @dataclass(frozen=True)
@@ -55,7 +61,7 @@ def lines_of(reports: Sequence[Report]) -> list[Line]:
     """Every method, then the controls: those of the truth once, those of a method with its name."""
     methods = [Line(report.name, report, VIDEO) for report in reports]
     controls = [
-        Line(row if row in ("truth", "copy") else f"{row} ({report.name})", report, row)
+        Line(row if row in (TRUTH, COPY) else f"{row} ({report.name})", report, row)
         for report in reports
         for row in dict.fromkeys(number.row for number in report.numbers)
         if row != VIDEO
@@ -90,16 +96,32 @@ def table_text(reports: Sequence[Report]) -> str:
     rows = _differences(reports, columns)
     if len(rows) > 1:
         text += ["", f"Differences to {reports[0].name}, paired by scene [95 % interval]", *blocks(rows)]
+    for column in BY_NUMBER:
+        rows = _by_number(reports, column)
+        text += ["", f"{column} by the place of the (later) shot in its chain", *blocks(rows)] if len(rows) > 1 else []
     return "\n".join(text) + "\n"
 
 
 def _differences(reports: Sequence[Report], columns: Sequence[str]) -> list[list[str]]:
     rows = [["", *columns]]
-    for line in lines_of(reports):
-        if line.report is reports[0] and line.row == VIDEO:
-            continue
+    for line in _compared(reports)[1:]:
         found = [difference(line.number(c), reports[0].number(c)) for c in columns]
         rows.append([line.label, *("-" if each is None else _signed(each[0]) for each in found)])
+    return rows
+
+
+def _compared(reports: Sequence[Report]) -> list[Line]:
+    """Methods and their own controls, the first method first; not what is the same for all of them."""
+    return [line for line in lines_of(reports) if line.row not in (TRUTH, COPY)]
+
+
+def _by_number(reports: Sequence[Report], column: str) -> list[list[str]]:
+    """What is left of a score after so many shots."""
+    found = {line.label: number for line in _compared(reports) if (number := line.number(column)) and number.by_number}
+    places = sorted({place for number in found.values() for place in number.by_number})
+    rows = [["", *map(str, places)]] if len(places) > 1 else []
+    for label, number in found.items() if rows else ():
+        rows.append([label, *(f"{number.by_number[p]:.1f}" if p in number.by_number else "-" for p in places)])
     return rows
 
 
@@ -115,6 +137,14 @@ def table_latex(reports: Sequence[Report]) -> str:
     body = [f"{row} \\\\" for row in rows]
     head = [f"\\begin{{tabular}}{{l{'r' * len(columns)}}}", "\\toprule", body[0], "\\midrule"]
     return "\n".join([*head, *body[1:], "\\bottomrule", "\\end{tabular}"]) + "\n"
+
+
+def write_tables(folder: Path, reports: Sequence[Report]) -> None:
+    """The table of some reports as text, CSV, LaTeX and HTML, and what becomes of scores along a chain as a picture."""
+    forms = {"txt": table_text, "csv": to_csv, "tex": table_latex, "html": to_html}
+    for ending, form in forms.items():
+        write_file(folder / f"table.{ending}", form(reports).encode())
+    write_file(folder / "by_number.png", draw_by_number(reports))
 
 
 def _pm(number: Number | None) -> str:

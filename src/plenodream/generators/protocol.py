@@ -65,16 +65,18 @@ class Generator(Protocol):
         anchor: Float[Tensor, "4 4"],
         known: Sequence[View | None],
         noise: torch.Generator,
+        fps: float,
         on_step: Callable[[int], None] | None = None,
     ) -> list[View]:
         """The views of some targets, at the size of their cameras, with depth where the generator has it.
 
         Args:
             targets: Cameras of every frame of the window; usually of one view.
-            contexts: What `encode` made of the views to read, the most relevant first.
+            contexts: What `encode` made of the views to read, at least `workings.fewest` of them.
             anchor: As for `encode`.
             known: Per target, its leading frames where they are known (the overlap with an earlier window).
             noise: Of everything random (CPU).
+            fps: Frames per second of the views.
             on_step: Called with the number of every finished step.
 
         Raises:

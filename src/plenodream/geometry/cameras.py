@@ -34,7 +34,7 @@ def make_pose(rotation: Float[Tensor, "*batch 3 3"], centre: Float[Tensor, "*bat
 
 
 def relative_poses(
-    poses: Float[Tensor, "*batch 4 4"], reference: Float[Tensor, "*batch 4 4"]
+    poses: Float[Tensor, "*batch 4 4"], reference: Float[Tensor, "*#batch 4 4"]
 ) -> Float[Tensor, "*batch 4 4"]:
     """Camera-to-world poses in the frame of a reference camera: the reference itself becomes the identity."""
     return invert_pose(reference) @ poses

@@ -6,13 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-from torch import Tensor
-
 SENSOR_WIDTH_MM = 36.0
 """Focal lengths in millimetres are those of a camera whose image is 36 mm wide."""
 
-Curve = Callable[[Tensor, Mapping[str, Any]], dict[str, Tensor]]
+# Tensors are `Any` here: what a command line asks for is read before torch is loaded.
+Curve = Callable[[Any, Mapping[str, Any]], dict[str, Any]]
 """Progress 0..1 of every frame and the parameters (with `source_focal`, mm) to the `rig.Rig` fields not at rest."""
 
 
@@ -59,7 +57,7 @@ class Preset:
         return self.parameters | COMMON
 
 
-EASES: dict[str, Callable[[Tensor], Tensor]] = {
+EASES: dict[str, Callable[[Any], Any]] = {
     "linear": lambda u: u,
     "smooth": lambda u: u * u * (3 - 2 * u),  # velocity 0 at both ends
 }
@@ -87,21 +85,21 @@ def _moves(**fields: tuple[str, float]) -> Curve:
 def _vertical_aimed(sign: float) -> Curve:
     """A straight vertical line through the anchor, aimed at the subject: elevation and radius of a right triangle."""
 
-    def curve(u: Tensor, p: Mapping[str, Any]) -> dict[str, Tensor]:
+    def curve(u: Any, p: Mapping[str, Any]) -> dict[str, Any]:
         height, ahead = p["distance"] * u, p["subject_distance"]
         return {
-            "elevation": sign * torch.rad2deg(torch.atan(height / ahead)),
-            "radius": torch.sqrt(height**2 + ahead**2),
+            "elevation": sign * (height / ahead).atan().rad2deg(),
+            "radius": (height**2 + ahead**2).sqrt(),
         }
 
     return curve
 
 
-def _dolly_zoom(u: Tensor, p: Mapping[str, Any]) -> dict[str, Tensor]:
+def _dolly_zoom(u: Any, p: Mapping[str, Any]) -> dict[str, Any]:
     return {"forward": p["forward"] * u, "focal": 1 - p["forward"] * u / p["subject_distance"]}
 
 
-def _focal(u: Tensor, p: Mapping[str, Any]) -> dict[str, Tensor]:
+def _focal(u: Any, p: Mapping[str, Any]) -> dict[str, Any]:
     """Constant ratio per frame, so that the picture grows at an even pace."""
     return {"focal": p["from"] * (p["to"] / p["from"]) ** u / p["source_focal"]}
 

@@ -1,17 +1,13 @@
-"""Target trajectories: from `name:parameter=value,...` to the camera of every frame."""
+"""Target trajectories as people write them: `name:parameter=value,...`. `paths` gives their cameras."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from difflib import get_close_matches
 
-import torch
-
-from plenodream.geometry.presets import EASES, GROUPS, PRESETS, SENSOR_WIDTH_MM, Parameter
-from plenodream.geometry.rig import Rig, rig_poses
-from plenodream.types import Cameras
+from plenodream.geometry.presets import GROUPS, PRESETS, Parameter
 
 
 @dataclass(frozen=True)
@@ -76,47 +72,6 @@ def parse_trajectories(specs: Sequence[str]) -> list[Trajectory]:
                 )
             trajectories[trajectory.name] = trajectory
     return list(trajectories.values())
-
-
-def trajectory_cameras(trajectory: Trajectory, source: Cameras) -> Cameras:
-    """The camera of every frame of a trajectory.
-
-    The anchor is the source's first camera (`of=start`) or, frame by frame, the source's camera (`of=source`: the
-    trajectory is composed with the source's own motion). The subject lies `subject_distance` metres straight ahead of
-    the anchor. Computed in float64, returned in the source's dtype and on its device.
-
-    Args:
-        trajectory: From `make_trajectory` or `parse_trajectories`.
-        source: Cameras of the source video, batch shape (frames,).
-
-    Returns:
-        Cameras of the source's size, world and number of frames. The first is the anchor itself, unless the preset is a
-        static camera elsewhere; a single frame shows the start of the motion.
-
-    Raises:
-        ValueError: If `source` is not one path of at least one frame.
-    """
-    if len(source.shape) != 1 or len(source) == 0:
-        raise ValueError(f"source cameras of shape {tuple(source.shape)}: expected one path of at least 1 frame")
-    preset, parameters = PRESETS[trajectory.preset], trajectory.parameters
-    anchor = source.to("cpu", torch.float64)
-    if parameters["of"] == "start":
-        anchor = anchor[:1]
-    time = torch.linspace(0, 1, len(source), dtype=torch.float64)
-    progress = torch.ones_like(time) if preset.static else EASES[str(parameters["ease"])](time)
-
-    distance = float(parameters["subject_distance"])
-    at_rest = {field.name: torch.zeros_like(time) for field in fields(Rig)}
-    at_rest |= {"radius": torch.full_like(time, distance), "focal": torch.ones_like(time)}
-    source_focal = anchor.intrinsics[:, 0] / anchor.width * SENSOR_WIDTH_MM
-    rig = Rig(**at_rest | preset.curve(progress, {**parameters, "source_focal": source_focal}))
-
-    poses = anchor.camera_to_world @ rig_poses(rig, distance)
-    focal = rig.focal[:, None] * anchor.intrinsics[:, :2]
-    intrinsics = torch.cat([focal, anchor.intrinsics[:, 2:].expand_as(focal)], dim=-1)
-    return replace(
-        source, camera_to_world=poses.to(source.camera_to_world), intrinsics=intrinsics.to(source.intrinsics)
-    )
 
 
 def describe_presets() -> list[dict]:

@@ -46,7 +46,14 @@ def homography(cameras_a: Cameras, cameras_b: Cameras) -> Float[Tensor, "*batch 
     The centres are ignored: for cameras that do not share one it is the map of points at infinity.
     """
     to_b = cameras_b.camera_to_world[..., :3, :3].transpose(-1, -2) @ cameras_a.camera_to_world[..., :3, :3]
-    return _matrix(cameras_b) @ to_b @ torch.linalg.inv(_matrix(cameras_a))
+    return lens_matrix(cameras_b) @ to_b @ torch.linalg.inv(lens_matrix(cameras_a))
+
+
+def lens_matrix(cameras: Cameras) -> Float[Tensor, "*batch 3 3"]:
+    """The intrinsics as a matrix: from rays (x / z, y / z, 1) to pixels (x, y, 1)."""
+    fx, fy, cx, cy = cameras.intrinsics.unbind(-1)
+    zero, one = torch.zeros_like(fx), torch.ones_like(fx)
+    return torch.stack([fx, zero, cx, zero, fy, cy, zero, zero, one], dim=-1).unflatten(-1, (3, 3))
 
 
 def apply_homography(
@@ -160,12 +167,6 @@ def _unsqueeze_frames(cameras: Cameras, own: bool) -> Cameras:
     pose, intrinsics = cameras.camera_to_world, cameras.intrinsics
     pose, intrinsics = pose.unsqueeze(-3 if own else -4), intrinsics.unsqueeze(-2 if own else -3)
     return replace(cameras, camera_to_world=pose, intrinsics=intrinsics)
-
-
-def _matrix(cameras: Cameras) -> Float[Tensor, "*batch 3 3"]:
-    fx, fy, cx, cy = cameras.intrinsics.unbind(-1)
-    zero, one = torch.zeros_like(fx), torch.ones_like(fx)
-    return torch.stack([fx, zero, cx, zero, fy, cy, zero, zero, one], dim=-1).unflatten(-1, (3, 3))
 
 
 def _check(depth: Tensor, cameras: Cameras, name: str) -> None:

@@ -46,7 +46,7 @@ def decode(path: Path, max_frames: int | None, size: tuple[int, int] | None) -> 
     """
     try:
         container = av.open(str(path))
-    except av.error.FFmpegError as error:
+    except av.FFmpegError as error:
         raise ValueError(f"{path}: cannot be read as a video ({error.strerror}); expected mp4, mov, mkv, ...") from None
     with container:
         streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
@@ -55,7 +55,7 @@ def decode(path: Path, max_frames: int | None, size: tuple[int, int] | None) -> 
         decoded = Decoded(declared=streams[0].average_rate or streams[0].guessed_rate)
         try:
             _decode(path, container, streams[0], max_frames, size, decoded)
-        except av.error.FFmpegError as error:
+        except av.FFmpegError as error:
             raise ValueError(f"{_damaged(path, decoded)} ({error.strerror})") from None
     return decoded
 

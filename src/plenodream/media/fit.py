@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.nn.functional import interpolate
 
@@ -60,13 +60,28 @@ def fit_frames(
         The frames, and what was done; `fit_cameras` does the same to their cameras.
     """
     fit = plan_fit(frames.shape[1], frames.shape[2], height, width)
-    if (fit.scaled_height, fit.scaled_width) == tuple(frames.shape[1:3]):
-        scaled = frames
-    else:
-        batch = max(1, _PIXELS_AT_ONCE // max(frames[0, ..., 0].numel(), fit.scaled_height * fit.scaled_width))
-        scaled = torch.cat([_resize(part, fit) for part in frames.split(batch)])
+    scaled = stretch_frames(frames, fit.scaled_height, fit.scaled_width)
     window = scaled[:, fit.top : fit.top + height, fit.left : fit.left + width]
     return window.contiguous(), fit
+
+
+def stretch_frames(
+    frames: UInt8[Tensor, "frames source_height source_width 3"], height: int, width: int
+) -> UInt8[Tensor, "frames {height} {width} 3"]:
+    """Resize frames (bicubic, anti-aliased) to a size of any shape; `resize_cameras` does the same to their cameras."""
+    if (height, width) == tuple(frames.shape[1:3]):
+        return frames
+    batch = max(1, _PIXELS_AT_ONCE // max(frames[0, ..., 0].numel(), height * width))
+    return torch.cat([_resize(part, height, width) for part in frames.split(batch)])
+
+
+def stretch_depth(
+    depth: Float[Tensor, "frames source_height source_width"], height: int, width: int
+) -> Float[Tensor, "frames {height} {width}"]:
+    """Depth resized like `stretch_frames`, by the nearest pixel: nothing is mixed across edges, 0 stays 0."""
+    if (height, width) == tuple(depth.shape[1:]):
+        return depth
+    return interpolate(depth[None], size=(height, width), mode="nearest-exact")[0]
 
 
 def fit_cameras(cameras: Cameras, height: int, width: int) -> Cameras:
@@ -76,8 +91,7 @@ def fit_cameras(cameras: Cameras, height: int, width: int) -> Cameras:
     return crop_cameras(scaled, fit.top, fit.left, fit.height, fit.width)
 
 
-def _resize(frames: Tensor, fit: Fit) -> Tensor:
+def _resize(frames: Tensor, height: int, width: int) -> Tensor:
     channels_first = frames.permute(0, 3, 1, 2).float()
-    size = (fit.scaled_height, fit.scaled_width)
-    scaled = interpolate(channels_first, size=size, mode="bicubic", antialias=True, align_corners=False)
+    scaled = interpolate(channels_first, size=(height, width), mode="bicubic", antialias=True, align_corners=False)
     return scaled.round().clamp(0, 255).byte().permute(0, 2, 3, 1)

@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from plenodream.files.atomic import write_file
-from plenodream.media.timestamps import exact_rate
+from plenodream.media.rate import exact_rate
 from plenodream.media.video import encode
 
 _PREVIEW_SIDE = 256

@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from fractions import Fraction
 
 import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor
 
-
-def exact_rate(fps: float | Fraction) -> Fraction:
-    """The frame rate that a number stands for: 29.97002997... is 30000/1001.
-
-    Raises:
-        ValueError: If it is not a positive finite number of frames per second.
-    """
-    if not math.isfinite(fps) or (rate := Fraction(fps).limit_denominator(1001)) <= 0:
-        raise ValueError(f"frame rate {fps}: expected a finite number of frames per second, more than 0.001")
-    return rate
+from plenodream.media.rate import exact_rate
 
 
 def constant_rate(

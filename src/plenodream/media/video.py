@@ -19,7 +19,8 @@ from torch import Tensor
 from plenodream.files.atomic import write_file
 from plenodream.media.decode import decode
 from plenodream.media.images import decode_images, is_sequence
-from plenodream.media.timestamps import constant_rate, exact_rate
+from plenodream.media.rate import exact_rate
+from plenodream.media.timestamps import constant_rate
 
 
 @dataclass(frozen=True)
@@ -161,7 +162,7 @@ def _read_exact(path: Path, wanted: str) -> tuple[np.ndarray, float]:
             tags = dict(container.metadata)
             images = np.stack([frame.to_ndarray(format=wanted) for frame in container.decode(video=0)])
         rate = Fraction(tags["FRAME_RATE"])
-    except (av.error.FFmpegError, IndexError, KeyError, ValueError) as error:
+    except (av.FFmpegError, IndexError, KeyError, ValueError) as error:
         reason = f"no {error} tag" if isinstance(error, KeyError) else getattr(error, "strerror", error)
         raise ValueError(f"{path}: damaged, or not a lossless video of ours ({reason})") from None
     if tags.get("PIXELS_SHA256") != _pixels_hash(images):
@@ -206,6 +207,7 @@ def encode(
     with av.open(buffer, "w", format=container_format, options={"fflags": "+bitexact", **muxer_options}) as container:
         container.metadata.update(tags)
         stream = container.add_stream(codec, rate=rate, options=options)
+        assert isinstance(stream, av.VideoStream)
         stream.height, stream.width, stream.pix_fmt = *size, pixel_format
         context = stream.codec_context
         context.thread_count = 1

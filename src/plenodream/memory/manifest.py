@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from plenodream.files.atomic import write_file
-from plenodream.media.timestamps import exact_rate
+from plenodream.files.documents import dump_document, read_document
+from plenodream.media.rate import exact_rate
 from plenodream.memory.windows import Window
 
 FILE = "scene.json"
@@ -89,30 +91,27 @@ class Manifest:
             raise ValueError("two views of one name: expected every name once")
 
 
-def dump_json(content: Any) -> bytes:
-    """JSON as the scene keeps it: the same content gives the same bytes, floats come back exactly.
-
-    Raises:
-        ValueError: NaN or infinite numbers, which JSON has not.
-    """
-    return (json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
+class _Model(TypedDict):
+    name: str
+    hash: str
 
 
-def load_json(path: Path) -> dict[str, Any]:
-    """An object from a JSON file.
+class _Content(TypedDict):
+    """A manifest's file."""
 
-    Raises:
-        ValueError: Missing, not JSON, not an object.
-    """
-    try:
-        content = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise ValueError(f"{path}: no such file") from None
-    except (ValueError, RecursionError):
-        raise ValueError(f"{path}: not valid JSON") from None
-    if not isinstance(content, dict):
-        raise ValueError(f"{path}: expected a JSON object")
-    return content
+    model: _Model
+    height: int
+    width: int
+    fps: float
+    frames: int
+    chunks: list[tuple[int, int, int]]
+    seed: int
+    settings: dict[str, Any]
+    entries: list[Entry]
+
+
+class _Version(TypedDict, total=False):
+    schema_version: int
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
@@ -121,7 +120,7 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     content["schema_version"] = SCHEMA_VERSION
     content["model"] = {"name": content.pop("model_name"), "hash": content.pop("model_hash")}
     content["chunks"] = [[window.start, window.stop, window.clean] for window in manifest.windows]
-    write_file(folder / FILE, dump_json(content))
+    write_file(folder / FILE, dump_document(content))
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -135,33 +134,37 @@ def read_manifest(folder: Path) -> Manifest:
         raise ValueError(f"{folder}: no such folder; expected a scene (a folder with {FILE})")
     if not path.is_file():
         raise ValueError(f"{folder}: not a scene, it has no {FILE}; give the folder that `plenodream render` wrote")
-    damaged = f"{path}: damaged ({{}}); restore it from a backup, or render the scene again into another folder"
-    try:
-        content = load_json(path)
-    except ValueError as error:
-        raise ValueError(damaged.format(str(error).removeprefix(f"{path}: "))) from None
-    version = content.get("schema_version")
-    if isinstance(version, int) and version > SCHEMA_VERSION:
+    with _damage_said(path):
+        version = read_document(path, _Version).get("schema_version", 0)
+    if version > SCHEMA_VERSION:
         raise ValueError(
             f"{path}: schema version {version}; this plenodream reads up to {SCHEMA_VERSION}: upgrade plenodream"
         )
-    try:
+    with _damage_said(path):
         if version != SCHEMA_VERSION:
-            raise ValueError(f"schema version {version!r}, expected {SCHEMA_VERSION}")
-        manifest = Manifest(
-            model_name=content["model"]["name"],
-            model_hash=content["model"]["hash"],
-            height=int(content["height"]),
-            width=int(content["width"]),
-            fps=float(content["fps"]),
-            frames=int(content["frames"]),
-            windows=tuple(Window(*(int(number) for number in window)) for window in content["chunks"]),
-            seed=int(content["seed"]),
-            settings=dict(content["settings"]),
-            entries=tuple(Entry(entry["name"], entry["kind"], entry["trajectory"]) for entry in content["entries"]),
+            raise ValueError(f"schema version {version}, expected {SCHEMA_VERSION}")
+        content = read_document(path, _Content)
+        return Manifest(
+            content["model"]["name"],
+            content["model"]["hash"],
+            content["height"],
+            content["width"],
+            content["fps"],
+            content["frames"],
+            tuple(Window(*window) for window in content["chunks"]),
+            content["seed"],
+            content["settings"],
+            tuple(content["entries"]),
         )
-    except KeyError as error:
-        raise ValueError(damaged.format(f"no {error.args[0]!r} in it")) from None
-    except (TypeError, ValueError, AttributeError, OverflowError) as error:  # Overflow: an infinite whole number
-        raise ValueError(damaged.format(error)) from None
-    return manifest
+
+
+@contextmanager
+def _damage_said(path: Path) -> Iterator[None]:
+    """What is wrong in a manifest, with what can be done about it."""
+    try:
+        yield
+    except ValueError as error:
+        reason = str(error).removeprefix(f"{path}: ")
+        raise ValueError(
+            f"{path}: damaged ({reason}); restore it from a backup, or render the scene again into another folder"
+        ) from None

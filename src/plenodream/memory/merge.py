@@ -81,7 +81,7 @@ def condense(
         candidates: Stored views by name, batch shape (frames,) each, without earlier merged views; ties in the score go
             to the earlier one.
         k: Context size, at least 1.
-        score: Similarities of a batch (views, frames) to a trajectory, e.g. `retrieve(...).scores`; higher is more.
+        score: Similarities of a batch (views, frames) to a trajectory, e.g. `retrieve(...).worth`; higher is more.
         render: Called once per merge, in order; must make the view `step.name` from `step.context`, unless it is there
             already, before it returns.
         subject_distance: As for `merge_cameras`.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -11,61 +10,13 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from plenodream.geometry.cameras import rotation_vector
+from plenodream.geometry.cameras import project, rotation_vector
 from plenodream.geometry.frustum import inside_frustum, sample_frustum, scene_depth_range, scene_scale
+from plenodream.memory.strategies import RetrievalConfig
 from plenodream.types import Cameras
 
+HIDDEN = 1.1  # times a view's depth: what lies farther is hidden from it
 POINTS_AT_ONCE = 2**19  # frustum points handled in one go, which bounds the memory of a retrieval from many views
-
-
-@dataclass(frozen=True)
-class RetrievalConfig:
-    """How context is chosen.
-
-    Attributes:
-        strategy: A name in `STRATEGIES`.
-        k: Number of views to choose, at least 1.
-        near: Start of the frustums, metres; None derives it (`scene_depth_range`).
-        far: End of the frustums, metres; None derives it.
-        subject_distance: Metres; the least scale of the scene where one has to be derived.
-        columns: Frustum samples across the image.
-        rows: Frustum samples down the image.
-        planes: Frustum samples in depth (ours: the paper gives 8 x 6 points a plane and no number of planes).
-
-    Raises:
-        ValueError: Unknown strategy, k < 1, no samples, or a depth range that is empty.
-    """
-
-    strategy: str = "fov"
-    k: int = 2
-    near: float | None = None
-    far: float | None = None
-    subject_distance: float = 4.0
-    columns: int = 8
-    rows: int = 6
-    planes: int = 10
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.strategy, str):
-            raise ValueError(f"retrieval strategy {self.strategy!r}: expected one of {', '.join(STRATEGIES)}")
-        if self.strategy not in STRATEGIES:
-            close = difflib.get_close_matches(self.strategy.lower(), STRATEGIES, n=1)
-            meant = f"did you mean {close[0]!r}? " if close else ""
-            raise ValueError(
-                f"unknown retrieval strategy {self.strategy!r}: {meant}expected one of {', '.join(STRATEGIES)}"
-            )
-        if not isinstance(self.k, int) or self.k < 1:
-            raise ValueError(f"retrieval of k={self.k} views: expected a whole number, at least 1")
-        if not all(isinstance(count, int) and count > 0 for count in (self.columns, self.rows, self.planes)):
-            raise ValueError(
-                f"frustum grid of {self.columns} x {self.rows} x {self.planes} samples: expected at least 1 each way"
-            )
-        if not self.subject_distance > 0:
-            raise ValueError(f"subject distance {self.subject_distance:g} m: expected more than 0")
-        near, far = self.near or 0.0, math.inf if self.far is None else self.far
-        if not 0 <= near < far or math.inf in (self.near, self.far):
-            given = " to ".join(f"{n}={v:g} m" for n, v in (("near", self.near), ("far", self.far)) if v is not None)
-            raise ValueError(f"frustum from {given}: expected finite numbers, 0 <= near < far")
 
 
 @dataclass(frozen=True)
@@ -74,18 +25,28 @@ class Retrieval:
 
     Attributes:
         scores: One number per candidate, higher is better; the meaning is the strategy's.
-        chosen: min(k, candidates) distinct indices of candidates, best first.
+        chosen: min(k, candidates) distinct indices of candidates, the kept ones first, then the best first.
+        worth: What each candidate adds to those chosen before it, by which merging ranks them: its score, except with
+            `coverage` (the share of points seen by it and by none before; 0 for what is not chosen).
     """
 
     scores: tuple[float, ...]
     chosen: tuple[int, ...]
+    worth: tuple[float, ...]
 
 
-Strategy = Callable[[Cameras, Cameras, RetrievalConfig, torch.Generator], Retrieval]
+# Depth of every candidate at any size, or None where it is not known.
+Depths = Sequence[Tensor | None]
+Strategy = Callable[[Cameras, Cameras, RetrievalConfig, torch.Generator, Sequence[int], Depths], Retrieval]
 
 
 def retrieve(
-    target: Cameras, candidates: Cameras, config: RetrievalConfig, generator: torch.Generator | None = None
+    target: Cameras,
+    candidates: Cameras,
+    config: RetrievalConfig,
+    generator: torch.Generator | None = None,
+    kept: Sequence[int] = (),
+    depths: Depths = (),
 ) -> Retrieval:
     """Choose the stored views that help most in generating a target view.
 
@@ -97,6 +58,9 @@ def retrieve(
         candidates: The cameras of the stored views, batch shape (views, frames), same frames as the target.
         config: Strategy, number of views, frustums.
         generator: CPU generator of strategy `random`; None stands for a fresh one of seed 0.
+        kept: Candidates that are chosen whatever their scores (the source), at most k.
+        depths: Of strategy `visible`: depth (frames, rows, columns) of each candidate in metres, 0 where not known, at
+            any size; None, or nothing at all, where there is none.
 
     Raises:
         ValueError: No candidates, other frame counts than the target's, or a derived depth range that is empty.
@@ -112,13 +76,16 @@ def retrieve(
         )
     generator = torch.Generator().manual_seed(0) if generator is None else generator
     target, candidates = (cameras.to("cpu", torch.float64) for cameras in (target, candidates))
-    return STRATEGIES[config.strategy](target, candidates, config, generator)
+    depths = depths or [None] * views
+    return STRATEGIES[config.strategy](target, candidates, config, generator, kept[: config.k], depths)
 
 
 def overlap(
-    target: Cameras, candidates: Cameras, config: RetrievalConfig
+    target: Cameras, candidates: Cameras, config: RetrievalConfig, depths: Depths | None = None
 ) -> tuple[Bool[Tensor, "views frames points"], Int[Tensor, "views"]]:
     """What target and candidates see of each other, sampled.
+
+    With depth, points that a candidate's own depth hides from it do not count, be they the target's or its own.
 
     Returns:
         Which of the target's frustum points each candidate contains, and how many of each candidate's points the target
@@ -131,9 +98,28 @@ def overlap(
     seen, back = [], []
     for start in range(0, len(candidates), at_once):
         part = candidates[start : start + at_once]
-        seen.append(inside_frustum(target_points, part, near, far))
-        back.append(inside_frustum(sample_frustum(part, *grid), target, near, far).sum(dim=(1, 2)))
+        own_points = sample_frustum(part, *grid)
+        inside, own = inside_frustum(target_points, part, near, far), inside_frustum(own_points, target, near, far)
+        if depths is not None:
+            inside = inside & _unhidden(target_points, part, depths[start : start + at_once])
+            own = own & _unhidden(own_points, part, depths[start : start + at_once])
+        seen.append(inside)
+        back.append(own.sum(dim=(1, 2)))
     return torch.cat(seen), torch.cat(back)
+
+
+def _unhidden(points: Tensor, cameras: Cameras, depths: Depths) -> Bool[Tensor, "views frames points"]:
+    """Which world points no candidate's depth hides from it; what is not known hides nothing."""
+    pixels, z = project(points, cameras)
+    free = torch.ones_like(z, dtype=torch.bool)
+    for view, depth in enumerate(depths):
+        if depth is not None:
+            rows, columns = depth.shape[1:]
+            x, y = pixels[view, ..., 0] / cameras.width * columns, pixels[view, ..., 1] / cameras.height * rows
+            index = y.long().clamp(0, rows - 1) * columns + x.long().clamp(0, columns - 1)
+            found = depth.to(z).flatten(1).gather(1, index)
+            free[view] = (found <= 0) | (z[view] <= HIDDEN * found)
+    return free
 
 
 def _depth_range(target: Cameras, candidates: Cameras, config: RetrievalConfig) -> tuple[float, float]:
@@ -151,20 +137,47 @@ def _fov_score(seen: Bool[Tensor, "views frames points"], back: Int[Tensor, "vie
     return ((seen.sum(dim=(1, 2)) + back).double() / (2 * seen[0].numel())).tolist()
 
 
-def _best(scores: Sequence[float], k: int) -> Retrieval:
-    order = sorted(range(len(scores)), key=lambda n: -scores[n])  # stable: ties stay in index order
-    return Retrieval(tuple(scores), tuple(order[:k]))
+def _best(scores: Sequence[float], k: int, kept: Sequence[int]) -> Retrieval:
+    others = (n for n in range(len(scores)) if n not in kept)
+    order = [*kept, *sorted(others, key=lambda n: -scores[n])]  # stable: ties stay in index order
+    return Retrieval(tuple(scores), tuple(order[:k]), tuple(scores))
 
 
-def _fov(target: Cameras, candidates: Cameras, config: RetrievalConfig, generator: torch.Generator) -> Retrieval:
+def _fov(
+    target: Cameras,
+    candidates: Cameras,
+    config: RetrievalConfig,
+    generator: torch.Generator,
+    kept: Sequence[int],
+    depths: Depths,
+) -> Retrieval:
     """Algorithm 1, fields of view from the intrinsics: S_n = sum_f (n's points in the target + back) / (2 P F)."""
-    return _best(_fov_score(*overlap(target, candidates, config)), config.k)
+    return _best(_fov_score(*overlap(target, candidates, config)), config.k, kept)
 
 
-def _fov_paper(target: Cameras, candidates: Cameras, config: RetrievalConfig, generator: torch.Generator) -> Retrieval:
+def _visible(
+    target: Cameras,
+    candidates: Cameras,
+    config: RetrievalConfig,
+    generator: torch.Generator,
+    kept: Sequence[int],
+    depths: Depths,
+) -> Retrieval:
+    """Ours: `fov` without the points that a candidate cannot see, since its own depth says what stands before them."""
+    return _best(_fov_score(*overlap(target, candidates, config, depths)), config.k, kept)
+
+
+def _fov_paper(
+    target: Cameras,
+    candidates: Cameras,
+    config: RetrievalConfig,
+    generator: torch.Generator,
+    kept: Sequence[int],
+    depths: Depths,
+) -> Retrieval:
     """Algorithm 1 with the numbers of the appendix: 90 x 60 degrees whatever the lens, 0 to 10 m, 8 x 6 points."""
     config = replace(config, near=0.0, far=10.0, columns=8, rows=6, planes=10)
-    return _fov(_paper_lens(target), _paper_lens(candidates), config, generator)
+    return _fov(_paper_lens(target), _paper_lens(candidates), config, generator, kept, depths)
 
 
 def _paper_lens(cameras: Cameras) -> Cameras:
@@ -174,7 +187,14 @@ def _paper_lens(cameras: Cameras) -> Cameras:
     return replace(cameras, intrinsics=lens.expand_as(cameras.intrinsics))
 
 
-def _coverage(target: Cameras, candidates: Cameras, config: RetrievalConfig, generator: torch.Generator) -> Retrieval:
+def _coverage(
+    target: Cameras,
+    candidates: Cameras,
+    config: RetrievalConfig,
+    generator: torch.Generator,
+    kept: Sequence[int],
+    depths: Depths,
+) -> Retrieval:
     """Ours: greedily the set of views that together see most of the target's frustum points.
 
     Each pick adds the most points not seen yet; ties go to the higher `fov` score, then to the lower index. The set
@@ -183,39 +203,61 @@ def _coverage(target: Cameras, candidates: Cameras, config: RetrievalConfig, gen
     seen, back = overlap(target, candidates, config)
     fov = _fov_score(seen, back)
     missing = torch.ones_like(seen[0])
-    left = list(range(len(candidates)))
-    chosen: list[int] = []
-    while left and len(chosen) < config.k:
+    worth, chosen = [0.0] * len(candidates), list[int]()
+    while len(chosen) < min(config.k, len(candidates)):
         gain = (seen & missing).sum(dim=(1, 2)).tolist()
+        left = kept[len(chosen) : len(chosen) + 1] or [n for n in range(len(candidates)) if n not in chosen]
         best = max(left, key=lambda n: (gain[n], fov[n], -n))
-        left.remove(best)
         chosen.append(best)
+        worth[best] = gain[best] / missing.numel()
         missing &= ~seen[best]
-    return Retrieval(tuple(seen.double().mean(dim=(1, 2)).tolist()), tuple(chosen))
+    return Retrieval(tuple(seen.double().mean(dim=(1, 2)).tolist()), tuple(chosen), tuple(worth))
 
 
-def _pose(target: Cameras, candidates: Cameras, config: RetrievalConfig, generator: torch.Generator) -> Retrieval:
+def _pose(
+    target: Cameras,
+    candidates: Cameras,
+    config: RetrievalConfig,
+    generator: torch.Generator,
+    kept: Sequence[int],
+    depths: Depths,
+) -> Retrieval:
     """Nearest pose: minus (distance of the centres in units of the scene's scale + angle in radians), frames' mean."""
     scale = scene_scale(target, candidates, subject_distance=config.subject_distance)
     ours, theirs = target.camera_to_world, candidates.camera_to_world
     distance = (theirs[..., :3, 3] - ours[..., :3, 3]).norm(dim=-1) / scale
     angle = rotation_vector(ours[..., :3, :3].transpose(-1, -2) @ theirs[..., :3, :3]).norm(dim=-1)
-    return _best((-(distance + angle).mean(dim=-1)).tolist(), config.k)
+    return _best((-(distance + angle).mean(dim=-1)).tolist(), config.k, kept)
 
 
-def _random(target: Cameras, candidates: Cameras, config: RetrievalConfig, generator: torch.Generator) -> Retrieval:
+def _random(
+    target: Cameras,
+    candidates: Cameras,
+    config: RetrievalConfig,
+    generator: torch.Generator,
+    kept: Sequence[int],
+    depths: Depths,
+) -> Retrieval:
     """The paper's ablation: any views, by uniform random scores."""
-    return _best(torch.rand(len(candidates), generator=generator).tolist(), config.k)
+    return _best(torch.rand(len(candidates), generator=generator).tolist(), config.k, kept)
 
 
-def _last(target: Cameras, candidates: Cameras, config: RetrievalConfig, generator: torch.Generator) -> Retrieval:
+def _last(
+    target: Cameras,
+    candidates: Cameras,
+    config: RetrievalConfig,
+    generator: torch.Generator,
+    kept: Sequence[int],
+    depths: Depths,
+) -> Retrieval:
     """The newest views; the score is the index."""
-    return _best([float(n) for n in range(len(candidates))], config.k)
+    return _best([float(n) for n in range(len(candidates))], config.k, kept)
 
 
 STRATEGIES: dict[str, Strategy] = {
     "fov": _fov,
     "fov-paper": _fov_paper,
+    "visible": _visible,
     "coverage": _coverage,
     "pose": _pose,
     "random": _random,

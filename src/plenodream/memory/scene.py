@@ -26,11 +26,12 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from plenodream.files.documents import dump_document
 from plenodream.files.lock import locked
 from plenodream.geometry.formats import load_cameras, save_cameras
 from plenodream.memory.checks import check_fit, check_free, check_readable, way_out
 from plenodream.memory.deliver import deliver, tidy_scene, video_path, withdraw
-from plenodream.memory.manifest import FILE, Entry, Manifest, dump_json, read_manifest, write_manifest
+from plenodream.memory.manifest import FILE, Entry, Manifest, read_manifest, write_manifest
 from plenodream.memory.stored import StoredWindow
 from plenodream.memory.windows import window_index
 from plenodream.types import Cameras, View
@@ -159,7 +160,7 @@ class Scene:
             stored = load_cameras(folder / "cameras.json", manifest.height, manifest.width)
             same = torch.equal(stored.camera_to_world, cameras.camera_to_world)
             same = same and torch.equal(stored.intrinsics, cameras.intrinsics)
-            if not same or (known and dump_json(vars(self.entry(name))) != dump_json(vars(entry))):
+            if not same or (known and dump_document(vars(self.entry(name))) != dump_document(vars(entry))):
                 raise ValueError(
                     f"{self.folder}: view {name} exists with other cameras, kind or trajectory; "
                     "expected the same: choose another name"

@@ -4,15 +4,49 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from plenodream.files.atomic import write_file
+from plenodream.files.documents import dump_document, read_object
 from plenodream.files.folders import new_folder
 from plenodream.media.video import read_depth, read_lossless, write_depth, write_lossless
-from plenodream.memory.manifest import dump_json, load_json
 from plenodream.types import Cameras, View
 
 VIDEO, DEPTH, RECORD, TIMING, STALE = "video.mkv", "depth.mkv", "record.json", "timing.json", "stale"
+
+
+class Record(TypedDict, total=False):
+    """What is read of a record, beside what else is in it: names of views, and their scores.
+
+    Attributes:
+        context: The views it was generated from, the most relevant first.
+        scores: Of those.
+        candidates: Scores of all views that it could have been generated from.
+        merged: By helper that was made for it, the views merged in that.
+        merged_from: Of a helper: the views merged in it.
+        notes: Of a source: what was done to the video.
+        size: Of a source: height and width of the video it was made from.
+    """
+
+    context: list[str]
+    scores: dict[str, float]
+    candidates: dict[str, float]
+    merged: dict[str, list[str]]
+    merged_from: list[str]
+    notes: list[str]
+    size: tuple[int, int]
+
+
+class Timing(TypedDict, total=False):
+    """What is read of a timing.
+
+    Attributes:
+        seconds: That it took.
+        peak_bytes: Of memory.
+    """
+
+    seconds: float
+    peak_bytes: int
 
 
 @dataclass(frozen=True)
@@ -44,7 +78,7 @@ class StoredWindow:
             ValueError: Record or timing that are no JSON, depth that is NaN or negative.
             OSError: Disk full, folder not writable; what was there before stays then.
         """
-        documents = {RECORD: dump_json(record), TIMING: dump_json(timing)}
+        documents = {RECORD: dump_document(record), TIMING: dump_document(timing)}
         with new_folder(self.folder) as folder:
             write_lossless(folder / VIDEO, view.frames, view.fps)
             if view.depth is not None:
@@ -68,8 +102,8 @@ class StoredWindow:
 
     def record(self) -> dict[str, Any]:
         """What it was made from. Raises `ValueError` if it is missing or damaged."""
-        return load_json(self.folder / RECORD)
+        return read_object(self.folder / RECORD, Record)
 
     def timing(self) -> dict[str, Any]:
         """Seconds and memory that it took. Raises `ValueError` if it is missing or damaged."""
-        return load_json(self.folder / TIMING)
+        return read_object(self.folder / TIMING, Timing)

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
-from jaxtyping import Int64
-from torch import Tensor
-
 
 @dataclass(frozen=True)
 class Window:
@@ -55,9 +51,9 @@ def plan_windows(frames: int, length: int, overlap: int) -> list[Window]:
     return windows
 
 
-def window_index(window: Window, frames: int) -> Int64[Tensor, "length"]:
+def window_index(window: Window, frames: int) -> list[int]:
     """The video's frame for each frame of a window; padding repeats the last frame.
 
     Serves frames and cameras alike: `video[index]`, `cameras[index]`.
     """
-    return torch.arange(window.start, window.stop).clamp(max=frames - 1)
+    return [min(frame, frames - 1) for frame in range(window.start, window.stop)]

@@ -79,11 +79,11 @@ _CALL: ContextVar[AttentionCall] = ContextVar("call")
 
 
 @contextmanager
-def calling(call: AttentionCall) -> Iterator[None]:
+def calling(call: AttentionCall) -> Iterator[AttentionCall]:
     """For the time of a stock forward."""
     token = _CALL.set(call)
     try:
-        yield
+        yield call
     finally:
         _CALL.reset(token)
 

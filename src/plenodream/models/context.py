@@ -22,7 +22,7 @@ class ViewTokens:
 
     latents: Float[Tensor, "batch views channels frames height width"]
     camera_tokens: Float[Tensor, "batch views frames rows columns numbers"]
-    image: Float[Tensor, "batch views words features"] | None = None
+    image: Float[Tensor, "batch views patches clip"] | None = None
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from plenodream.models.codecs.protocol import Codec
 from plenodream.models.context import Context, ViewTokens
-from plenodream.models.layout import context_slots, lay_out
+from plenodream.models.layout import TARGET, context_slots, lay_out
 from plenodream.models.rays import camera_tokens
 from plenodream.types import Cameras
 
@@ -82,7 +82,7 @@ class Denoiser(Protocol):
         camera_tokens: Float[Tensor, "batch targets frames rows columns numbers"],
         context: Context,
         clean_frames: Float[Tensor, "batch frames"] | None = None,
-        text: Float[Tensor, "batch words width"] | None = None,
+        text: Float[Tensor, "#batch words features"] | None = None,
     ) -> Float[Tensor, "batch targets channels frames height width"]:
         """Raw prediction (velocity or x0, as the config says) for the target views.
 
@@ -144,11 +144,11 @@ class DenoiserMixin:
         timestep: Float[Tensor, "batch"] | Float[Tensor, "batch frames"],
         camera_tokens: Float[Tensor, "batch frames rows columns numbers"],
         condition_mask: Float[Tensor, "batch frames"],
-        text: Float[Tensor, "batch words width"] | None,
+        text: Float[Tensor, "#batch words features"] | None,
         context: Context | None = None,
         record: bool = False,
         views: int = 1,
-        image: Float[Tensor, "batch words features"] | None = None,
+        image: Float[Tensor, "batch patches clip"] | None = None,
     ) -> tuple[Float[Tensor, "batch channels frames height width"], Context | None]:
         """One pass of the backbone over one sequence: the raw prediction, and the recorded keys and values.
 
@@ -197,7 +197,7 @@ class DenoiserMixin:
         camera_tokens: Float[Tensor, "batch targets frames rows columns numbers"],
         context: Context,
         clean_frames: Float[Tensor, "batch frames"] | None = None,
-        text: Float[Tensor, "batch words width"] | None = None,
+        text: Float[Tensor, "#batch words features"] | None = None,
     ) -> Float[Tensor, "batch targets channels frames height width"]:
         """See `Denoiser`. One target in independent mode."""
         if not self._independent:
@@ -211,8 +211,10 @@ class DenoiserMixin:
     def _joint(
         self, noisy: Tensor, timestep: Tensor, rays: Tensor, context: Context, clean: Tensor | None, text: Tensor | None
     ) -> Tensor:
-        """All views in one sequence, as published."""
+        """All views in one sequence, as published; fewer targets than it has slots stand in several."""
         batch, frames, layout = noisy.shape[0], noisy.shape[3], tuple(self.config.layout)
+        targets, missing = noisy.shape[1], max(0, layout.count(TARGET) - noisy.shape[1])
+        noisy, rays = (torch.cat([x, *[x[:, -1:]] * missing], dim=1) for x in (noisy, rays))
         views, slots = lay_out(layout, noisy, context.read(0, batch))
         rays, _ = lay_out(layout, rays, context.read(1, batch))
         mask = views.new_ones(batch, views.shape[1], frames)
@@ -224,7 +226,7 @@ class DenoiserMixin:
         image = context.read(2, batch)[:, 0] if len(context.kept) > 2 else None
         sequence, count = views.transpose(1, 2).flatten(2, 3), views.shape[1]
         raw, _ = self.run(sequence, step, rays.flatten(1, 2), mask.flatten(1), text, views=count, image=image)
-        return raw.unflatten(2, (count, frames)).transpose(1, 2)[:, slots]
+        return raw.unflatten(2, (count, frames)).transpose(1, 2)[:, slots[:targets]]
 
     def velocity(self, noisy: Tensor, timestep: Tensor, *args, **kwargs) -> Tensor:
         """See `Denoiser`."""

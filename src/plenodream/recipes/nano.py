@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from plenodream.recipes.network import pixel_network
-from plenodream.sampling.denoise import SamplingConfig
+from plenodream.sampling.config import SamplingConfig
 from plenodream.training.config import Curriculum, OptimizerConfig, Stage, TrainConfig
 from plenodream.training.objective import ObjectiveConfig
 

@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import inspect
-import json
 import math
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 
+from plenodream.files.documents import read_document
 from plenodream.memory.manifest import FILE, read_manifest
+from plenodream.models.conditions import neutral_conditions
 from plenodream.models.layout import ANY_CONTEXT, CONTEXT, TARGET
 from plenodream.models.registry import CODECS, DENOISERS
 from plenodream.rendering.pipeline import PlenopticPipeline
 from plenodream.rendering.quiet import silent_diffusers
 
 DEFAULT_MODEL = "mini"
+# Schedulers that take a flow's sigmas: of diffusers, and ours.
+SCHEDULERS = {
+    "FlowMatchEulerDiscreteScheduler": "diffusers",
+    "FlowMatchLCMScheduler": "diffusers",
+    "UniPCMultistepScheduler": "diffusers",
+    "CosmosUniPCScheduler": "plenodream",
+}
+_MOST = 100_000  # frames, pixels along a side, steps: more is no model's
 
 
 def bundled_models() -> dict[str, Path]:
@@ -80,6 +90,7 @@ def load_pipeline(model: str, device: str | None = None) -> PlenopticPipeline:
                 f"model {model}: cannot be loaded ({_line(error)}); expected a folder written by save_pretrained"
             ) from None
     _check_pipeline(pipeline, model)
+    pipeline.conditions = neutral_conditions(folder)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline.to(device)
 
@@ -104,8 +115,8 @@ def _check_pipeline(pipeline: PlenopticPipeline, model: str) -> None:
     config = pipeline.config
     for name in ("height", "width", "frames", "overlap", "steps", "context_views"):
         value, least = config[name], int(name != "overlap")
-        if not isinstance(value, int) or value < least:
-            raise ValueError(f"model {model}: {name} is {value!r}; expected a whole number, at least {least}")
+        if not isinstance(value, int) or not least <= value <= _MOST:
+            raise ValueError(f"model {model}: {name} is {value!r}; expected a whole number from {least} to {_MOST}")
     if not isinstance(config.guidance, int | float) or not 0 <= config.guidance < math.inf:
         raise ValueError(f"model {model}: guidance is {config.guidance!r}; expected a number, 0 (none) or more")
     side = _check_parts(pipeline, model)
@@ -139,19 +150,20 @@ def _check_folder(folder: Path) -> None:
         raise ValueError(
             f"{folder}: not a model, it has no model_index.json; expected a folder written by save_pretrained"
         )
-    try:
-        parts = json.loads(index.read_text())
-    except ValueError:
-        raise ValueError(f"{index}: not valid JSON; expected what save_pretrained wrote") from None
-    kind = parts.get("_class_name") if isinstance(parts, dict) else None
+    parts = read_document(index, dict[str, Any], "expected what save_pretrained wrote: copy the model again")
+    kind = parts.get("_class_name")
     if kind != PlenopticPipeline.__name__:
         raise ValueError(f"{index}: describes a {kind}; expected a PlenopticPipeline")
-    for part, known in (("transformer", DENOISERS), ("codec", CODECS)):
+    # Whatever else were named here, diffusers would import.
+    networks = {"transformer": DENOISERS, "codec": CODECS}
+    homes = {part: dict.fromkeys(known, "plenodream") for part, known in networks.items()}
+    for part, known in {"scheduler": SCHEDULERS, **homes}.items():
         declared = parts.get(part)
-        network = known.get(declared[-1]) if isinstance(declared, list) and declared else None
-        if network is None:
-            raise ValueError(f"{index}: {part} is {declared}; expected one of {', '.join(known)}")
-        _check_weights(folder / part, network)
+        if declared not in [[library, name] for name, library in known.items()]:
+            names = ", ".join(f"{library}.{name}" for name, library in known.items())
+            raise ValueError(f"{index}: {part} is {declared}; expected one of {names}")
+    for part, known in networks.items():
+        _check_weights(folder / part, known[parts[part][1]])
 
 
 def _check_weights(folder: Path, network: type) -> None:
@@ -162,7 +174,7 @@ def _check_weights(folder: Path, network: type) -> None:
     config = folder / "config.json"
     try:
         with torch.device("meta"):
-            expected = set(network.from_config(json.loads(config.read_text())).state_dict())
+            expected = set(network.from_config(read_document(config, dict[str, Any])).state_dict())
     except Exception as error:  # whatever a constructor makes of a damaged config
         raise ValueError(f"{config}: missing or damaged ({_line(error)}); copy the model again") from None
     stored: set[str] = set()

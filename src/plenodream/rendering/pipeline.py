@@ -14,15 +14,18 @@ from diffusers.models.modeling_utils import ModelMixin
 from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 from diffusers.schedulers.scheduling_utils import SchedulerMixin
 
+from plenodream.generators.diffusion import DiffusionGenerator
+from plenodream.generators.protocol import Workings
 from plenodream.geometry.cameras import check_cameras
 from plenodream.media.fit import fit_cameras, fit_frames
 from plenodream.memory.manifest import FILE, Manifest
 from plenodream.memory.retrieval import RetrievalConfig
 from plenodream.memory.scene import Scene
 from plenodream.memory.windows import plan_windows
+from plenodream.models.conditions import NOTHING
 from plenodream.models.weights import weights_hash
 from plenodream.rendering.quiet import silent_diffusers
-from plenodream.rendering.renderer import AutoregressiveRenderer, Models, Progress
+from plenodream.rendering.renderer import AutoregressiveRenderer, Progress
 from plenodream.rendering.settings import RenderSettings, cautions, changed_settings, check_slots
 from plenodream.rendering.source import (
     DEFAULT_FOV,
@@ -42,7 +45,8 @@ from plenodream.rendering.targets import (
     plan_targets,
     target_names,
 )
-from plenodream.sampling.denoise import SamplingConfig
+from plenodream.sampling.config import SamplingConfig
+from plenodream.sampling.sampler import Sampler
 from plenodream.types import View
 
 
@@ -60,10 +64,14 @@ class PlenopticPipeline(DiffusionPipeline):
         steps: Sampling steps that suit the model.
         guidance: Guidance that suits it.
         context_views: Context size k that suits it.
+        candidates: Stored views that compete for the context; more than `context_views` are merged. None: as many.
+        keep_source: Whether the source is always context. The published networks were made without that, and with six
+            candidates.
         model_name: What the model is called.
     """
 
     config: Any
+    conditions = NOTHING
 
     def __init__(
         self,
@@ -77,6 +85,8 @@ class PlenopticPipeline(DiffusionPipeline):
         steps: int = 35,
         guidance: float = 7.0,
         context_views: int = 4,
+        candidates: int | None = None,
+        keep_source: bool = True,
         model_name: str = "model",
     ) -> None:
         super().__init__()
@@ -89,6 +99,8 @@ class PlenopticPipeline(DiffusionPipeline):
             steps=steps,
             guidance=guidance,
             context_views=context_views,
+            candidates=candidates,
+            keep_source=keep_source,
             model_name=model_name,
         )
 
@@ -99,14 +111,33 @@ class PlenopticPipeline(DiffusionPipeline):
             return super().from_pretrained(*args, **options)
 
     def default_settings(self) -> RenderSettings:
-        """Render settings that suit the model: its own context size, one candidate more, its steps and guidance.
+        """Render settings that suit the model: its own context size, candidates, steps and guidance.
 
         `RenderSettings` shows how to change some of them.
         """
-        k = self.config.context_views
+        config = self.config
         return RenderSettings(
-            RetrievalConfig(k=k), candidates=k + 1, sampling=SamplingConfig(self.config.steps, self.config.guidance)
+            RetrievalConfig(k=config.context_views),
+            config.candidates or config.context_views,
+            SamplingConfig(config.steps, config.guidance),
+            config.keep_source,
         )
+
+    def generator(self, sampling: SamplingConfig | None = None) -> DiffusionGenerator:
+        """The model as what makes views; with the steps and guidance that suit it where none are given."""
+        config, slots = self.config, self.transformer.context_slots
+        sampling = sampling or SamplingConfig(config.steps, config.guidance)
+        workings = Workings(
+            size=(config.height, config.width),
+            frames=config.frames,
+            overlap=config.overlap,
+            temporal_factor=self.codec.temporal_factor,
+            fewest=slots or 1,
+            most=slots,
+            steps=sampling.steps,
+        )
+        sampler = Sampler(self.transformer.eval(), self.codec, self.scheduler, sampling, self.conditions)
+        return DiffusionGenerator(sampler, workings, self._execution_device, self.fingerprint)
 
     def fingerprint(self) -> str:
         """Hash of the weights and the configs: which model a scene was rendered by.
@@ -189,7 +220,7 @@ class PlenopticPipeline(DiffusionPipeline):
         elif force:
             raise ValueError(f"{folder}: no scene yet; expected one with a view {force[0]!r} to render again")
         settings = settings or self.default_settings()
-        check_slots(self.transformer, settings)
+        check_slots(self.generator(settings.sampling).workings, settings)
         if given is not None:
             check_cameras(given.cameras, "source cameras")
             cameras, size = given.cameras, given.size
@@ -225,10 +256,9 @@ class PlenopticPipeline(DiffusionPipeline):
 
     def render(self, scene: Scene, report: Callable[[Progress], None] | None = None) -> list[str]:
         """Render what a scene is still missing; returns the names of the views that were rendered."""
-        models = Models(self.transformer.eval(), self.codec, self.scheduler, self.device)
         settings = RenderSettings.from_json(scene.manifest.settings)
         with scene.lock():
-            return AutoregressiveRenderer(scene, models, settings, report).render()
+            return AutoregressiveRenderer(scene, self.generator(settings.sampling), settings, report).render()
 
     def _create(self, folder: Path, given: SourceVideo, settings: RenderSettings, seed: int) -> Scene:
         windows = plan_windows(len(given), self.config.frames, self.config.overlap)

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from plenodream.generators.protocol import Workings
 from plenodream.memory.retrieval import RetrievalConfig
-from plenodream.models.denoiser import Denoiser
-from plenodream.sampling.denoise import SamplingConfig
+from plenodream.sampling.config import SamplingConfig
 
 
 @dataclass(frozen=True)
@@ -23,13 +23,16 @@ class RenderSettings:
     Attributes:
         retrieval: Which stored views become context (Algorithm 1), and how many.
         candidates: How many of the best stored views compete; where they are more than `retrieval.k`, the least
-            similar are merged (Algorithm 2). `retrieval.k` switches merging off.
+            similar are merged (Algorithm 2). `retrieval.k` switches merging off; the strategies `random` and `last`,
+            which do not say how alike views are, never merge.
         sampling: Steps and guidance.
+        keep_source: Whether the source is always context, and never merged (ours; the paper lets it drop out).
     """
 
     retrieval: RetrievalConfig
     candidates: int
     sampling: SamplingConfig
+    keep_source: bool
 
     def __post_init__(self) -> None:
         if self.candidates < self.retrieval.k:
@@ -50,21 +53,24 @@ class RenderSettings:
         """
         try:
             return RenderSettings(
-                RetrievalConfig(**content["retrieval"]), content["candidates"], SamplingConfig(**content["sampling"])
+                RetrievalConfig(**content["retrieval"]),
+                content["candidates"],
+                SamplingConfig(**content["sampling"]),
+                content.get("keep_source", False),  # scenes from before it could be chosen
             )
         except (KeyError, TypeError) as error:
             raise ValueError(f"settings of the scene are not readable ({error}); render into another folder") from None
 
 
-def check_slots(denoiser: Denoiser, settings: RenderSettings) -> None:
-    """Refuse more context views than the sequence of a joint model has slots.
+def check_slots(workings: Workings, settings: RenderSettings) -> None:
+    """Refuse more context views than a generator takes.
 
     Raises:
-        ValueError: If it has fewer than `settings.retrieval.k`.
+        ValueError: If it takes fewer than `settings.retrieval.k`.
     """
-    slots, k = denoiser.context_slots, settings.retrieval.k
-    if slots is not None and k > slots:
-        raise ValueError(f"context of k={k} views: this model's sequence has {slots} slots; choose k up to {slots}")
+    most, k = workings.most, settings.retrieval.k
+    if most is not None and k > most:
+        raise ValueError(f"context of k={k} views: this model's sequence has {most} slots; choose k up to {most}")
 
 
 def cautions(settings: RenderSettings, own_guidance: float) -> tuple[str, ...]:
@@ -80,7 +86,7 @@ def cautions(settings: RenderSettings, own_guidance: float) -> tuple[str, ...]:
 
 def changed_settings(settings: RenderSettings, stored: Mapping[str, Any]) -> list[str]:
     """Names of the settings that are not those of a manifest."""
-    old = _flat(stored)
+    old = _flat(RenderSettings.from_json(dict(stored)).to_json())
     return [name for name, value in _flat(settings.to_json()) if (name, value) not in old]
 
 

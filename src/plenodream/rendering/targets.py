@@ -11,7 +11,10 @@ import torch
 
 from plenodream.geometry.cameras import check_cameras, crop_cameras, resize_cameras
 from plenodream.geometry.formats import load_cameras, stated_size
-from plenodream.geometry.trajectories import Trajectory, parse_trajectories, trajectory_cameras
+from plenodream.geometry.keyframe_paths import keyframe_cameras
+from plenodream.geometry.keyframes import is_keyframes, read_keyframes
+from plenodream.geometry.paths import trajectory_cameras
+from plenodream.geometry.trajectories import Trajectory, parse_trajectories
 from plenodream.media.fit import fit_cameras, plan_fit
 from plenodream.memory.manifest import Entry
 from plenodream.memory.scene import Scene
@@ -95,7 +98,7 @@ def plan_targets(
                 f"view {target.name}: cameras of shape {tuple(target.cameras.shape)}; expected {len(source)}, "
                 "one for each frame of the source"
             )
-    return targets + [Target(path.stem, _load(path, source, size)) for path in files]
+    return targets + [_of_file(path, source, size) for path in files]
 
 
 def check_targets(scene: Scene, targets: Sequence[Target]) -> None:
@@ -142,6 +145,14 @@ def _check_name(name: str, before: str, way_out: str) -> None:
         Entry(name, "view")
     except ValueError as error:
         raise ValueError(f"{before}{error}: {way_out}") from None
+
+
+def _of_file(path: Path, source: Cameras, size: tuple[int, int] | None) -> Target:
+    if not is_keyframes(path):
+        return Target(path.stem, _load(path, source, size))
+    keyframes = read_keyframes(path)
+    cameras = keyframe_cameras(keyframes, source).to("cpu", torch.float32)
+    return Target(path.stem, cameras, {"keyframes": keyframes.to_json()})
 
 
 def _load(path: Path, source: Cameras, size: tuple[int, int] | None) -> Cameras:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,24 +11,7 @@ from diffusers.schedulers.scheduling_utils import SchedulerMixin
 from jaxtyping import Float
 from torch import Tensor
 
-
-@dataclass(frozen=True)
-class SamplingConfig:
-    """How a view is sampled.
-
-    Attributes:
-        steps: Network evaluations (per guidance branch).
-        guidance: g in v_c + g (v_c - v_u); 0 leaves the unconditional branch out (the usual CFG scale is 1 + g).
-    """
-
-    steps: int = 8
-    guidance: float = 0.0
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.steps, int) or self.steps < 1:
-            raise ValueError(f"{self.steps} sampling steps: expected a whole number, at least 1")
-        if not 0 <= self.guidance < float("inf"):
-            raise ValueError(f"guidance {self.guidance:g}: expected a finite number, 0 (none) or more")
+from plenodream.sampling.config import SamplingConfig
 
 
 def denoise(
@@ -39,7 +21,7 @@ def denoise(
     config: SamplingConfig,
     unconditional: Callable[[Tensor, Tensor], Tensor] | None = None,
     clean: Float[Tensor, "batch ..."] | None = None,
-    clean_mask: Float[Tensor, "batch ..."] | None = None,
+    clean_mask: Float[Tensor, "#batch ..."] | None = None,
     on_step: Callable[[int], None] | None = None,
 ) -> Float[Tensor, "batch ..."]:
     """Integrate dx/dt = v from noise (t = 1) to data (t = 0).
@@ -63,9 +45,11 @@ def denoise(
         return x if clean is None or clean_mask is None else torch.where(clean_mask > 0, clean, x)
 
     x = keep(noise)
+    # Whole timesteps of diffusers' schedulers are rounded; its sigmas are the t of the path. Published networks were
+    # sampled with times of their own.
+    times = getattr(fresh, "network_times", fresh.sigmas)
     for index, timestep in enumerate(fresh.timesteps):
-        # The scheduler's integer timesteps are rounded; its sigmas are the t of the path.
-        t = fresh.sigmas[index].to(x).expand(x.shape[0])
+        t = times[index].to(x).expand(x.shape[0])
         v = velocity(x, t)
         if config.guidance:
             assert unconditional is not None

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from plenodream.models.context import Context
 from plenodream.models.denoiser import Denoiser
-from plenodream.sampling.denoise import SamplingConfig, denoise
+from plenodream.sampling.config import SamplingConfig
+from plenodream.sampling.denoise import denoise
 
 
 def sample_view(
@@ -21,7 +22,8 @@ def sample_view(
     noise: Float[Tensor, "batch channels frames height width"],
     camera_tokens: Float[Tensor, "batch frames rows columns numbers"],
     context: Context,
-    text: Float[Tensor, "batch words width"] | None = None,
+    text: Float[Tensor, "#batch words features"] | None = None,
+    negative: Float[Tensor, "#batch others features"] | None = None,
     clean: Float[Tensor, "batch channels frames height width"] | None = None,
     clean_frames: int = 0,
     on_step: Callable[[int], None] | None = None,
@@ -39,6 +41,7 @@ def sample_view(
         camera_tokens: Rays of the target.
         context: The views that each batch entry reads.
         text: Text embedding of the condition, None for the null text.
+        negative: Text embedding of what guidance leads away from, None for the null text.
         clean: Latents whose first `clean_frames` frames are already known.
         clean_frames: How many latent frames are kept clean.
         on_step: Called after every step.
@@ -61,7 +64,7 @@ def sample_view(
         noise,
         scheduler,
         config,
-        unconditional=branch(hidden, None),
+        unconditional=branch(hidden, negative),
         clean=clean if mask is not None else None,
         clean_mask=mask,
         on_step=on_step,

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from plenodream.files.documents import parse_document, read_document
 from plenodream.files.folders import new_folder, tidy
 
 STATE, WEIGHTS, RECIPE = "state.pt", "weights.safetensors", "recipe.json"
@@ -91,11 +91,9 @@ def check_recipe(folder: Path, recipe: str) -> None:
     Raises:
         ValueError: Naming the fields that differ, or that the config cannot be read.
     """
-    try:
-        stored = dict(_flat(json.loads((folder / RECIPE).read_text())))
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{folder / RECIPE}: not readable; use --init-from {folder / WEIGHTS}") from error
-    present = dict(_flat(json.loads(recipe)))
+    todo = f"use --init-from {folder / WEIGHTS}"
+    stored = dict(_flat(read_document(folder / RECIPE, dict[str, Any], todo)))
+    present = dict(_flat(parse_document(recipe, dict[str, Any], "the present recipe")))
     names = sorted(name for name in stored.keys() | present.keys() if stored.get(name) != present.get(name))
     if names:
         some = ", ".join(f"{name} is {stored.get(name)} there, {present.get(name)} now" for name in names[:2])
@@ -104,6 +102,10 @@ def check_recipe(folder: Path, recipe: str) -> None:
             f"{folder}: checkpoint of another recipe ({some}{more}); expected the same config; "
             "use --init-from to take its weights only"
         )
+
+
+class _Index(TypedDict):
+    weight_map: dict[str, str]
 
 
 def load_weights(path: Path) -> dict[str, Tensor]:
@@ -117,11 +119,8 @@ def load_weights(path: Path) -> dict[str, Tensor]:
     if not files:
         raise ValueError(f"{path}: no weights; expected a .safetensors file or a folder with such files")
     for index in folder.glob("*.safetensors.index.json"):
-        try:
-            missing = set(json.loads(index.read_text())["weight_map"].values()) - {file.name for file in files}
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"{index}: not readable ({error}); copy the folder again") from None
-        if missing:
+        shards = read_document(index, _Index, "copy the folder again")["weight_map"].values()
+        if missing := set(shards) - {file.name for file in files}:
             raise ValueError(f"{folder}: {len(missing)} shards missing, e.g. {min(missing)}; copy the folder again")
     weights: dict[str, Tensor] = {}
     for file in files:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from plenodream.models.codecs.wan import WanCodec
-from plenodream.sampling.denoise import SamplingConfig
+from plenodream.sampling.config import SamplingConfig
 from plenodream.training.objective import ObjectiveConfig
 from plenodream.worlds.family import FAMILIES as SCENE_FAMILIES
 

@@ -15,6 +15,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TypedDict
 
 import torch
 from diffusers import SchedulerMixin
@@ -23,13 +24,13 @@ from torch import Tensor
 
 from plenodream.data.episode import write_episode
 from plenodream.files.atomic import write_file
+from plenodream.files.documents import read_object
 from plenodream.files.folders import tidy
 from plenodream.models.codecs.protocol import Codec, to_frames
-from plenodream.models.context import ViewTokens
 from plenodream.models.denoiser import Denoiser
 from plenodream.models.weights import weights_hash
-from plenodream.sampling.denoise import SamplingConfig
-from plenodream.sampling.view import sample_view
+from plenodream.sampling.config import SamplingConfig
+from plenodream.sampling.sampler import Sampler
 from plenodream.training.batches import Batch, step_generator, synthetic_batch
 from plenodream.training.config import Stage
 from plenodream.training.disk_batches import episode_batches
@@ -82,7 +83,7 @@ class SceneSet:
         return lambda n: batches(stage, n)
 
 
-def draw_clean_context(views: int, k: int, generator: torch.Generator) -> list[Int[Tensor, "targets context"]]:
+def draw_clean_context(views: int, k: int, generator: torch.Generator) -> list[Int[Tensor, "_ _"]]:
     """Context of the views 1 .. views - 1: the source and up to k - 1 random views before the view itself.
 
     Only earlier views, so that what is generated as view i was never shown view j > i, which may become the target that
@@ -100,39 +101,27 @@ def draw_clean_context(views: int, k: int, generator: torch.Generator) -> list[I
     return [order[size : size + 1, :size] for size in range(1, k)] + [order[k:]]
 
 
-@torch.no_grad()
 def generate_views(
-    model: Denoiser,
-    codec: Codec,
-    scheduler: SchedulerMixin,
-    sampling: SamplingConfig,
-    scene: Batch,
-    contexts: Sequence[Int[Tensor, "targets context"]],
-    generator: torch.Generator,
+    sampler: Sampler, scene: Batch, contexts: Sequence[Int[Tensor, "_ _"]], generator: torch.Generator
 ) -> UInt8[Tensor, "targets frames height width 3"]:
     """Sample views 1 .. V - 1 of one scene, each from true views.
 
     Args:
-        model: The denoiser.
-        codec: Its codec.
-        scheduler: Its flow scheduler.
-        sampling: Steps and guidance.
+        sampler: What samples.
         scene: One scene of V views.
         contexts: What `draw_clean_context` drew.
         generator: Of the noise (CPU): one draw for all views.
     """
-    rays = model.rays(codec, scene.cameras, torch.eye(4).to(scene.cameras.camera_to_world))[0]
-    latents = codec.encode(scene.signal[0])
-    noise = torch.randn(latents[1:].shape, generator=generator).to(latents)
-    views = model.encode(ViewTokens(latents[None], rays[None]))
+    cameras, anchor = scene.cameras[0], torch.eye(4).to(scene.cameras.camera_to_world)
+    views = sampler.encode(scene.signal[0], cameras, anchor)
+    noise = sampler.noise(cameras[1:], generator).to(scene.signal)
     made, first = [], 0
     for index in contexts:
         part = slice(first, first + len(index))
-        given = views.select(index).fill(model.context_slots)
-        made.append(sample_view(model, scheduler, sampling, noise[part], rays[1:][part], given))
+        made.append(sampler.sample(views.select(index), cameras[1:][part], anchor, noise[part]))
         first = part.stop
     assert first == len(noise), (first, len(noise))
-    return to_frames(codec.decode(torch.cat(made))).cpu()
+    return to_frames(torch.cat(made)).cpu()
 
 
 def generate_contexts(
@@ -172,7 +161,7 @@ def generate_contexts(
     folder, fresh = Path(folder), 0
     content = {"scenes": asdict(scenes), "sampling": asdict(sampling), "k": k, "seed": seed}
     content["weights"] = weights_hash(model.state_dict())
-    load = scenes.opened(next(model.parameters()).device)
+    sampler, load = Sampler(model, codec, scheduler, sampling), scenes.opened(next(model.parameters()).device)
     mine = range(rank, scenes.count, world_size)
     try:
         _check_manifest(folder, content)
@@ -182,7 +171,7 @@ def generate_contexts(
                 tidy(folder, folders=[path.name])
                 generator = step_generator(seed, number, "noise")
                 scene, contexts = load(number), draw_clean_context(scenes.views, k, generator)
-                made = generate_views(model, codec, scheduler, sampling, scene, contexts, generator)
+                made = generate_views(sampler, scene, contexts, generator)
                 _write_manifest(folder, content)  # now that there is something to say it of
                 write_episode(path, _as_views(scene, made))
                 fresh += 1
@@ -208,6 +197,11 @@ def _as_views(scene: Batch, made: UInt8[Tensor, "targets frames height width 3"]
     return views | {f"generated{n}": View(frames, cameras[n], _FPS) for n, frames in enumerate(made, start=1)}
 
 
+class _Manifest(TypedDict):
+    scenes: SceneSet
+    weights: str
+
+
 def read_manifest(folder: Path) -> dict:
     """What a folder of generated contexts says of itself: `weights`, `scenes`, `sampling`, `k`, `seed`.
 
@@ -217,13 +211,7 @@ def read_manifest(folder: Path) -> dict:
     path = folder / _MANIFEST
     if not path.is_file():
         raise ValueError(f"{folder}: no generated contexts, {_MANIFEST} is missing; generate them first")
-    try:
-        content = json.loads(path.read_text())
-        SceneSet(**content["scenes"])
-        assert isinstance(content["weights"], str)
-    except (ValueError, KeyError, TypeError, AssertionError):
-        raise ValueError(f"{path}: not readable; generate the contexts anew in another folder") from None
-    return content
+    return read_object(path, _Manifest, "generate the contexts anew in another folder")
 
 
 def _write_manifest(folder: Path, content: dict) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TypedDict
 
 import torch
 from diffusers import FlowMatchEulerDiscreteScheduler, SchedulerMixin
 from torch import nn
 
+from plenodream.files.documents import read_document
 from plenodream.models.codecs.protocol import Codec
 from plenodream.models.cosmos.transformer import CosmosCameraTransformer
 from plenodream.rendering.pipeline import PlenopticPipeline
@@ -68,6 +70,10 @@ def save_model(
         (fresh / NOTES).write_text(json.dumps(content, indent=2) + "\n")
 
 
+class _Notes(TypedDict, total=False):
+    batches: int
+
+
 def batches_seen(path: Path) -> int:
     """How many batches a model's weights have been trained on, as far as its folder says: new data begin there.
 
@@ -77,7 +83,4 @@ def batches_seen(path: Path) -> int:
     notes = path / NOTES
     if not notes.is_file():
         return 0
-    try:
-        return int(json.loads(notes.read_text()).get("batches", 0))
-    except (ValueError, TypeError, AttributeError) as error:
-        raise ValueError(f"{notes}: not readable ({error}); copy the model's folder again") from None
+    return read_document(notes, _Notes, "copy the model's folder again").get("batches", 0)

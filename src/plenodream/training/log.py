@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from tqdm import tqdm
 
 from plenodream.files.atomic import write_file
+from plenodream.files.documents import parse_document
 from plenodream.files.folders import tidy
 
 NAME = "log.jsonl"
@@ -97,14 +98,19 @@ def _tensorboard(folder: Path, step: int) -> Any:
     return SummaryWriter(str(folder), purge_step=step + 1)
 
 
+class _Line(TypedDict):
+    step: int
+
+
 def _lines(path: Path) -> list[dict]:
     """The log's lines; a last one that a crash cut off is left out."""
     if not path.exists():
         return []
     lines = []
-    for text in path.read_text().splitlines():
+    for text in path.read_text(errors="replace").splitlines():
         try:
-            lines.append(json.loads(text))
+            parse_document(text, _Line, str(path))
         except ValueError:
             break
+        lines.append(json.loads(text))
     return lines

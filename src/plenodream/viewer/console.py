@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+import json
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import TYPE_CHECKING, TextIO
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Column, Table
 from rich.text import Text
+
+from plenodream.rendering.outlook import Outlook, Work
 
 if TYPE_CHECKING:
     from plenodream.memory.scene import Scene
@@ -18,33 +22,42 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def progress_bar(console: Console, pending: Collection[tuple[str, int]], quiet: bool) -> Iterator:
-    """A callback for `render(report=...)` that moves a bar of views and one of the steps.
+def progress_bar(console: Console, work: Sequence[Work]) -> Iterator:
+    """A callback for `render(report=...)` that moves a bar of views, merged ones counted, and one of the steps.
 
     Args:
-        console: Where to.
-        pending: Name and window of the views to come. Merged views are not among them: they count from their start.
-        quiet: No bar.
+        console: Where to; a quiet one shows nothing.
+        work: What is to be rendered (`outlook.plan_work`).
     """
-    hidden = quiet or not console.is_terminal  # a file or a pipe would show nothing but the last state
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-    )
-    with Progress(*columns, TimeRemainingColumn(), console=console, disable=hidden, transient=True) as bar:
-        known = set(pending)
-        all_views = bar.add_task("views", total=len(known))
-        steps = bar.add_task("steps", total=1)
+    hidden = console.quiet or not console.is_terminal  # a file or a pipe would show nothing but the last state
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, TextColumn("{task.fields[left]}"), console=console, disable=hidden, transient=True) as bar:
+        outlook = Outlook(work)
+        views = bar.add_task("views", total=len(work), left="")
+        steps = bar.add_task("steps", total=1, left="")
 
         def report(step: Step) -> None:
-            known.add((step.view, step.window))
-            bar.update(all_views, total=len(known), advance=step.step == step.steps)
+            ahead = outlook(step)
+            left = "" if ahead.seconds is None else f"{timedelta(seconds=round(ahead.seconds))} left"
+            bar.update(views, total=ahead.total, completed=ahead.done, left=left)
             bar.update(steps, completed=step.step, total=step.steps, description=step.view)
 
         yield report
+
+
+@contextmanager
+def progress_lines(file: TextIO, work: Sequence[Work]) -> Iterator:
+    """As `progress_bar`, for programs: after every step one line of JSON with `view`, `window`, `step`, `steps`,
+    `done` and `total` views, and `seconds_left` (null before the first step)."""
+    outlook = Outlook(work)
+
+    def report(step: Step) -> None:
+        ahead = outlook(step)
+        left = None if ahead.seconds is None else round(ahead.seconds, 3)
+        line = vars(step) | {"done": ahead.done, "total": ahead.total, "seconds_left": left}
+        print(json.dumps(line), file=file, flush=True)
+
+    yield report
 
 
 def plain_table(*columns: str, right: tuple[str, ...] = (), title: str | None = None) -> Table:

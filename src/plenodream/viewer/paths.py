@@ -1,73 +1,91 @@
-"""Camera paths seen from above and from the side, as one picture. Ours."""
+"""Camera paths seen from above and from the side, as a picture of small panels. Ours."""
 
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import torch
 from jaxtyping import Float
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from torch import Tensor
 
+from plenodream.files.atomic import write_file
 from plenodream.geometry.cameras import pixel_rays, relative_poses
 from plenodream.types import Cameras
 
-# Middling lightness: readable on a white page and on a dark one. The first, grey, is the source's.
-COLOURS = ("#7d8794", "#2f7fd6", "#e0702b", "#2f9e5c", "#d14b8f", "#8b62d9", "#c29a0d")
-COLOURS += ("#17a3b4", "#d4473c", "#7a9e1f", "#a8734a", "#5b74e0", "#c05fd0")
-DASHES = ("solid", (0, (2.2, 1.1)), "dotted")
+# Lightness between that of a white page and a dark one, as far apart as 24 can be in OKLab. The first is the source's.
+COLOURS = (
+    "#858b95",
+    *("#3d7ede", "#ee1401", "#5cc02f", "#f25dea", "#e78d02", "#800fc5", "#24bcb0", "#9d2964"),
+    *("#4d6905", "#e183a1", "#4ab0e4", "#904701", "#b58bf9", "#fc328c", "#4638e0", "#a4ab70"),
+    *("#694b96", "#b40eae", "#0a6c69", "#359561", "#a864a2", "#a2790d", "#ab6e64", "#7f63ee"),
+)
+# Length of the pyramids (metres) where nothing moves, and no scale is told.
+_STILL = 0.01
 GREY = "#858b95"
 # Apex, then the image's four corners: one stroke that passes over every edge of the pyramid.
 STROKE = [0, 1, 2, 0, 3, 4, 0, 2, 3, 4, 1]
 
 
+# A panel: its name, and what runs right and up the page as (word, axis, sign).
+Panel = tuple[str, tuple[str, int, int], tuple[str, int, int]]
+_PANELS: tuple[Panel, ...] = (
+    ("from above", ("right", 0, 1), ("forward", 2, 1)),
+    ("from the side", ("forward", 2, 1), ("up", 1, -1)),
+)
+_COLUMNS, _PANEL, _GAP, _HEAD = 4, 1.35, 0.2, 0.3  # inches
+
+
 def path_colour(index: int) -> str:
-    """Hex colour of the path at a position of the mapping given to `draw_paths`."""
+    """Hex colour of the path at a position of the mapping given to `draw_paths`; 24 beside the first."""
     return COLOURS[0] if index == 0 else COLOURS[1 + (index - 1) % (len(COLOURS) - 1)]
 
 
 def draw_paths(paths: Mapping[str, Cameras], file: Path | None = None) -> str | None:
-    """Draw camera paths from above (x right, z up the page) and from the right (z right, up is up).
+    """Draw camera paths, each with the first, from above (x right, z up the page) and the right (z right, up is up).
 
     Axes are those of the first path's first camera (x right, y down, z forward; metres), which is therefore at the
-    origin whatever the world's own axes are. Both panels have the same scale. Every path has its colour
+    origin whatever the world's own axes are. Every path has a pair of small panels of one scale, its colour
     (`path_colour`), a dot where it starts, and the view pyramids of its first, middle and last frame; the pyramids'
     opening is the camera's field of view, their length has no meaning. In the SVG the parts of path i have ids that
     begin with `path-i-`.
 
     Args:
-        paths: One path a name, batch shape (frames,). The first is the reference, usually the source.
-        file: Where to write; the suffix says what (`.png`, `.svg`, `.pdf`). None returns SVG.
+        paths: One path a name, batch shape (frames,). The first is the reference, usually the source; it is grey in
+            the panels of the others.
+        file: Where to write, whole or not at all; the suffix says what (`.png`, `.svg`, `.pdf`). None returns SVG.
 
     Returns:
         The text of an `<svg>` element with a transparent ground, the same for the same input; None with a file.
 
     Raises:
         ValueError: No path, an empty path, or a suffix that cannot be written.
+        OSError: Disk full or folder not writable.
     """
     if not paths or any(len(cameras) == 0 for cameras in paths.values()):
         raise ValueError("no camera path to draw: expected at least one path with at least one camera each")
+    suffix = "svg" if file is None else Path(file).suffix[1:].lower()
+    if suffix not in ("svg", "png", "pdf"):
+        raise ValueError(f"{file}: cannot draw into '{Path(str(file)).suffix}'; expected .png, .svg or .pdf")
     reference = next(iter(paths.values())).camera_to_world[0].detach().cpu().double()
     anchored = [_anchored(cameras, reference) for cameras in paths.values()]
-    style = {"svg.hashsalt": "plenodream", "svg.fonttype": "none", "font.size": 9, "text.parse_math": False}
+    style: Any = {"svg.hashsalt": "plenodream", "svg.fonttype": "none", "font.size": 8, "text.parse_math": False}
     with matplotlib.rc_context(style):
-        figure = _figure(list(paths), anchored)
-        if file is None:
-            buffer = io.StringIO()
-            nothing = {"Date": None, "Creator": None, "Format": None, "Type": None}
-            figure.savefig(buffer, format="svg", transparent=True, metadata=nothing)
-            text = buffer.getvalue()
-            return text[text.index("<svg") :]
-        known = figure.canvas.get_supported_filetypes()
-        if Path(file).suffix[1:].lower() not in known:
-            raise ValueError(f"{file}: cannot draw into '{Path(file).suffix}'; expected .png, .svg or .pdf")
-        figure.savefig(file, dpi=150)
-    return None
+        figure, buffer = _figure(list(paths), anchored), io.BytesIO()
+        undated = {"pdf": {"CreationDate": None}, "svg": dict.fromkeys(("Date", "Creator", "Format", "Type"))}
+        figure.savefig(buffer, format=suffix, transparent=file is None, dpi=150, metadata=undated.get(suffix))
+    if file is not None:
+        write_file(file, buffer.getvalue())
+        return None
+    text = buffer.getvalue().decode()
+    return text[text.index("<svg") :]
 
 
 def _anchored(cameras: Cameras, reference: Float[Tensor, "4 4"]) -> Cameras:
@@ -76,62 +94,84 @@ def _anchored(cameras: Cameras, reference: Float[Tensor, "4 4"]) -> Cameras:
     return replace(cameras, camera_to_world=relative_poses(cameras.camera_to_world.detach(), reference))
 
 
-def _pyramids(cameras: Cameras, length: float) -> Float[Tensor, "frames 5 3"]:
-    """Apex and image corners of view pyramids that reach `length` metres ahead."""
+def _strokes(cameras: Cameras, length: float) -> Float[Tensor, "points 3"]:
+    """Outlines of the view pyramids of the first, middle and last frame, `length` metres long, NaN between them."""
+    cameras = cameras[sorted({0, len(cameras) // 2, len(cameras) - 1})]
     width, height = cameras.width, cameras.height
     corners = torch.tensor([[0, 0], [width, 0], [width, height], [0, height]], dtype=torch.float64)
     origins, directions = pixel_rays(cameras, corners)
-    return torch.cat([origins[:, :1], origins + length * directions], dim=1)
+    pyramids = torch.cat([origins[:, :1], origins + length * directions], dim=1)
+    gap = torch.full((len(pyramids), 1, 3), torch.nan, dtype=torch.float64)
+    return torch.cat([pyramids[:, STROKE], gap], dim=1).flatten(0, 1)
 
 
 def _figure(names: list[str], paths: list[Cameras]) -> Figure:
-    centres = [cameras.camera_to_world[:, :3, 3] for cameras in paths]
-    extent = torch.cat(centres).amax(0) - torch.cat(centres).amin(0)
-    length = 0.13 * max(extent.max().item(), 0.5)
-    pyramids = [_pyramids(cameras[sorted({0, len(cameras) // 2, len(cameras) - 1})], length) for cameras in paths]
-    drawn = torch.cat([*centres, *(pyramid.reshape(-1, 3) for pyramid in pyramids)])
-    low, high = drawn.amin(0), drawn.amax(0)
-    middle, half = (low + high) / 2, 0.54 * (high - low).max().item()
-
-    rows = -(-len(names) // 5)
-    columns = -(-len(names) // rows)
-    figure = Figure(figsize=(8.4, 4.5 + 0.19 * rows), layout="constrained")
-    # Each panel: name, and what runs right and up the page as (label, axis, sign).
-    panels = (
-        ("from above", ("right", 0, 1), ("forward", 2, 1)),
-        ("from the side", ("forward", 2, 1), ("up", 1, -1)),
-    )
-    for axes, (title, across, upward) in zip(figure.subplots(1, 2), panels, strict=True):
-        for limit, (_, axis, sign) in ((axes.set_xlim, across), (axes.set_ylim, upward)):
-            limit(sign * middle[axis].item() - half, sign * middle[axis].item() + half)
-        axes.set(aspect="equal", title=title, xlabel=f"{across[0]} (m)", ylabel=f"{upward[0]} (m)")
-        axes.grid(color=GREY, alpha=0.25, linewidth=0.6)
-        axes.set_axisbelow(True)
-        axes.tick_params(color=GREY)
-        axes.spines[:].set_color(GREY)
-        place = torch.tensor([across[1], upward[1]]), torch.tensor([across[2], upward[2]])
-        for index, (centre, pyramid) in enumerate(zip(centres, pyramids, strict=True)):
-            stroke = torch.cat([pyramid[:, STROKE], torch.full((len(pyramid), 1, 3), torch.nan)], dim=1).reshape(-1, 3)
-            look = {"color": path_colour(index), "zorder": 3.5 if index == 0 else 2.5}
-            parts = (
-                ("frusta", stroke, {"linewidth": 0.9, "alpha": 0.75, "solid_joinstyle": "round"}),
-                ("line", centre, {"linewidth": 2, "linestyle": _dashes(index), "solid_capstyle": "round"}),
-                ("start", centre[:1], {"marker": "o", "markersize": 5}),
-            )
-            for part, points, detail in parts:
-                flat = (points[:, place[0]] * place[1]).numpy()
-                gid = f"path-{index}-{title.split()[-1]}-{part}"
-                axes.plot(flat[:, 0], flat[:, 1], gid=gid, **look, **detail)
-    handles = [
-        Line2D([], [], color=path_colour(index), linewidth=2, linestyle=_dashes(index), marker="o", markersize=5)
-        for index in range(len(names))
-    ]
-    legend = figure.legend(handles, names, loc="outside lower center", ncols=columns, frameon=False)
-    for index, text in enumerate(legend.get_texts()):
-        text.set(gid=f"path-{index}-name")
+    """A grid of cells, one a path; the reference has one of its own only where it is alone."""
+    shown = list(range(len(names)))[len(names) > 1 :]
+    columns = min(_COLUMNS, len(shown))
+    rows = -(-len(shown) // columns)
+    width, height = 2 * _PANEL + _GAP, _PANEL + _HEAD
+    figure = Figure(figsize=(columns * width, rows * height))
+    for place, index in enumerate(shown):
+        row, column = divmod(place, columns)
+        others = [0] if index else []
+        low, half, length = _extent([paths[i] for i in (*others, index)])
+        for number, panel in enumerate(_PANELS):
+            left, bottom = column * width + number * _PANEL + _GAP / 2, (rows - 1 - row) * height
+            box = (left / (columns * width), bottom / (rows * height))
+            axes = figure.add_axes((*box, _PANEL / (columns * width), _PANEL / (rows * height)))
+            _frame(axes, panel, low, half, place == 0)
+            for i in (*others, index):
+                _draw(axes, panel, paths[i], i, length, own=i == index)
+            if number == 0:
+                text = axes.set_title(names[index], loc="left", color=path_colour(index), fontsize=9)
+                text.set_gid(f"path-{index}-name")
+            elif length > _STILL:
+                _scale_bar(axes, half)
     return figure
 
 
-def _dashes(index: int) -> str | tuple[float, tuple[float, ...]]:
-    """Solid for the first round of colours, then dashed, then dotted."""
-    return DASHES[max(index - 1, 0) // (len(COLOURS) - 1) % len(DASHES)]
+def _extent(paths: list[Cameras]) -> tuple[Float[Tensor, "3"], float, float]:
+    """Middle and half side (metres) of the cube that holds paths and pyramids, and the pyramids' length."""
+    centres = torch.cat([cameras.camera_to_world[:, :3, 3] for cameras in paths])
+    length = max(0.2 * (centres.amax(0) - centres.amin(0)).max().item(), _STILL)
+    drawn = torch.cat([centres, *(_strokes(cameras, length) for cameras in paths)])
+    drawn = drawn[drawn.isfinite().all(-1)]
+    low, high = drawn.amin(0), drawn.amax(0)
+    return (low + high) / 2, 0.58 * (high - low).max().item(), length
+
+
+def _frame(axes: Axes, panel: Panel, middle: Tensor, half: float, named: bool) -> None:
+    """An empty panel; the first of a picture says what it shows."""
+    title, across, upward = panel
+    for limit, (_, axis, sign) in ((axes.set_xlim, across), (axes.set_ylim, upward)):
+        limit(sign * middle[axis].item() - half, sign * middle[axis].item() + half)
+    axes.set(aspect="equal", xticks=[], yticks=[])
+    axes.spines[:].set(color=GREY, alpha=0.35)
+    if named:
+        arrows = f"{title}\n{across[0]} →, {upward[0]} ↑"
+        axes.text(0.03, 0.03, arrows, transform=axes.transAxes, color=GREY, fontsize=6.5)
+
+
+def _draw(axes: Axes, panel: Panel, cameras: Cameras, index: int, length: float, own: bool) -> None:
+    """One path in one panel: pyramids, line, start. Only its own ones are named in the SVG."""
+    title, (_, x, right), (_, y, up) = panel
+    centres = cameras.camera_to_world[:, :3, 3]
+    parts = (
+        ("frusta", _strokes(cameras, length), {"linewidth": 0.8, "alpha": 0.75, "solid_joinstyle": "round"}),
+        ("line", centres, {"linewidth": 1.8, "solid_capstyle": "round"}),
+        ("start", centres[:1], {"marker": "o", "markersize": 4}),
+    )
+    for part, points, look in parts:
+        gid = f"path-{index}-{title.split()[-1]}-{part}" if own else None
+        axes.plot(right * points[:, x].numpy(), up * points[:, y].numpy(), color=path_colour(index), gid=gid, **look)
+
+
+def _scale_bar(axes: Axes, half: float) -> None:
+    """A line of 1, 2 or 5 times a power of ten metres, about a third of the panel long."""
+    wanted = 2 * half / 3
+    power = 10.0 ** math.floor(math.log10(wanted))
+    metres = max(step * power for step in (1, 2, 5) if step * power <= wanted)
+    share = metres / (2 * half)
+    axes.plot([0.95 - share, 0.95], [0.06, 0.06], transform=axes.transAxes, color=GREY, linewidth=1.2)
+    axes.text(0.95, 0.08, f"{metres:g} m", transform=axes.transAxes, color=GREY, fontsize=6.5, ha="right")

@@ -89,7 +89,7 @@ def sample_cameras(
     if footage is not None:
         share[list(_RESTING)] *= footage.resting
     kind = torch.multinomial(share.expand(count, -1), views, replacement=True, generator=generator)
-    start, travel = (_draw(part, kind, generator) for part in (1, 2))
+    start, travel = (_draw(part, kind, generator) for part in (0, 1))
     size = uniform((count, 1, 1), family.reach, generator)
     start, travel = start * size, travel * size
     # The source starts at the identity and goes a third as far, or nowhere.
@@ -147,7 +147,7 @@ def _log_uniform(shape: tuple[int, ...], bounds: Range, generator: torch.Generat
 
 def _draw(part: int, kind: Tensor, generator: torch.Generator) -> Tensor:
     """Random values of the rig's columns for every path, between the bounds of its kind: (count, views, columns)."""
-    bounds = torch.tensor([[row[part].get(name, (0.0, 0.0)) for name in _COLUMNS] for row in _KINDS])
+    bounds = torch.tensor([[row[1:][part].get(name, (0.0, 0.0)) for name in _COLUMNS] for row in _KINDS])
     low, high = bounds[kind].unbind(-1)
     # Away from the middle of the range: a path that goes nowhere teaches nothing about cameras.
     place = uniform(low.shape, (-1, 1), generator)

@@ -6,7 +6,9 @@ and one sum per axis. Textures and light are computed once, for the surface that
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -151,9 +153,13 @@ def _inverse(direction: Tensor) -> Tensor:
     return direction.reciprocal().clamp(-1e8, 1e8)
 
 
-def _exit_room(low: Tensor, high: Tensor, origin: list[Tensor], directions: list[Tensor]) -> tuple[Tensor, Tensor]:
+def _exit_room(
+    low: Tensor, high: Tensor, origin: Sequence[Tensor], directions: Sequence[Tensor]
+) -> tuple[Tensor, Tensor]:
     """Where rays leave the room, and through which wall: from outside, they see the far wall through the near one."""
-    depth = entry = surface = None
+    depth: Any = None
+    entry: Any = None
+    surface: Any = None
     for axis, (o, d) in enumerate(zip(origin, directions, strict=True)):
         inverse = _inverse(d)
         middle, half = (0.5 * (low + high))[:, axis, None, None], (0.5 * (high - low))[:, axis, None, None]
@@ -166,7 +172,7 @@ def _exit_room(low: Tensor, high: Tensor, origin: list[Tensor], directions: list
     return torch.where((depth > entry) & (depth > NEAR), depth, FAR), surface
 
 
-def _enter(shape: str, origin: list[Tensor], directions: list[Tensor]) -> Tensor:
+def _enter(shape: str, origin: Sequence[Tensor], directions: Sequence[Tensor]) -> Tensor:
     """Depth at which rays enter a unit shape from outside; infinite where they do not."""
     (ox, oy, oz), (dx, dy, dz) = origin, directions
     if shape == "box":
@@ -206,7 +212,7 @@ def _contact_shadow(extent: Tensor, centre: Tensor, floor: Tensor, points: list[
     scale = 1 / (1.3 * extent[..., ::2].mean(-1) + 0.4 * height.clamp(min=0))
     # Absent parts wait below the floor and darken nothing.
     x, z = torch.where(height < 0, 1e3, scale * centre[..., 0]), scale * centre[..., 2]
-    nearest = None
+    nearest: Any = None
     for part in range(centre.shape[1]):
         k, a, b = (value[:, part, None, None] for value in (scale, x, z))
         square = (k * points[0] - a).square() + (k * points[2] - b).square()

@@ -7,6 +7,7 @@ a slant covers many texels: it takes its colour from the two halved images betwe
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -83,8 +84,8 @@ class Pictures:
         flat = up > most + is_cylinder * least  # on a cylinder's side x^2 + z^2 is 1, at its ends y^2
         u, v = torch.where(~flat & (across > along), z, x), torch.where(flat, z, y)
 
-        slant = sum(n * d for n, d in zip(normal, self.rays, strict=True)).abs()
-        slant = slant * sum(d * d for d in self.rays).rsqrt()
+        slant = _dot(normal, self.rays).abs()
+        slant = slant * _dot(self.rays, self.rays).rsqrt()
         # The side of a square as large as what the pixel covers: across the slant it is blurred, along it aliased.
         covered = _SHARPEN * density * self.spacing * slant.clamp(min=1e-3).rsqrt()
         level = covered.clamp(min=1e-6).log2().clamp(0, _halvings(self.size))
@@ -102,8 +103,8 @@ class Pictures:
         first = self.surface * each + before
         (left, right, a), (top, bottom, b) = (_neighbours(c, side) for c in (u, v))
         corners = [[self._texel(first + row * side + column) for column in (left, right)] for row in (top, bottom)]
-        rows = [torch.lerp(*pair, a[..., None]) for pair in corners]
-        return torch.lerp(*rows, b[..., None])
+        rows = [torch.lerp(start, end, a[..., None]) for start, end in corners]
+        return torch.lerp(rows[0], rows[1], b[..., None])
 
     def _texel(self, index: Tensor) -> Tensor:
         return self.texels.index_select(0, index.flatten()).unflatten(0, index.shape)
@@ -119,3 +120,8 @@ def _neighbours(place: Tensor, side: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 def _halvings(size: int) -> int:
     """How often a number can be halved."""
     return (size & -size).bit_length() - 1
+
+
+def _dot(a: Sequence[Tensor], b: Sequence[Tensor]) -> Tensor:
+    """Scalar products of vectors given by their coordinates."""
+    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]

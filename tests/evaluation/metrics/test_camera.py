@@ -140,7 +140,7 @@ def test_float32_poses_keep_small_angles():
     assert paper_error(predicted, truth).rotation == pytest.approx(math.radians(0.015), rel=1e-5)
 
 
-def test_bad_paths_are_named():
+def test_bad_paths_are_named(any_arrays):
     good = random_path(10)
     with pytest.raises(ValueError, match=r"frames, 4, 4"):
         paper_error(good[:5], good)

@@ -110,7 +110,7 @@ def test_the_mean_colour_is_the_best_constant(videos):
     assert (psnr(flat, a) >= psnr(flat + 0.05, a)).all()
 
 
-def test_bad_frames_are_named(videos):
+def test_bad_frames_are_named(any_arrays, videos):
     a, _, _ = videos
     with pytest.raises(ValueError, match="divide uint8"):
         psnr((a * 255).byte(), a)

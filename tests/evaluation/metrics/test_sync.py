@@ -143,7 +143,7 @@ def test_float32_agrees_with_float64(views):
     torch.testing.assert_close(single.pixels.double(), exact.pixels, atol=1e-3, rtol=0)
 
 
-def test_bad_input_is_named(views):
+def test_bad_input_is_named(any_arrays, views):
     a, b, source, in_a, in_b, in_source = views()
     match = match_views(in_a.depth, a, in_b.depth, b, in_source.depth, source)
     with pytest.raises(ValueError, match="divide uint8"):

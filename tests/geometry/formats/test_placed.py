@@ -11,7 +11,8 @@ from plenodream.geometry.cameras import cameras_at
 from plenodream.geometry.formats import load_cameras, read_cameras
 from plenodream.geometry.formats.colmap import colmap_files
 from plenodream.geometry.formats.recammaster import save_unreal_poses
-from plenodream.geometry.trajectories import parse_trajectories, trajectory_cameras
+from plenodream.geometry.paths import trajectory_cameras
+from plenodream.geometry.trajectories import parse_trajectories
 from plenodream.types import Cameras
 
 

@@ -2,23 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
+from plenodream.evaluation.metrics.distribution import Distribution, Fvd
+from plenodream.evaluation.metrics.epipolar import Tsed
 from plenodream.evaluation.metrics.hidden import Sync
+from plenodream.evaluation.metrics.matches import Matches
 from plenodream.evaluation.metrics.metric import Metric
+from plenodream.evaluation.metrics.path import CameraPath
+from plenodream.evaluation.metrics.shared_centre import SharedCentre
 from plenodream.evaluation.metrics.truth import Fidelity
 
-METRICS: dict[str, Callable[[], Metric]] = {"fidelity": Fidelity, "sync": Sync}
-DEFAULT = ("fidelity", "sync")
+METRICS: dict[str, Callable[..., Metric]] = {
+    "fidelity": Fidelity,
+    "sync": Sync,
+    "homography": SharedCentre,
+    "camera": CameraPath,
+    "tsed": Tsed,
+    "matches": Matches,
+    "distribution": Distribution,
+    "fvd": Fvd,
+}
+# Those that take a file of weights.
+WEIGHTED = ("fvd",)
+DEFAULT = ("fidelity", "sync", "homography", "camera")
 
 
-def make_metrics(names: Sequence[str]) -> list[Metric]:
+def make_metrics(names: Sequence[str], weights: Mapping[str, Path] | None = None) -> list[Metric]:
     """Metrics of given names.
 
+    Args:
+        names: Which.
+        weights: Files of weights, by the name of the metric that takes them.
+
     Raises:
-        ValueError: A name that is none.
+        ValueError: A name that is none, weights for what takes none, or no such file.
     """
-    for name in names:
+    weights = weights or {}
+    for name in (*names, *weights):
         if name not in METRICS:
             raise ValueError(f"unknown metric {name!r}: expected one of {', '.join(METRICS)}")
-    return [METRICS[name]() for name in dict.fromkeys(names)]
+    for name, path in weights.items():
+        if name not in WEIGHTED:
+            raise ValueError(f"metric {name} takes no weights; expected weights for {', '.join(WEIGHTED)}")
+        if not path.is_file():
+            raise ValueError(f"{path}: no such file; expected the weights of {name}")
+    return [METRICS[name](weights[name]) if name in weights else METRICS[name]() for name in dict.fromkeys(names)]

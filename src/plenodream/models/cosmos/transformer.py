@@ -126,7 +126,7 @@ class CosmosCameraTransformer(DenoiserMixin, CosmosTransformer3DModel):
         timestep: Float[Tensor, "batch"] | Float[Tensor, "batch frames"],
         camera_tokens: Float[Tensor, "batch frames rows columns numbers"],
         condition_mask: Float[Tensor, "batch frames"],
-        text: Float[Tensor, "batch words width"] | None,
+        text: Float[Tensor, "#batch words features"] | None,
         context: Context | None = None,
         record: bool = False,
         views: int = 1,

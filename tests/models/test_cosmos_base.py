@@ -1,10 +1,10 @@
-"""Starting from a stock network, and the renaming of published keys."""
+"""Starting from a stock network."""
 
 import pytest
 import torch
 from diffusers import CosmosTransformer3DModel
 
-from plenodream.models.cosmos.convert import from_base, from_published
+from plenodream.models.cosmos.base import from_base
 
 STOCK = {
     "in_channels": 5,
@@ -61,22 +61,3 @@ def test_precision_follows_the_base():
 def test_a_base_without_the_condition_mask_is_refused():
     with pytest.raises(ValueError, match="4 input and 4 output channels: expected one more in than out"):
         from_base(stock_network(in_channels=4))
-
-
-def test_published_keys_are_renamed_and_tensors_left_alone():
-    weights = {
-        "net.blocks.7.cam_encoder.weight": torch.ones(1),
-        "net.blocks.7.self_attn.q_proj.weight": torch.ones(2),
-        "net.blocks.7.cross_attn.k_norm.weight": torch.ones(3),
-        "net.blocks.7.adaln_modulation_mlp.2.weight": torch.ones(4),
-        "net.final_layer.adaln_modulation.1.weight": torch.ones(5),
-    }
-    renamed = from_published(weights)
-    assert list(renamed) == [
-        "transformer_blocks.7.attn1.cam_encoder.weight",
-        "transformer_blocks.7.attn1.to_q.weight",
-        "transformer_blocks.7.attn2.norm_k.weight",
-        "transformer_blocks.7.norm3.linear_2.weight",
-        "norm_out.linear_1.weight",
-    ]
-    assert all(a is b for a, b in zip(renamed.values(), weights.values(), strict=True))

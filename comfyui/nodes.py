@@ -1,0 +1,279 @@
+"""The nodes: thin faces of what the package offers. ComfyUI's `IMAGE` is float32 (frames, height, width, 3), 0..1."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+from plenodream import load_pipeline, static_source
+from plenodream.geometry.formats import load_cameras
+from plenodream.geometry.keyframes import GLIDE, KEY_EASES, Keyframe, Keyframes
+from plenodream.geometry.presets import PRESETS
+from plenodream.types import View
+
+from .cameras import Trajectories, joined, keyframe_from, load3d_camera, path_cameras, poses_from, poses_of
+from .pictures import drawing, images, pixels
+
+MODEL, SOURCE, TRAJECTORIES = "PLENODREAM_MODEL", "PLENODREAM_SOURCE", "PLENODREAM_TRAJECTORIES"
+KEYS, SCENE = "PLENODREAM_KEYFRAMES", "PLENODREAM_SCENE"
+
+
+def number(default: float, low: float, high: float, step: float = 0.1) -> tuple:
+    """A field for a number."""
+    return "FLOAT", {"default": default, "min": low, "max": high, "step": step}
+
+
+class Node:
+    """What all nodes have in common."""
+
+    FUNCTION = "run"
+    CATEGORY = "plenodream"
+
+
+class LoadModel(Node):
+    """A model: bundled, a folder, or owner/name on a hub."""
+
+    RETURN_TYPES, RETURN_NAMES = (MODEL,), ("model",)
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"model": ("STRING", {"default": "mini"}), "device": (["auto", "cpu", "cuda"],)}}
+
+    def run(self, model, device):
+        return (load_pipeline(model, None if device == "auto" else device),)
+
+
+class Source(Node):
+    """The video and its cameras; without any, the camera is taken to stand still."""
+
+    RETURN_TYPES, RETURN_NAMES = (SOURCE,), ("source",)
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        required = {"images": ("IMAGE",), "fps": number(24, 1, 240), "fov": number(60, 1, 170)}
+        optional = {"camera_poses": ("CAMERAPOSES",), "cameras_file": ("STRING", {"default": ""})}
+        return {"required": required, "optional": optional}
+
+    def run(self, images, fps, fov, camera_poses=None, cameras_file=""):
+        source = static_source(pixels(images), float(fps), float(fov))
+        if camera_poses is not None and cameras_file:
+            raise ValueError("camera poses and a camera file: expected one of them")
+        cameras = source.cameras
+        if camera_poses is not None:
+            cameras = path_cameras(poses_from(camera_poses), cameras)
+        if cameras_file:
+            size = cameras.height, cameras.width
+            cameras = load_cameras(cameras_file, *size, len(source), cameras.intrinsics[0])
+        return (View(source.frames, cameras, source.fps),)
+
+
+class Chain(Node):
+    """A node that adds to the trajectories before it."""
+
+    RETURN_TYPES, RETURN_NAMES = (TRAJECTORIES,), ("trajectories",)
+    FIELDS: ClassVar[dict] = {}
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": cls.FIELDS, "optional": {"before": (TRAJECTORIES,)}}
+
+
+class Presets(Chain):
+    """Presets, one a line, with parameters as on the command line."""
+
+    FIELDS: ClassVar[dict] = {"presets": ("STRING", {"default": "arc-left\narc-right:angle=40", "multiline": True})}
+    DESCRIPTION = "One a line: " + ", ".join(PRESETS)
+
+    def run(self, presets, before=None):
+        lines = tuple(line.strip() for line in presets.splitlines() if line.strip())
+        return (joined(before, Trajectories(presets=lines)),)
+
+
+class CamerasFile(Chain):
+    """A file of cameras, or of key frames; its name becomes the view's."""
+
+    FIELDS: ClassVar[dict] = {"file": ("STRING", {"default": ""})}
+
+    def run(self, file, before=None):
+        return (joined(before, Trajectories(files=(file,))),)
+
+
+class CamerasFromPoses(Chain):
+    """Poses of other nodes, relative to the source's first camera, spread over its frames."""
+
+    FIELDS: ClassVar[dict] = {"name": ("STRING", {"default": "poses"}), "camera_poses": ("CAMERAPOSES",)}
+
+    def run(self, name, camera_poses, before=None):
+        return (joined(before, Trajectories(paths={name: poses_from(camera_poses)})),)
+
+
+class KeyframesTrajectory(Chain):
+    """Key frames as a trajectory."""
+
+    FIELDS: ClassVar[dict] = {
+        "name": ("STRING", {"default": "path"}),
+        "keyframes": (KEYS,),
+        "subject_distance": number(4, 0.01, 10_000),
+    }
+
+    def run(self, name, keyframes, subject_distance, before=None):
+        keys = tuple(sorted(keyframes, key=lambda key: key.time))
+        return (joined(before, Trajectories(paths={name: Keyframes(keys, subject_distance)})),)
+
+
+class Dials(Node):
+    """Where the camera is at one moment; connect several for a path."""
+
+    RETURN_TYPES, RETURN_NAMES = (KEYS, "LOAD3D_CAMERA"), ("keyframes", "camera_info")
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        required = {
+            "time": number(0, 0, 1, 0.01),
+            "azimuth": number(0, -3600, 3600, 1),
+            "elevation": number(0, -89, 89, 1),
+            "distance": number(4, 0.01, 10_000),
+            "roll": number(0, -3600, 3600, 1),
+            "ease": ([GLIDE, *KEY_EASES],),
+        }
+        optional = {"before": (KEYS,), "focal_mm": number(0, 0, 10_000, 1), "camera_info": ("LOAD3D_CAMERA",)}
+        return {"required": required, "optional": optional}
+
+    def run(self, time, azimuth, elevation, distance, roll, ease, before=(), focal_mm=0, camera_info=None):
+        key = Keyframe(time, azimuth, elevation, distance, roll, focal_mm or None, ease=ease)
+        if camera_info is not None:  # in the place of the dials
+            key = keyframe_from(camera_info, time)
+        return ((*before, key), load3d_camera(key))
+
+
+class Scene(Node):
+    """The memory: a folder in ComfyUI's output that every later run adds to."""
+
+    RETURN_TYPES, RETURN_NAMES = (SCENE,), ("scene",)
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        required = {"model": (MODEL,), "trajectories": (TRAJECTORIES,), "folder": ("STRING", {"default": "scene"})}
+        return {"required": required, "optional": {"source": (SOURCE,), "seed": ("INT", {"default": 0, "min": 0})}}
+
+    @classmethod
+    def IS_CHANGED(cls, **inputs):
+        return float("nan")  # the folder may have changed since
+
+    def run(self, model, trajectories, folder, source=None, seed=None):
+        place = _inside(Path(_output()), folder)
+        scene = model.prepare(
+            place, source, trajectories.presets, [Path(file) for file in trajectories.files], seed=seed
+        )
+        cameras = {name: path_cameras(path, scene.cameras("source")) for name, path in trajectories.paths.items()}
+        return (model.prepare(place, None, cameras) if cameras else scene,)
+
+
+class Render(Node):
+    """Renders what the scene is still missing."""
+
+    RETURN_TYPES, RETURN_NAMES = (SCENE,), ("scene",)
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"model": (MODEL,), "scene": (SCENE,)}}
+
+    def run(self, model, scene):
+        from plenodream.rendering.outlook import Outlook, plan_work
+
+        work = plan_work(scene, model.generator().workings.fewest)
+        outlook, show = Outlook(work), _progress_bar(len(work))
+
+        def report(step):
+            ahead = outlook(step)
+            show(ahead.done + step.step / step.steps % 1, ahead.total)
+
+        model.render(scene, report)
+        return (scene,)
+
+
+class ViewOut(Node):
+    """One finished view of a scene, and its cameras."""
+
+    RETURN_TYPES, RETURN_NAMES = ("IMAGE", "CAMERAPOSES", "FLOAT"), ("images", "camera_poses", "fps")
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"scene": (SCENE,), "name": ("STRING", {"default": "arc-left"})}}
+
+    def run(self, scene, name):
+        return images(scene.frames(name)), poses_of(scene.cameras(name)), float(scene.manifest.fps)
+
+
+class AllViews(Node):
+    """All finished views of a scene as a list of batches, with their names."""
+
+    RETURN_TYPES, RETURN_NAMES = ("IMAGE", "STRING"), ("images", "names")
+    OUTPUT_IS_LIST = (True, True)
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"scene": (SCENE,)}}
+
+    def run(self, scene):
+        names = [name for name in scene.names("view") if scene.complete(name)]
+        return [images(scene.frames(name)) for name in names], names
+
+
+class Preview(Node):
+    """A drawing of the paths, before anything is rendered; and one of them as poses."""
+
+    RETURN_TYPES, RETURN_NAMES = ("IMAGE", "CAMERAPOSES"), ("drawing", "camera_poses")
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"source": (SOURCE,), "trajectories": (TRAJECTORIES,)}}
+
+    def run(self, source, trajectories):
+        cameras = trajectories.cameras(source.cameras)
+        if not cameras:
+            raise ValueError("no presets or key frames to draw; expected at least one (files are not drawn)")
+        return drawing({"source": source.cameras} | cameras), poses_of(next(iter(cameras.values())))
+
+
+def _inside(root: Path, folder: str) -> Path:
+    """A folder within another.
+
+    Raises:
+        ValueError: It lies elsewhere.
+    """
+    place = (root / folder).resolve()
+    if root.resolve() not in place.parents:
+        raise ValueError(f"folder {folder!r}: expected one within {root}")
+    return place
+
+
+def _output() -> str:
+    import folder_paths  # ComfyUI's
+
+    return folder_paths.get_output_directory()
+
+
+def _progress_bar(total: int):
+    import comfy.utils  # ComfyUI's
+
+    bar = comfy.utils.ProgressBar(100)
+    return lambda done, total: bar.update_absolute(round(100 * done / max(total, 1)), 100)
+
+
+_NODES = {
+    "PlenodreamLoadModel": (LoadModel, "Load model"),
+    "PlenodreamSource": (Source, "Source video"),
+    "PlenodreamPresets": (Presets, "Trajectory presets"),
+    "PlenodreamCamerasFile": (CamerasFile, "Cameras from file"),
+    "PlenodreamCamerasFromPoses": (CamerasFromPoses, "Cameras from poses"),
+    "PlenodreamDials": (Dials, "Camera dials (key frame)"),
+    "PlenodreamKeyframes": (KeyframesTrajectory, "Trajectory from key frames"),
+    "PlenodreamPreview": (Preview, "Preview trajectories"),
+    "PlenodreamScene": (Scene, "Scene (memory)"),
+    "PlenodreamRender": (Render, "Render"),
+    "PlenodreamView": (ViewOut, "View"),
+    "PlenodreamAllViews": (AllViews, "All views"),
+}
+NODE_CLASS_MAPPINGS = {name: node for name, (node, _) in _NODES.items()}
+NODE_DISPLAY_NAME_MAPPINGS = {name: f"{title} (plenodream)" for name, (_, title) in _NODES.items()}

@@ -1,0 +1,90 @@
+"""`plenodream benchmark` and `reproduce`: render some methods, score them, put them side by side."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """Render a benchmark's shots with retrieved history by some methods, and score them against the truth."""
+
+    name: Annotated[str, tyro.conf.Positional] = "basic-mini"
+    """basic-mini, or basic-mini-full for the full variety of scenes."""
+    method: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
+    """MODEL, reprojection (a point cloud of the source's true depth), or either with options as in
+    MODEL:strategy=random,k=2,merging=on,keep-source=off,steps=4,seed=1,memory=source; may be repeated; differences are
+    to the first (default nano)."""
+    scenes: int = 8
+    """Number of scenes."""
+    shots: int = 12
+    """Number of shots of each scene, in the paper's order."""
+    shuffled: bool = False
+    """Every scene in an order of its own, so that a shot's kind and its place can be told apart."""
+    controls: bool = True
+    """Render the controls of the first method, too: other seed, source only, source twice, no motion."""
+    out: Path = Path("benchmark")
+    """Folder; the same command goes on where it stopped."""
+    device: str | None = None
+    """cpu, cuda (default: the GPU where there is one)."""
+    quiet: bool = False
+    """Print nothing but errors."""
+
+
+@dataclass(frozen=True)
+class Reproduce:
+    """One of the paper's tables in miniature, on basic-mini."""
+
+    table: Annotated[str, tyro.conf.Positional]
+    """table-1, context-size or memory."""
+    model: str = "nano"
+    """Bundled model or model folder."""
+    scenes: int = 8
+    """Number of scenes."""
+    out: Path | None = None
+    """Folder (default reproduce/TABLE); the same command goes on where it stopped."""
+    device: str | None = None
+    """cpu, cuda (default: the GPU where there is one)."""
+    quiet: bool = False
+    """Print nothing but errors."""
+
+
+def reproduce(args: Reproduce) -> int:
+    """`plenodream reproduce`."""
+    from plenodream.evaluation.methods.tables import table_methods
+
+    methods = tuple(table_methods(args.table, args.model))
+    out = args.out or Path("reproduce") / args.table
+    return benchmark(Benchmark(method=methods, scenes=args.scenes, out=out, device=args.device, quiet=args.quiet))
+
+
+def benchmark(args: Benchmark) -> int:
+    """`plenodream benchmark`."""
+    from tqdm import tqdm
+
+    from plenodream.evaluation.bench import run_benchmark, with_controls
+    from plenodream.evaluation.benchmark import get_benchmark
+    from plenodream.evaluation.methods.method import parse_method
+    from plenodream.evaluation.table import table_text, write_tables
+
+    chosen = get_benchmark(args.name)
+    methods = [parse_method(text) for text in args.method or ("nano",)]
+    methods = with_controls(methods) if args.controls else methods
+    with tqdm(unit="chain", disable=args.quiet, delay=1) as bar:
+
+        def progress(done: int, of: int) -> None:
+            bar.total = of
+            bar.update(done - bar.n)
+
+        reports = run_benchmark(
+            chosen, methods, args.out, args.scenes, args.shots, args.shuffled, args.controls, args.device, progress
+        )
+    write_tables(args.out, reports)
+    if not args.quiet:
+        print(f"{chosen.name} {chosen.version} ({chosen.digest()}), {args.scenes} scenes of {args.shots} shots")
+        print(table_text(reports), end="")
+    return 0

@@ -1,0 +1,80 @@
+"""`plenodream convert` and `plenodream models`: published weights, brought into the form that we load."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+
+@dataclass(frozen=True)
+class Convert:
+    """Make a model's folder of a publisher's checkpoint (`plenodream models` lists them), or go back."""
+
+    checkpoint: tyro.conf.Positional[Path]
+    """The publisher's file (.ckpt, .pt, .pth, .safetensors); with --to-published a model's folder."""
+    to: Path
+    """New folder; with --to-published the new .safetensors file."""
+    format: str = "auto"
+    """recammaster, redirector, cosmos, plenoptic, wan-vae or umt5; auto finds it by the names of the tensors."""
+    base: str | None = None
+    """What the checkpoint was trained from: a folder, a file, or owner/name on the hub. Gives what it does not hold."""
+    vae: Path | None = None
+    """Wan2.1_VAE.pth or a folder of diffusers, where the base has none."""
+    to_published: bool = False
+    """Write our weights under the publisher's names."""
+
+
+@dataclass(frozen=True)
+class Models:
+    """List what can be used: bundled models, and published weights with where they come from."""
+
+
+def convert(args: Convert) -> int:
+    """`plenodream convert`."""
+    from plenodream.models import convert as conversion
+    from plenodream.models.hub import local_folder
+
+    if args.to_published:
+        count = conversion.to_published(args.checkpoint, args.to, args.format)
+        print(f"wrote {args.to}: {count} tensors under the names of {args.format}", file=sys.stderr)
+        return 0
+    base = None if args.base is None else local_folder(args.base)
+    made = conversion.convert(args.checkpoint, args.to, args.format, base, args.vae)
+    beneath = f" over {made.from_base} of its base" if made.from_base else ""
+    left = f"; left out: {', '.join(made.left_out)}" if made.left_out else ""
+    print(f"wrote {made.folder} ({made.format}): {made.taken} tensors{beneath}{left}", file=sys.stderr)
+    return 0
+
+
+def models(args: Models) -> int:
+    """`plenodream models`."""
+    from rich.console import Console
+
+    from plenodream.models.formats import FORMATS
+    from plenodream.rendering.load import bundled_models
+    from plenodream.viewer.console import plain_table
+
+    table = plain_table("model", "weights", "size, frames", "context", "licence")
+    for name, folder in bundled_models().items():
+        size = sum(file.stat().st_size for file in folder.rglob("*.safetensors")) / 1e6
+        table.add_row(name, f"{size:.0f} MB", "", "", "Apache-2.0, bundled")
+    for known in FORMATS.values():
+        s = known.settings
+        frames = f"{s['height']}x{s['width']}, {s['frames']}" if s else ""
+        views = str(s["context_views"]) if s else f"({known.part})"
+        table.add_row(known.name, f"{known.megabytes / 1e3:.1f} GB", frames, views, known.licence)
+    console = Console()
+    console.print(table)
+    console.print("\nWhere the weights are published:")
+    for known in FORMATS.values():
+        base = f", over {known.base}" if known.base else ""
+        console.print(f"  {known.name}: {known.source}{base}", highlight=False, soft_wrap=True)
+    console.print(
+        "\nPublished weights become a model by plenodream convert FILE --to FOLDER. They were never run with the real "
+        "files here: their layout and arithmetic were checked against their publishers' code with random weights.",
+        highlight=False,
+    )
+    return 0

@@ -1,0 +1,132 @@
+"""What is compared: a generator with settings, written `mini:strategy=random,k=2`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from plenodream.evaluation.methods.controls import NoContextBut
+from plenodream.generators.protocol import Generator
+from plenodream.generators.reprojection import Reprojection
+from plenodream.memory.retrieval import STRATEGIES, RetrievalConfig
+from plenodream.rendering.load import load_pipeline
+from plenodream.rendering.settings import RenderSettings
+from plenodream.sampling.config import SamplingConfig
+
+SWITCHES = {"on": True, "off": False}
+# What each view is made from, besides what is retrieved: how often the source stands in for all of it.
+MEMORIES = {"all": 0, "source": 1, "source-twice": 2}
+OPTIONS = (
+    "strategy", "k", "merging", "keep-source", "steps", "guidance", "seed", "memory", "motion", "update", "depth",
+)  # fmt: skip
+REPROJECTION = "reprojection"
+
+
+@dataclass(frozen=True)
+class Method:
+    """A method as it was asked for.
+
+    Attributes:
+        text: As it was written; its name in tables.
+        model: Bundled model, model folder, or another generator's name.
+        options: Settings that are not the generator's own; `OPTIONS` has their names.
+    """
+
+    text: str
+    model: str
+    options: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def slug(self) -> str:
+        """A folder's name."""
+        return "".join(letter if letter.isalnum() or letter in "._=+-," else "_" for letter in self.text)
+
+    @property
+    def seed(self) -> int:
+        """Of the noise."""
+        return int(self.options.get("seed", 0))
+
+    @property
+    def motion(self) -> bool:
+        """Whether the source moves as it should, or stands still as a control."""
+        return SWITCHES[self.options.get("motion", "on")]
+
+    @property
+    def depth(self) -> bool:
+        """Whether it is given the source's true depth; a point cloud is, a model that makes its own is not."""
+        return SWITCHES[self.options.get("depth", "on" if self.model == REPROJECTION else "off")]
+
+    def with_options(self, **options: str) -> Method:
+        """The same with other options."""
+        merged = self.options | options
+        rest = ",".join(f"{name}={value}" for name, value in merged.items())
+        return Method(f"{self.model}:{rest}", self.model, merged)
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A method ready to render.
+
+    Attributes:
+        generator: What makes its views.
+        settings: How.
+    """
+
+    generator: Generator
+    settings: RenderSettings
+
+
+def parse_method(text: str) -> Method:
+    """A method from `MODEL` or `MODEL:option=value,...`.
+
+    Raises:
+        ValueError: An option that is none, or a value that cannot be.
+    """
+    model, colon, rest = text.partition(":")
+    options: dict[str, str] = {}
+    for item in rest.split(",") if colon else ():
+        key, equals, value = (part.strip() for part in item.partition("="))
+        if not (equals and value) or key not in OPTIONS:
+            raise ValueError(f"method {text!r}: cannot read {item!r}; expected one of {', '.join(OPTIONS)} = a value")
+        options[key] = value
+    switches = ("merging", "keep-source", "motion", "update", "depth")
+    for key, values in ({"strategy": STRATEGIES, "memory": MEMORIES} | dict.fromkeys(switches, SWITCHES)).items():
+        if key in options and options[key] not in values:
+            raise ValueError(f"method {text!r}: {key}={options[key]}; expected one of {', '.join(values)}")
+    for key in ("k", "steps", "seed"):
+        if key in options and not options[key].isdecimal():
+            raise ValueError(f"method {text!r}: {key}={options[key]}; expected a whole number")
+    return Method(text, model, options)
+
+
+def make_engine(method: Method, device: str | None = None) -> Engine:
+    """Load what a method needs.
+
+    Raises:
+        ValueError: No such model, or settings that it does not take.
+    """
+    if method.model == REPROJECTION:
+        generator: Generator = Reprojection(update=SWITCHES[method.options.get("update", "on")])
+        k = generator.workings.most or 1
+        settings = _changed(RenderSettings(RetrievalConfig(k=k), k, SamplingConfig(1), True), method.options)
+    else:
+        pipeline = load_pipeline(method.model, device)
+        settings = _changed(pipeline.default_settings(), method.options)
+        generator = pipeline.generator(settings.sampling)
+    times = MEMORIES[method.options.get("memory", "all")]
+    return Engine(NoContextBut(generator, times) if times else generator, settings)
+
+
+def _changed(settings: RenderSettings, options: dict[str, str]) -> RenderSettings:
+    """Settings with a method's options."""
+    if options.get("memory", "all") != "all":  # the source, and nothing else, comes first
+        options = options | {"k": "1", "merging": "off", "keep-source": "on"}
+    k = int(options.get("k", settings.retrieval.k))
+    retrieval = replace(settings.retrieval, strategy=options.get("strategy", settings.retrieval.strategy), k=k)
+    candidates = max(k, settings.candidates)
+    if "merging" in options:
+        candidates = k + 1 if SWITCHES[options["merging"]] else k
+    keep = SWITCHES[options["keep-source"]] if "keep-source" in options else settings.keep_source
+    sampling = SamplingConfig(
+        int(options.get("steps", settings.sampling.steps)), float(options.get("guidance", settings.sampling.guidance))
+    )
+    return RenderSettings(retrieval, candidates, sampling, keep)

@@ -1,0 +1,276 @@
+"""A publisher's checkpoint to a folder of ours, and back: a pure renaming, tensor by tensor."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import __version__ as diffusers_version
+from safetensors.torch import save_file
+from torch import Tensor
+
+from plenodream.files.folders import new_folder
+from plenodream.models.checkpoint import Checkpoint, open_checkpoint
+from plenodream.models.codecs.wan import WanCodec
+from plenodream.models.formats import FORMATS, Format, detect
+
+_SHARD = 2 << 30  # bytes of a weights file, which is what is held in memory at a time
+_WEIGHTS = {"text_encoder": "model"}
+_BASE_VAE = ("vae", "Wan2.1_VAE.pth", "codec")
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """What was made of a checkpoint.
+
+    Attributes:
+        folder: Where it is.
+        format: Of what kind the checkpoint was.
+        taken: Tensors of the checkpoint.
+        from_base: Tensors of the base beneath it.
+        left_out: Names that the network does without.
+    """
+
+    folder: Path
+    format: str
+    taken: int
+    from_base: int
+    left_out: tuple[str, ...]
+
+
+def convert(
+    source: Path, to: Path, format_name: str = "auto", base: Path | None = None, vae: Path | None = None
+) -> Conversion:
+    """A folder of ours from a publisher's checkpoint.
+
+    Args:
+        source: The checkpoint.
+        to: The new folder: a model's with its codec and scheduler, or for a codec or text encoder that part alone.
+        format_name: One of `FORMATS`; `auto` finds it by the names of the tensors.
+        base: The network that the checkpoint was trained from, as published or as diffusers' folder: gives what the
+            checkpoint does not hold, and the codec.
+        vae: The codec, if the base has none: a `.pth`, or a folder of diffusers.
+
+    Raises:
+        ValueError: Damaged, foreign or half-matching weights, a wrong base, a folder that holds something.
+    """
+    if to.exists() and (not to.is_dir() or any(to.iterdir())):
+        raise ValueError(f"{to}: holds something already; expected a new folder")
+    if format_name not in ("auto", *FORMATS):
+        raise ValueError(f"format {format_name!r}: expected auto or one of {', '.join(FORMATS)}")
+    checkpoint = open_checkpoint(source)
+    known = detect(checkpoint) if format_name == "auto" else FORMATS[format_name]
+    weights = _merged(checkpoint, known, base)
+    codec = _codec(known, base, vae) if known.part == "transformer" else None
+    to.parent.mkdir(parents=True, exist_ok=True)
+    with new_folder(to) as fresh:
+        _write_part(fresh if codec is None else fresh / known.part, known, weights)
+        if codec is not None:
+            _write_codec(fresh / "codec", codec)
+            _write_model(fresh, known, to.name)
+        (fresh / "README.md").write_text(_card(checkpoint, known, weights), encoding="utf-8")
+    return Conversion(to, known.name, weights.taken, len(weights.read) - weights.taken, weights.left_out)
+
+
+def to_published(folder: Path, to: Path, format_name: str) -> int:
+    """Our folder's network as one safetensors file under its publisher's names; returns how many tensors.
+
+    Raises:
+        ValueError: A network that the format does not know, or a file that is there already.
+    """
+    if to.exists():
+        raise ValueError(f"{to}: is there already; expected a new file")
+    known = FORMATS[format_name]
+    part = folder / known.part if (folder / known.part).is_dir() else folder
+    ours = open_checkpoint(part)
+    names = {name: known.keys.published(name) for name in ours.shapes}
+    if unknown := [name for name, theirs in names.items() if theirs is None]:
+        raise ValueError(f"{part}: {unknown[0]} has no name in a {format_name} checkpoint; expected a network of it")
+    temporary = to.with_name(f".tmp-{to.name}")
+    save_file({str(theirs): ours.tensor(name).contiguous() for name, theirs in names.items()}, temporary)
+    temporary.rename(to)
+    return len(names)
+
+
+@dataclass(frozen=True)
+class _Weights:
+    """Tensors by our names, and the config of the network that they fill."""
+
+    config: dict[str, Any]
+    read: dict[str, Callable[[], Tensor]]
+    taken: int
+    left_out: tuple[str, ...]
+
+
+def _merged(checkpoint: Checkpoint, known: Format, base: Path | None) -> _Weights:
+    """Lay a checkpoint over its base and see that the network is filled, with nothing over."""
+    shapes, read, left_out = _renamed(checkpoint, known)
+    taken = len(read)
+    if base is not None and (beneath := _base_network(base)) is not None:
+        base_shapes, base_read, base_left_out = _renamed(beneath, known, ours_too=True)
+        for name, shape in shapes.items():
+            if base_shapes.get(name, shape) != shape:
+                raise ValueError(f"{base}: {name} is {base_shapes[name]}, the checkpoint's {shape}; expected its base")
+        shapes, read = {**base_shapes, **shapes}, {**base_read, **read}
+        left_out += base_left_out
+    try:
+        config = known.config(shapes)
+    except (KeyError, ValueError) as error:
+        raise ValueError(
+            f"{checkpoint.path}: holds a part of a {known.name} network, {error} is missing; "
+            f"expected --base with the rest ({known.base or 'the whole checkpoint'})"
+        ) from None
+    if known.network is not None:
+        _check(checkpoint.path, known, config, shapes)
+    return _Weights(config, read, taken, left_out)
+
+
+def _renamed(
+    checkpoint: Checkpoint, known: Format, ours_too: bool = False
+) -> tuple[dict[str, tuple[int, ...]], dict[str, Callable[[], Tensor]], tuple[str, ...]]:
+    """Shapes and readers by our names, and the names that are left out.
+
+    Raises:
+        ValueError: A name that is neither.
+    """
+    shapes, read, left_out = {}, {}, list(checkpoint.others)
+    for name, shape in checkpoint.shapes.items():
+        ours = name if ours_too and known.keys.published(name) is not None else known.keys.ours(name)
+        if name.startswith(known.left_out) or name.endswith(known.left_out):
+            left_out.append(name)
+        elif ours is None:
+            raise ValueError(f"{checkpoint.path}: {name} is in no {known.name} checkpoint; expected one")
+        else:
+            shapes[ours], read[ours] = shape, lambda name=name: checkpoint.tensor(name)
+    return shapes, read, tuple(left_out)
+
+
+def _check(path: Path, known: Format, config: dict[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> None:
+    assert known.network is not None
+    try:
+        with torch.device("meta"):
+            expected = {name: tuple(tensor.shape) for name, tensor in known.network(**config).state_dict().items()}
+    except Exception as error:  # whatever a constructor makes of sizes that are none
+        raise ValueError(f"{path}: no {known.name} network has these sizes ({error}); copy it again") from None
+    for what, names in (("missing", expected.keys() - shapes.keys()), ("too many", shapes.keys() - expected.keys())):
+        if names:
+            partial = what == "missing" and known.base
+            hint = f"expected --base with the rest ({known.base})" if partial else "expected another --format"
+            raise ValueError(f"{path}: {len(names)} tensors {what}, e.g. {known.keys.published(min(names))}; {hint}")
+    for name, shape in shapes.items():
+        if shape != expected[name]:
+            raise ValueError(f"{path}: {known.keys.published(name)} is {shape}; expected {expected[name]}")
+
+
+def _base_network(base: Path) -> Checkpoint | None:
+    """The network in a base's folder: of diffusers, or as published, or a file; None where it has none."""
+    if base.is_file() or any(base.glob("*.safetensors")):
+        return open_checkpoint(base)
+    if not base.is_dir():
+        raise ValueError(f"{base}: no base; expected its folder or file")
+    return open_checkpoint(base / "transformer") if (base / "transformer").is_dir() else None
+
+
+def _codec(known: Format, base: Path | None, vae: Path | None) -> Path:
+    places = [vae] if vae is not None else [base / name for name in _BASE_VAE] if base is not None else []
+    for place in places:
+        if place.exists():
+            return place
+    raise ValueError(f"no codec for {known.name}: expected --vae Wan2.1_VAE.pth, or a --base that holds one")
+
+
+def _write_codec(folder: Path, source: Path) -> None:
+    if (source / "config.json").is_file():
+        WanCodec.from_pretrained(str(source)).save_pretrained(str(folder))
+    else:
+        known = FORMATS["wan-vae"]
+        _write_part(folder, known, _merged(open_checkpoint(source), known, None))
+
+
+def _write_part(folder: Path, known: Format, weights: _Weights) -> None:
+    """Weights in files of bounded size, and the config."""
+    folder.mkdir(exist_ok=True)
+    if known.network is not None:
+        with torch.device("meta"):
+            network: Any = known.network(**weights.config)
+        network.save_config(str(folder))
+    else:
+        (folder / "config.json").write_text(json.dumps(weights.config, indent=2) + "\n")
+    write_shards(folder, weights.read, _WEIGHTS.get(known.part, "diffusion_pytorch_model"))
+
+
+def write_shards(folder: Path, read: Mapping[str, Callable[[], Tensor]], stem: str, most: int = _SHARD) -> None:
+    """Tensors in safetensors files of at most `most` bytes (but one tensor at least), as diffusers reads them."""
+    files: list[Path] = []
+    places: dict[str, int] = {}
+    held: dict[str, Tensor] = {}
+    total = size = 0
+
+    def write() -> None:
+        files.append(folder / f"part{len(files)}")
+        save_file(held, files[-1], metadata={"format": "pt"})
+        held.clear()
+
+    for name, tensor_of in read.items():
+        tensor = tensor_of().contiguous()
+        number = tensor.numel() * tensor.element_size()
+        if held and size + number > most:
+            write()
+            size = 0
+        held[name], places[name] = tensor, len(files)
+        size, total = size + number, total + number
+    write()
+    if len(files) == 1:
+        files[0].rename(folder / f"{stem}.safetensors")
+        return
+    names = [f"{stem}-{number:05d}-of-{len(files):05d}.safetensors" for number in range(1, len(files) + 1)]
+    for file, name in zip(files, names, strict=True):
+        file.rename(folder / name)
+    index = {"metadata": {"total_size": total}, "weight_map": {name: names[place] for name, place in places.items()}}
+    (folder / f"{stem}.safetensors.index.json").write_text(json.dumps(index, indent=2) + "\n")
+
+
+def _write_model(folder: Path, known: Format, name: str) -> None:
+    """The scheduler and the index that make parts a model."""
+    assert known.scheduler is not None and known.network is not None
+    scheduler = known.scheduler()
+    scheduler.save_pretrained(str(folder / "scheduler"))
+    library = type(scheduler).__module__.partition(".")[0]
+    index = {
+        "_class_name": "PlenopticPipeline",
+        "_diffusers_version": diffusers_version,
+        "transformer": ["plenodream", known.network.__name__],
+        "codec": ["plenodream", WanCodec.__name__],
+        "scheduler": [library, type(scheduler).__name__],
+        **known.settings,
+        "model_name": name,
+    }
+    (folder / "model_index.json").write_text(json.dumps(index, indent=2) + "\n")
+
+
+def _card(checkpoint: Checkpoint, known: Format, weights: _Weights) -> str:
+    base = len(weights.read) - weights.taken
+    lines = [
+        f"# {known.name}",
+        "",
+        f"- weights: {known.source}, converted by `plenodream convert`; only names changed",
+        f"- licence: {known.licence or 'see the publisher'}",
+        f"- tensors: {weights.taken} of the checkpoint, {base} of its base {known.base}".rstrip(),
+        f"- left out: {', '.join(sorted(weights.left_out)) or 'nothing'}",
+        *(f"- sha256 of {file.name}: {_sha256(file)}" for file in _files(checkpoint.path)),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _files(path: Path) -> Iterable[Path]:
+    return sorted(path.glob("*.safetensors")) if path.is_dir() else [path]
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,145 @@
+"""What a render still has to do, merged views included, and how long that will take. Ours."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from plenodream.memory.merge import MergeStep
+from plenodream.memory.scene import Scene
+from plenodream.memory.strategies import SIMILARITIES
+from plenodream.rendering.choice import choose_context
+from plenodream.rendering.renderer import Progress, pending
+from plenodream.rendering.settings import RenderSettings
+from plenodream.rendering.source import SOURCE
+
+# Time that one more context view adds to that of a view from one: nano and mini on a CPU, before anything is measured.
+_SHARE = 0.15
+
+
+@dataclass(frozen=True)
+class Work:
+    """One window of a view that is to be rendered.
+
+    Attributes:
+        view: Its name.
+        window: Number of the window.
+        contexts: Views that it is generated from.
+    """
+
+    view: str
+    window: int
+    contexts: int
+
+
+@dataclass(frozen=True)
+class Ahead:
+    """Where a render stands.
+
+    Attributes:
+        done: Windows of views that are finished, merged views counted.
+        total: All that there are.
+        seconds: Left; None before the first step. A guess before the first view is finished.
+    """
+
+    done: int
+    total: int
+    seconds: float | None
+
+
+def plan_work(scene: Scene, fewest: int = 1) -> list[Work]:
+    """What a scene is still missing, in the order in which it is rendered, the views to be merged for it included.
+
+    Retrieval reads cameras alone, so the whole render can be gone through beforehand; where a strategy also reads what
+    was rendered, another merged view may be needed than is foreseen here.
+
+    Args:
+        scene: With all that is asked for on its list.
+        fewest: Context views that the generator needs (`Workings.fewest`).
+    """
+    settings = RenderSettings.from_json(scene.manifest.settings)
+    work: list[Work] = []
+    for name, window in pending(scene):
+        planned = {item.view for item in work if item.window == window}
+        memory = [n for n in (SOURCE, *scene.names("view")) if n != name and (n in planned or scene.has(n, window))]
+        merged = _merged(scene, name, window, memory, settings)
+        work += [
+            Work(step.name, window, max(len(step.context), fewest))
+            for step in merged
+            if step.name not in planned and not scene.has(step.name, window)
+        ]
+        work.append(Work(name, window, max(min(len(memory), settings.retrieval.k), fewest)))
+    return work
+
+
+def _merged(scene: Scene, name: str, window: int, memory: Sequence[str], settings: RenderSettings) -> list[MergeStep]:
+    """The merged views that one window of a view needs."""
+    few = min(settings.candidates, len(memory)) <= settings.retrieval.k
+    if few or settings.retrieval.strategy not in SIMILARITIES:
+        return []
+    merged: list[MergeStep] = []
+    stored = {n: scene.cameras(n) for n in memory}
+    span = scene.manifest.windows[window]
+    choose_context(scene.cameras(name), stored, span, settings, torch.Generator(), merged.append)
+    return merged
+
+
+class Outlook:
+    """Follows a render by its progress and says how much is left.
+
+    A view's time is taken to grow with the number of its context views, at a rate that is fitted as soon as views of
+    different numbers are finished.
+
+    Args:
+        work: From `plan_work`, before the render.
+        clock: Seconds.
+    """
+
+    def __init__(self, work: Sequence[Work], clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock, self._began = clock, clock()
+        self._left = {(item.view, item.window): item.contexts for item in work}
+        self._usual = max(self._left.values(), default=1)
+        self._finished: list[tuple[int, float]] = []  # contexts, seconds
+
+    def __call__(self, step: Progress) -> Ahead:
+        """Take note of a step, and say how much is left after it."""
+        key, now = (step.view, step.window), self._clock()
+        contexts = self._left.setdefault(key, self._usual)  # merged views that were not foreseen
+        spent, share = now - self._began, step.step / step.steps
+        if step.step == step.steps:
+            self._finished.append((contexts, spent))
+            self._left.pop(key)
+            self._began, spent, share = now, 0.0, 0.0
+        done = len(self._finished)
+        return Ahead(done, done + len(self._left), self._seconds(key, spent, share))
+
+    def _seconds(self, current: tuple[str, int], spent: float, share: float) -> float | None:
+        if not self._finished:
+            if share == 0:
+                return None
+            base, more = self._scaled([(self._left[current], spent / share)])
+        else:
+            base, more = _fit(self._finished) or self._scaled(self._finished)
+        whole = sum(base + more * contexts for contexts in self._left.values())
+        return max(0.0, whole - spent)
+
+    @staticmethod
+    def _scaled(finished: Sequence[tuple[int, float]]) -> tuple[float, float]:
+        """Seconds of a view from nothing, and for each context view, at the usual share of the two."""
+        unit = sum(seconds for _, seconds in finished) / sum(1 + _SHARE * (n - 1) for n, _ in finished)
+        return unit * (1 - _SHARE), unit * _SHARE
+
+
+def _fit(finished: Sequence[tuple[int, float]]) -> tuple[float, float] | None:
+    """Least squares of seconds against context views; None while too little is known for it."""
+    counts = torch.tensor([float(n) for n, _ in finished], dtype=torch.float64)
+    seconds = torch.tensor([s for _, s in finished], dtype=torch.float64)
+    if len(finished) < 4 or counts.std() == 0:
+        return None
+    off = counts - counts.mean()
+    more = max(0.0, (off @ seconds / off.square().sum()).item())
+    base = seconds.mean().item() - more * counts.mean().item()
+    return (base, more) if base > 0 else None

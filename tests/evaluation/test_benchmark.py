@@ -1,0 +1,182 @@
+"""Benchmarks: the same scenes for everybody, chains with retrieved history, and scores that tell memory from blur."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from plenodream.evaluation.bench import render_scene, run_benchmark, with_controls
+from plenodream.evaluation.benchmark import BENCHMARKS, get_benchmark, open_scene, write_truth
+from plenodream.evaluation.delivery import check_delivery
+from plenodream.evaluation.methods import method as methods
+from plenodream.evaluation.methods.method import Engine, make_engine, parse_method
+from plenodream.evaluation.methods.tables import TABLES, table_methods
+from plenodream.evaluation.reading import Reader
+from plenodream.evaluation.shots import Shot
+from plenodream.geometry.visibility import covisible, warp
+from plenodream.memory.scene import Scene
+from plenodream.types import View
+
+MINI = replace(BENCHMARKS["basic-mini"], frames=3, sizes=((16, 16), (18, 32)))
+
+
+@pytest.fixture(scope="module")
+def engine(tiny_pipeline):
+    """The random tiny model as a method, without a model on disk."""
+
+    def make(text="tiny") -> Engine:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(methods, "load_pipeline", lambda model, device=None: tiny_pipeline(k=2))
+            return make_engine(parse_method(text))
+
+    return make
+
+
+def test_a_benchmark_is_what_it_was():
+    # Whatever changes these changes published numbers: raise the version.
+    assert {name: (b.version, b.digest()) for name, b in BENCHMARKS.items()} == DIGESTS
+    with pytest.raises(ValueError, match="unknown benchmark 'x': expected one of basic-mini"):
+        get_benchmark("x")
+
+
+DIGESTS = {"basic-mini": (1, "b29f611b854865d4"), "basic-mini-full": (1, "a31823264b7bbf3b")}
+
+
+def test_scenes_are_fixed_and_of_two_shapes_with_sources_that_stand_and_move():
+    scenes = [open_scene(MINI, number) for number in range(4)]
+    assert [scene.source.frames.shape[1:3] for scene in scenes] == [(16, 16), (18, 32)] * 2
+    moves = [not torch.equal(s.source.cameras.camera_to_world[0], s.source.cameras.camera_to_world[-1]) for s in scenes]
+    assert moves == [False, False, True, True]
+    for scene in scenes:
+        assert torch.equal(scene.source.cameras.camera_to_world[0], torch.eye(4))
+        assert torch.equal(scene.no_motion.frames[0], scene.source.frames[0])
+        assert not torch.equal(scene.no_motion.frames, scene.source.frames)
+        assert scene.shots == MINI.shots
+    again = open_scene(MINI, 2)
+    assert torch.equal(again.source.frames, scenes[2].source.frames) and again.source.depth is not None
+    shuffled = open_scene(MINI, 2, shuffled=True).shots
+    assert shuffled != MINI.shots and sorted(shuffled) == sorted(MINI.shots)
+    assert open_scene(MINI, 0, 3).shots == MINI.shots[:3]
+    with pytest.raises(ValueError, match="scene 100"):
+        open_scene(MINI, 100)
+    with pytest.raises(ValueError, match="13 shots"):
+        open_scene(MINI, 0, 13)
+
+
+def test_truth_is_the_same_event_as_the_source(tmp_path):
+    scene = open_scene(MINI, 3)
+    cameras = scene.source.cameras
+    fields = write_truth(tmp_path, scene, {"source": cameras, "again": cameras}, 6.0)
+    frames = Reader().video(fields["again"]["truth"])[0]
+    assert torch.equal(frames, scene.source.frames)
+    depth = Reader().array(fields["again"]["depth"])
+    assert scene.source.depth is not None and torch.equal(depth, scene.source.depth)
+    assert covisible(depth, cameras, depth, cameras).float().mean() > 0.8
+    rgb = frames.float() / 255
+    torch.testing.assert_close(warp(rgb, depth, cameras, cameras), rgb, atol=1e-4, rtol=0)
+    stamp = fields["again"]["truth"].stat().st_mtime_ns
+    assert write_truth(tmp_path, scene, {"source": cameras, "again": cameras}, 6.0) == fields
+    assert fields["again"]["truth"].stat().st_mtime_ns == stamp  # not rendered again
+
+
+def test_a_chain_is_rendered_with_its_memory_and_goes_on(engine, tmp_path):
+    scene, made = open_scene(MINI, 0, 3), engine()
+    samples = render_scene(scene, parse_method("tiny"), made, tmp_path / "tiny", tmp_path / "truth", other=True)
+    assert [sample.shot for sample in samples] == list(MINI.shots[:3]) and not check_delivery(samples)
+    chain = Scene.open(tmp_path / "tiny" / "scenes" / "s000")
+    context = [chain.record(name, 0)["context"] for name in chain.names("view")]
+    assert context[0] == ["source"] and {len(names) for names in context[1:]} == {2}
+    assert chain.entry(context[2][1]).kind == "view"
+    other = Shot(samples[1], Reader())
+    assert other.videos.keys() == {"video", "truth", "copy", "other seed"}
+    assert not torch.equal(other.videos["other seed"], other.frames)
+    stamps = {path: path.stat().st_mtime_ns for path in (tmp_path / "tiny").rglob("video.mkv")}
+    render_scene(scene, parse_method("tiny"), made, tmp_path / "tiny", tmp_path / "truth", other=True)
+    assert stamps == {path: path.stat().st_mtime_ns for path in stamps}
+
+
+def test_controls_see_the_source_alone(engine, tmp_path):
+    scene = open_scene(MINI, 0, 2)
+    frames = {}
+    for text in ("tiny:memory=source", "tiny:memory=source-twice", "tiny:k=1,keep-source=on,merging=off", "tiny"):
+        made, folder = engine(text), tmp_path / parse_method(text).slug
+        render_scene(scene, parse_method(text), made, folder, tmp_path / "truth", other=False)
+        chain = Scene.open(folder / "scenes" / "s000")
+        frames[text] = chain.frames(chain.names("view")[1])
+    assert torch.equal(frames["tiny:memory=source"], frames["tiny:k=1,keep-source=on,merging=off"])
+    assert not torch.equal(frames["tiny:memory=source-twice"], frames["tiny:memory=source"])
+    assert not torch.equal(frames["tiny"], frames["tiny:memory=source"])
+
+
+class Oracle:
+    """A generator that knows the scenes: what it makes is the truth."""
+
+    def __init__(self, scenes, workings):
+        self.scenes, self.workings = scenes, workings
+
+    def encode(self, view, anchor):
+        return view
+
+    def generate(self, targets, contexts, anchor, known, noise, fps, on_step=None):
+        from plenodream.evaluation.benchmark import _bytes, _shoot
+
+        (scene,) = (s for s in self.scenes if torch.equal(s.source.frames, contexts[0].frames))
+        return [View(_bytes(_shoot(scene.world, cameras)), cameras, fps) for cameras in targets]
+
+    def fingerprint(self):
+        return "oracle"
+
+
+def test_an_oracle_reaches_the_ceiling(engine, tmp_path, monkeypatch):
+    scenes = [open_scene(MINI, number, 3) for number in range(2)]
+    made = engine()
+    oracle = Engine(Oracle(scenes, made.generator.workings), made.settings)
+    monkeypatch.setattr("plenodream.evaluation.bench.make_engine", lambda method, device: oracle)
+    steps: list[tuple[int, int]] = []
+    run_on = (MINI, [parse_method("oracle")], tmp_path, 2, 3)
+    (report,) = run_benchmark(*run_on, progress=lambda *step: steps.append(step))
+    assert steps == [(1, 2), (2, 2)]
+    for number in report.numbers:
+        if number.row in ("video", "other seed"):
+            truth = report.number(number.column, "truth")
+            assert truth is None or truth.mean == pytest.approx(number.mean), number.column
+    psnr, copy = report.number("psnr.all"), report.number("psnr.all", "copy")
+    assert psnr is not None and psnr.mean == 100 and copy is not None and copy.mean is not None and copy.mean < 30
+    assert report.number("hsync paper 3") is not None and report.number("hsync all", "unseen history") is not None
+
+
+def test_methods_are_read_and_mistakes_named():
+    method = parse_method("mini:strategy=random,k=3,seed=2")
+    assert (method.model, method.seed, method.slug) == ("mini", 2, "mini_strategy=random,k=3,seed=2")
+    assert [m.text for m in with_controls([parse_method("nano"), parse_method("mini")])] == [
+        "nano", "mini", "nano:memory=source", "nano:memory=source-twice", "nano:motion=off",
+    ]  # fmt: skip
+    for text, message in {
+        "nano:strategy=best": "strategy=best; expected one of fov",
+        "nano:color=red": "cannot read 'color=red'; expected one of strategy",
+        "nano:k=two": "k=two; expected a whole number",
+        "nano:": "cannot read ''",
+    }.items():
+        with pytest.raises(ValueError, match=message):
+            parse_method(text)
+
+
+def test_tables_name_methods_that_there_are():
+    for name in TABLES:
+        methods_of = [parse_method(text) for text in table_methods(name, "mini")]
+        assert methods_of[0].text == "mini" and {m.model for m in methods_of} <= {"mini", "reprojection"}
+        assert len({m.slug for m in methods_of}) == len(methods_of)
+    with pytest.raises(ValueError, match="unknown table 'table-9': expected one of table-1"):
+        table_methods("table-9", "mini")
+
+
+def test_a_point_cloud_agrees_with_itself_and_is_given_true_depth(tmp_path):
+    scene = open_scene(replace(MINI, sizes=((32, 32),)), 0, 2)
+    method = parse_method("reprojection")
+    samples = render_scene(scene, method, make_engine(method), tmp_path / "r", tmp_path / "truth", other=False)
+    shot = Shot(samples[0], Reader())
+    assert shot.seen is not None and shot.truth is not None
+    error = (shot.frames - shot.truth).square().mean(-1)[shot.seen].mean()
+    assert error < 10**-2.2 < (shot.videos["copy"] - shot.truth).square().mean(-1)[shot.seen].mean()
