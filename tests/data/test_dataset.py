@@ -1,4 +1,5 @@
 import itertools
+from dataclasses import replace
 
 import pytest
 import torch
@@ -55,6 +56,15 @@ def test_sample_is_what_the_episode_holds(dataset):
         torch.testing.assert_close(sample.cameras.intrinsics[index], view.cameras.intrinsics)
     torch.testing.assert_close(sample.cameras.camera_to_world[0, 0], torch.eye(4))
     assert sample.frames.dtype == torch.uint8 and sample.cameras.shape == (2, 3)
+
+
+def test_the_source_is_the_view_of_that_name(root):
+    named = EpisodeDataset(find_episodes(root), replace(WINDOW, views=3, source="cam01"), seed=7)
+    samples = [named[index] for index in range(12)]
+    assert {sample.names[0] for sample in samples} == {"cam01"}
+    assert {sample.names[1:] for sample in samples} == {("cam00", "cam02"), ("cam02", "cam00")}
+    with pytest.raises(ValueError, match="no view 'head'; expected it as source"):
+        EpisodeDataset(find_episodes(root), replace(WINDOW, source="head"))
 
 
 def test_every_epoch_is_another_permutation(dataset):

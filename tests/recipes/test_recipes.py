@@ -7,15 +7,19 @@ from pathlib import Path
 
 import pytest
 import torch
+from diffusers import FlowMatchEulerDiscreteScheduler
 from PIL import Image
 
 from plenodream.files.lock import locked
+from plenodream.models.cosmos.scheduler import CosmosUniPCScheduler
 from plenodream.models.cosmos.transformer import CosmosCameraTransformer
 from plenodream.recipes import RECIPES, get_recipe
 from plenodream.recipes.run import configure, train
 from plenodream.recipes.validation import SCORES, make_validation
 from plenodream.training.build import build_model, set_trainable
 from plenodream.training.config import RunOptions
+from plenodream.training.export import make_scheduler
+from plenodream.training.objective import draw_context
 
 SMALL = [
     "height=16", "width=16", "model.num_layers=1", "model.num_attention_heads=1", "sampling.steps=2", "steps=4",
@@ -62,6 +66,36 @@ def test_the_paper_s_recipe():
     trained = {name.split(".", 2)[2] for name, p in model.named_parameters() if p.requires_grad}
     parts = ("cam_encoder", "norm_k", "norm_q", "to_k", "to_out.0", "to_q", "to_v")
     assert trained == {f"attn1.{part}.weight" for part in parts}
+
+
+def test_no_recipe_samples_at_a_guidance_that_it_does_not_train():
+    for name in RECIPES:
+        config = get_recipe(name)
+        assert not config.sampling.guidance or config.objective.camera_dropout
+    with pytest.raises(ValueError, match=r"sampling.guidance is 7, but the model never trains without its cameras"):
+        configure("basic", ["sampling.guidance=7"], data="somewhere")
+    assert configure("nano", ["sampling.guidance=2", "objective.camera_dropout=0.1"]).sampling.guidance == 2
+
+
+def test_the_paper_s_overlap_scheduler_and_second_stage():
+    basic = configure("basic", contexts=Path("contexts"))
+    (stage,) = basic.curriculum.stages
+    assert (basic.steps, stage.self_conditioning, stage.targets) == (2_000, 1.0, 1)
+    assert basic.objective.overlap_in_loss and not get_recipe("nano").objective.overlap_in_loss
+    scheduler = make_scheduler(basic)
+    assert isinstance(scheduler, CosmosUniPCScheduler)
+    assert scheduler.config.flow_shift == 5 and scheduler.config.use_flow_sigmas
+    assert isinstance(make_scheduler(get_recipe("nano")), FlowMatchEulerDiscreteScheduler)
+
+
+def test_agibot_goes_from_head_to_grippers():
+    config = configure("agibot", data="somewhere")
+    (stage,) = config.curriculum.stages
+    assert (config.source_view, config.steps, stage.views, stage.max_context) == ("head", 15_000, 3, 2)
+    assert list(stage.target_views) == [2]  # one gripper, from the head alone or from the other one, too
+    sizes = (stage.min_context, stage.max_context)
+    drawn = [draw_context(1, 3, range(2, 3), k, torch.Generator(), stage.source_context) for k in sizes]
+    assert [table.flatten().tolist() for table in drawn] == [[0], [0, 1]]
 
 
 @pytest.mark.parametrize(("name", "words"), [("nanno", "did you mean nano"), ("xyz", "expected one of nano")])

@@ -8,6 +8,7 @@ import torch
 from plenodream.geometry.cameras import horizontal_fov
 from plenodream.geometry.trajectories import parse_trajectories
 from plenodream.memory.scene import Scene
+from plenodream.rendering.load import bundled_models, load_pipeline
 from plenodream.rendering.pipeline import PlenopticPipeline, static_source
 
 NAMES = ("arc-left",)
@@ -162,6 +163,13 @@ def test_the_fingerprint_is_that_of_weights_and_configs(tiny_pipeline):
     assert len({pipeline.fingerprint() for pipeline in [first, *others]}) == 5
 
 
+def test_a_bundled_model_is_the_one_that_its_older_scenes_name():
+    """Configs have gained fields since; a model from before is still the same one."""
+    card = (bundled_models()["mini"] / "README.md").read_text()
+    (name,) = {line.split("(")[1].split(")")[0] for line in card.splitlines() if line.startswith("mini (")}
+    assert load_pipeline("mini", "cpu").fingerprint() == name
+
+
 def test_a_scene_goes_on_with_the_same_model_in_another_precision(tiny_pipeline, tiny_video, settings, tmp_path):
     """float32 on a CPU, bf16 on a GPU: the same scene."""
     half = tiny_pipeline().to(torch.bfloat16)
@@ -176,6 +184,9 @@ def test_default_settings_suit_the_model(tiny_pipeline):
     settings = tiny_pipeline(k=3, guidance=0.5).default_settings()
     assert (settings.retrieval.k, settings.candidates, settings.keep_source) == (3, 3, True)
     assert (settings.sampling.steps, settings.sampling.guidance) == (2, 0.5)
+    untrained = tiny_pipeline(guidance=7.0)
+    untrained.register_to_config(guided_by=None)
+    assert untrained.default_settings().sampling.guidance == untrained.own_sampling().guidance == 0
 
 
 def test_a_source_without_cameras_stands_still_at_the_origin():

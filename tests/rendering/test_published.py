@@ -31,15 +31,26 @@ def make_model(name, tmp_path):
     return folder
 
 
-@pytest.mark.parametrize("name", ["recammaster", "cosmos", "plenoptic"])
+def add_image_encoder(folder):
+    """A tiny CLIP with as many patches as the published one."""
+    transformers = pytest.importorskip("transformers")
+    sizes = {"hidden_size": 24, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
+    config = transformers.CLIPVisionConfig(**sizes, image_size=32, patch_size=2)
+    transformers.CLIPVisionModel(config).save_pretrained(folder / "image_encoder")
+
+
+@pytest.mark.parametrize("name", ["recammaster", "redirector", "cosmos", "plenoptic"])
 def test_a_converted_checkpoint_renders_a_scene_and_one_more_view(name, tmp_path, tiny_video):
-    pipeline = load_pipeline(str(make_model(name, tmp_path)), "cpu")
+    folder = make_model(name, tmp_path)
+    if name == "redirector":
+        add_image_encoder(folder)
+    pipeline = load_pipeline(str(folder), "cpu")
     video = tiny_video(5, height=32, width=48)
     scene = pipeline(video, ["arc-left", "tilt-up"], tmp_path / "scene")
     first = scene.frames("arc-left")
     assert first.float().std() > 1 and not torch.equal(first, scene.frames("tilt-up"))
     write_scene_page(scene)
-    pipeline = load_pipeline(str(tmp_path / name), "cpu")
+    pipeline = load_pipeline(str(folder), "cpu")
     scene = pipeline(video, ["arc-left", "tilt-up", "zoom-out"], tmp_path / "scene")
     assert set(scene.names("view")) == {"arc-left", "tilt-up", "zoom-out"}
     assert torch.equal(scene.frames("arc-left"), first)

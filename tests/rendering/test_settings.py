@@ -30,6 +30,6 @@ def test_no_setting_has_a_default_that_suits_no_model(tiny_pipeline):
 
 
 def test_guidance_is_cautioned_against_where_the_models_own_is_none(settings):
-    (line,) = cautions(settings(guidance=1.0), own_guidance=0.0)
+    (line,) = cautions(settings(guidance=1.0), guided_by=None)
     assert "guidance 1: this model was not trained for it" in line
-    assert not cautions(settings(guidance=1.0), own_guidance=7.0) and not cautions(settings(), own_guidance=0.0)
+    assert not cautions(settings(guidance=1.0), guided_by="text") and not cautions(settings(), guided_by=None)

@@ -11,10 +11,11 @@ sys.path.insert(0, str(Path(__file__).parent))
 from tiny import tiny_config
 
 from plenodream.models.cosmos.transformer import CosmosCameraTransformer
+from plenodream.recipes import get_recipe
 from plenodream.training.build import build_model, set_trainable
 from plenodream.training.config import Curriculum, Stage, TrainConfig
 from plenodream.training.context_parallel import tie_records
-from plenodream.training.dry_run import block_bytes, plan
+from plenodream.training.dry_run import FITS, block_bytes, plan
 from plenodream.training.objective import ObjectiveConfig, draw_context, training_loss
 from plenodream.training.throughput import count_operations
 
@@ -125,6 +126,20 @@ def test_the_published_setting() -> None:
     table = found.table()
     assert "155,520" in table and "32 = 4 data groups x 8 context-parallel" in table
     assert all(len(line) < 120 for line in table.splitlines())
+
+
+def test_the_batches_that_are_offered_fit_and_the_next_larger_ones_hardly() -> None:
+    mini = get_recipe("mini")
+    found = plan(mini, 1, 1)
+    assert (found.stage, found.batch) == (4, 32) and "4, 32 a step" in found.table()
+    assert sorted(found.fitting) == [0, 1, 2, 3, 4]
+    for batch, fits in ((found.fitting[4], True), (found.fitting[4] + 1, False)):
+        stages = (replace(mini.curriculum.stages[4], share=1.0, batch=batch),)
+        small = plan(replace(mini, curriculum=Curriculum(stages)), 1, 1)
+        assert (small.memory_total <= 0.8 * FITS) is fits
+        assert not small.fitting and "To fit" not in small.table()
+    assert "--set curriculum.stages.4.batch=" in found.table()
+    assert "Not even one scene a step fits 8 GiB a rank" in plan(get_recipe("basic"), 1, 1).table()
 
 
 def test_memory_falls_as_ranks_share_it() -> None:

@@ -34,7 +34,6 @@ def loop_loss(model, latents, rays, context, targets, config, generator):
     count, frames = batch * len(targets), latents.shape[3]
     t = sample_timesteps(count, config.shift, generator)
     hidden = torch.rand(count, generator=generator) < config.camera_dropout
-    alone = torch.rand((), generator=generator) < config.context_dropout
     overlap = draw_overlap(frames, config, generator)
     eps = draw_noise(latents[:, list(targets)].flatten(0, 1), generator)
     total, numbers = 0.0, 0
@@ -52,24 +51,21 @@ def loop_loss(model, latents, rays, context, targets, config, generator):
             seen = torch.tensor(seen.tolist() + [0] * (slots - len(seen)))
         camera = rays[sample, target] * (0 if hidden[row] else 1)
         views = ViewTokens(latents[None, sample, seen], rays[None, sample, seen])
-        if joint and alone:
-            views = ViewTokens(views.latents * 0, views.camera_tokens * 0)
         seen = model.encode(views)
-        if alone and not joint:
-            seen = seen.select(torch.empty(1, 0, dtype=torch.long))
         clean = clean if overlap else None
         raw = model.predict(x_t[None, None], t[row : row + 1], camera[None, None], seen, clean)[0, 0]
         if model.config.prediction == "x0":
             error = (raw - x_0) / max(t[row].item(), config.x0_floor)
         else:
             error = raw - (eps[row] - x_0)
-        total, numbers = total + error[:, overlap:].square().sum(), numbers + error[:, overlap:].numel()
+        error = error if config.overlap_in_loss else error[:, overlap:]
+        total, numbers = total + error.square().sum(), numbers + error.numel()
     return total / numbers
 
 
 @pytest.mark.parametrize("prediction", ["velocity", "x0"])
 @pytest.mark.parametrize("mode", [{}, JOINT])
-@pytest.mark.parametrize("changes", [{}, {"overlap_probability": 0.0}, {"context_dropout": 1.0}])
+@pytest.mark.parametrize("changes", [{}, {"overlap_probability": 0.0}, {"overlap_in_loss": True}])
 def test_loss_and_gradient_equal_a_loop_over_targets(tiny_denoiser, prediction, mode, changes):
     """Context shared by all targets, encoded once, is the same as every target run on its own."""
     model, config = tiny_denoiser(prediction=prediction, **mode), replace(CONFIG, **changes)
@@ -202,16 +198,13 @@ class Recorder:
     def encode(self, views):
         return Context((views.latents.flatten(0, 1),))
 
-    def blank(self, context):
-        return replace(context, index=context.index[:, :0])
-
     def predict(self, x_t, t, rays, context, clean):
         self.rays.append(rays), self.contexts.append(len(context)), self.times.append(t)
         return torch.zeros_like(x_t)
 
 
 def test_dropout_ratios_and_time_shift():
-    config = ObjectiveConfig(shift=4.0, camera_dropout=0.2, context_dropout=0.3)
+    config = ObjectiveConfig(shift=4.0, camera_dropout=0.2)
     model, generator = Recorder(), torch.Generator().manual_seed(0)
     latents, rays = random_views(batch=4)
     context = draw_context(4, 4, range(1, 4), 2, generator)
@@ -219,8 +212,7 @@ def test_dropout_ratios_and_time_shift():
         training_loss(model, latents, rays, context, range(1, 4), config, generator)
     hidden = torch.cat(model.rays).flatten(1).abs().sum(1) == 0
     assert hidden.float().mean().item() == pytest.approx(0.2, abs=0.03)
-    assert model.contexts.count(0) / 400 == pytest.approx(0.3, abs=0.07)
-    assert set(model.contexts) == {0, 2}
+    assert set(model.contexts) == {2}
     # The median of a logit-normal is 1/2, which the shift moves to 4 / (1 + 3) / ... = 0.8.
     assert torch.cat(model.times).median().item() == pytest.approx(0.8, abs=0.02)
 

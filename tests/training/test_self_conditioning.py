@@ -24,14 +24,14 @@ from plenodream.sampling.view import sample_view
 from plenodream.training import contexts as module
 from plenodream.training import trainer
 from plenodream.training.batches import step_generator, synthetic_batch
-from plenodream.training.config import Curriculum, RunOptions, Stage
+from plenodream.training.config import Curriculum, RunOptions, SecondStage, Stage
 from plenodream.training.contexts import SceneSet, draw_clean_context, generate_contexts, generate_views
 from plenodream.training.objective import ObjectiveConfig, training_loss
 from plenodream.training.self_conditioning import SelfConditioning, second_stage
 from plenodream.training.trainer import Trainer
 
 SCENES = SceneSet(count=4, views=3, frames=2, height=16, width=16)
-STAGE = Stage(1.0, frames=2, batch=2, views=3, max_context=2, any_context=True, self_conditioning=0.5)
+STAGE = Stage(1.0, frames=2, batch=2, views=3, max_context=2, any_context=True, targets=1, self_conditioning=0.5)
 SAMPLING = SamplingConfig(steps=2)
 
 
@@ -285,17 +285,21 @@ def test_stages_that_do_not_fit_are_refused(folder, tmp_path):
         source(tmp_path)
     with pytest.raises(ValueError, match=r"expected any_context=true"):
         Stage(1.0, self_conditioning=0.5)
+    with pytest.raises(ValueError, match=r"generated views were made from: expected targets=1"):
+        replace(STAGE, targets=None)
     with pytest.raises(ValueError, match=r"self_conditioning is 1.5: expected a probability"):
         replace(STAGE, self_conditioning=1.5)
 
 
 def test_second_stage_is_the_last_one_with_generated_contexts():
     config = nano()
-    second = second_stage(config, 0.4)
+    second = second_stage(replace(config, second=SecondStage(steps=70, probability=0.4)))
+    assert second.steps == 70 and second_stage(config).steps == config.steps
+    # What was generated for a view was made from those before it: the last one alone is in no context.
     assert second.curriculum.stages == (
-        replace(config.curriculum.stages[-1], share=1.0, any_context=True, self_conditioning=0.4),
+        replace(config.curriculum.stages[-1], share=1.0, any_context=True, targets=1, self_conditioning=0.4),
     )
-    assert second_stage(second, 0.9) == second  # a recipe that says it itself stays as it is
+    assert second_stage(second) == second  # a recipe that says it itself stays as it is
     stages = (replace(config.curriculum.stages[-1], share=0.5), replace(second.curriculum.stages[0], share=0.5))
     mixed = replace(config, curriculum=replace(config.curriculum, stages=stages))
     with pytest.raises(ValueError, match="with and without self_conditioning in one run"):

@@ -20,6 +20,7 @@ from plenodream.rendering.load import load_pipeline
 from plenodream.training.build import build_model, set_trainable
 from plenodream.training.checkpoint import load_weights
 from plenodream.training.config import Curriculum, RunOptions, Stage
+from plenodream.training.export import quality
 from plenodream.training.optimizer import OptimizerConfig
 from plenodream.training.throughput import count_operations
 from plenodream.training.trainer import Trainer
@@ -144,6 +145,22 @@ def test_tensorboard_is_given_the_same_numbers(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     with pytest.raises(ValueError, match="pip install tensorboard"):
         make(tmp_path, resume=True, tensorboard=True).run()
+
+
+def test_the_best_model_is_chosen_by_depth_too():
+    grown, trained = {"seen": 24.0, "depth": 0.43}, {"seen": 22.5, "depth": 0.05}
+    assert quality(trained) > quality(grown) > quality({"seen": 23.0, "depth": 0.43}) > quality({})
+    assert quality({"seen": 24.0}) == 24.0
+
+
+def test_a_finished_run_has_a_full_bar_and_says_where_its_model_is(tmp_path, capsys):
+    run = Trainer(tiny_config(), RunOptions(tmp_path, stop_after=3))
+    run.run()
+    assert "plenodream render" not in capsys.readouterr().err
+    Trainer(tiny_config(), RunOptions(tmp_path, resume=True)).run()
+    told = capsys.readouterr().err
+    assert "100%" in told.splitlines()[-1]
+    assert f"plenodream render CLIP --model {tmp_path / 'model'}" in told
 
 
 def test_the_log_says_what_a_run_does(tmp_path):

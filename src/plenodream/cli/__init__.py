@@ -13,6 +13,7 @@ from plenodream.cli.demo import Demo, demo
 from plenodream.cli.depth import Depth, depth
 from plenodream.cli.learn import Contexts, Eval, Synth, Train, contexts, evaluate, synth, train
 from plenodream.cli.parse import parse_arguments
+from plenodream.cli.plan import Plan, plan
 from plenodream.cli.render import Render, render
 from plenodream.cli.score import EvalRun, EvalTable, eval_run, eval_table
 from plenodream.cli.trajectories import Trajectories, trajectories
@@ -22,6 +23,7 @@ _COMMANDS = {
     Trajectories: trajectories,
     Demo: demo,
     Depth: depth,
+    Plan: plan,
     Synth: synth,
     Train: train,
     Contexts: contexts,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -46,7 +46,7 @@ class Synth:
 
 @dataclass(frozen=True)
 class Train:
-    """Train a recipe: nano, mini-cpu (CPU), mini (one GPU), basic (many GPUs, under torchrun)."""
+    """Train a recipe: nano, mini-cpu (CPU), mini (one GPU), basic, agibot (many GPUs, under torchrun)."""
 
     recipe: Annotated[str, tyro.conf.Positional]
     """Name of the recipe."""
@@ -186,14 +186,13 @@ def train(args: Train) -> int:
 def contexts(args: Contexts) -> int:
     """`plenodream contexts`."""
     from plenodream.rendering.load import load_pipeline
-    from plenodream.sampling.config import SamplingConfig
     from plenodream.training.contexts import SceneSet, generate_contexts
 
     pipeline = load_pipeline(args.model, args.device)
     config = pipeline.config
     family, data = ("disk", str(args.data)) if args.data else (args.family, None)
     scenes = SceneSet(args.scenes, args.views, config.frames, config.height, config.width, family, data, args.seed)
-    sampling = SamplingConfig(config.steps, config.guidance)
+    sampling = pipeline.own_sampling()
     parts = (pipeline.transformer, pipeline.codec, pipeline.scheduler, sampling)
     with _bar("scene", args.scenes) as progress:
         made = generate_contexts(*parts, scenes, args.out, k=config.context_views, seed=args.seed, progress=progress)
@@ -206,11 +205,10 @@ def evaluate(args: Eval) -> int:
     from plenodream.evaluation.harness import evaluate as run
     from plenodream.evaluation.report import format_report, write_report
     from plenodream.rendering.load import load_pipeline
-    from plenodream.sampling.config import SamplingConfig
 
     pipeline = load_pipeline(args.model, args.device)
-    steps = pipeline.config.steps if args.steps is None else args.steps
-    sampling = SamplingConfig(steps, pipeline.config.guidance)
+    own = pipeline.own_sampling()
+    sampling = own if args.steps is None else replace(own, steps=args.steps)
     if args.out is not None:
         args.out.mkdir(parents=True, exist_ok=True)  # now, not after all the work
     with _bar("step", quiet=args.json) as progress:

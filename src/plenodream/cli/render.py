@@ -56,6 +56,10 @@ class Render:
     """Seed of the scene (default 0)."""
     force: Many[tuple[str, ...]] = ()
     """View to render again; may be repeated."""
+    prompt: str | None = None
+    """What the video shows, for networks that read words (default: nothing, or what the model's folder holds)."""
+    negative_prompt: str | None = None
+    """Words that guidance leads away from (default: the publisher's)."""
     device: str | None = None
     """cpu, cuda, cuda:1 (default: the GPU where there is one)."""
     quiet: bool = False
@@ -78,7 +82,7 @@ def render(args: Render) -> int:
     from plenodream.viewer.scene_page import write_scene_page
 
     console = Console(stderr=True, quiet=args.quiet or args.json or args.json_progress)
-    pipeline = load_pipeline(args.model or model_for(args.out), args.device)
+    pipeline = load_pipeline(args.model or model_for(args.out), args.device, args.prompt, args.negative_prompt)
     _check_asked(args)
     settings = _settings(pipeline, args)
     video = None

@@ -40,6 +40,7 @@ class Window:
         width: Pixels.
         start_step: Windows begin at multiples of this; a large step makes few different windows to cache latents of.
         pixels: False leaves out the frames, where latents come from the cache.
+        source: Name of the view that comes first; any of them if None.
     """
 
     views: int
@@ -48,6 +49,7 @@ class Window:
     width: int
     start_step: int = 1
     pixels: bool = True
+    source: str | None = None
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,8 @@ class EpisodeDataset(Dataset):
                 raise ValueError(f"{episode.folder}: {len(episode.videos)} views; expected {window.views} per sample")
             if episode.frames < window.frames:
                 raise ValueError(f"{episode.folder}: {episode.frames} frames; expected at least {window.frames}")
+            if window.source is not None and window.source not in episode.names:
+                raise ValueError(f"{episode.folder}: no view {window.source!r}; expected it as source")
         self.episodes, self.window, self.seed = list(episodes), window, seed
         self._order: tuple[int, list[int]] = (-1, [])
 
@@ -152,7 +156,8 @@ class EpisodeDataset(Dataset):
 
     def _read(self, index: int, generator: torch.Generator, skipped: tuple[str, ...]) -> Sample:
         episode, window = self.episodes[index], self.window
-        names = [episode.names[i] for i in torch.randperm(len(episode.names), generator=generator)[: window.views]]
+        drawn = [episode.names[i] for i in torch.randperm(len(episode.names), generator=generator)]
+        names = sorted(drawn, key=lambda name: name != window.source)[: window.views]
         starts = (episode.frames - window.frames) // window.start_step + 1
         start = int(torch.randint(starts, (), generator=generator)) * window.start_step
         stop = start + window.frames

@@ -65,7 +65,7 @@ def evaluate(
     variety = scene_family(family)
     _check_even(scenes)
     config = pipeline.config
-    sampling = sampling or SamplingConfig(config.steps, config.guidance)
+    sampling = sampling or pipeline.own_sampling()
     groups = range(0, scenes, GROUP)
     on_step = _counter(len(groups) * _VIDEOS * sampling.steps, progress)
     sampler = ViewSampler(pipeline.generator(sampling).sampler, on_step)

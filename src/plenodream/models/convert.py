@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from plenodream.files.folders import new_folder
 from plenodream.models.checkpoint import Checkpoint, open_checkpoint
 from plenodream.models.codecs.wan import WanCodec
 from plenodream.models.formats import FORMATS, Format, detect
+from plenodream.models.text import SETTINGS
 
 _SHARD = 2 << 30  # bytes of a weights file, which is what is held in memory at a time
 _WEIGHTS = {"text_encoder": "model"}
@@ -73,6 +74,7 @@ def convert(
         if codec is not None:
             _write_codec(fresh / "codec", codec)
             _write_model(fresh, known, to.name)
+            _write_words(fresh, known, base)
         (fresh / "README.md").write_text(_card(checkpoint, known, weights), encoding="utf-8")
     return Conversion(to, known.name, weights.taken, len(weights.read) - weights.taken, weights.left_out)
 
@@ -251,6 +253,12 @@ def _write_model(folder: Path, known: Format, name: str) -> None:
         "model_name": name,
     }
     (folder / "model_index.json").write_text(json.dumps(index, indent=2) + "\n")
+
+
+def _write_words(folder: Path, known: Format, base: Path | None) -> None:
+    """How the model is told words: by encoders beside its weights or, where they are not, in its base."""
+    words = replace(known.words, base=None if base is None else str(base.resolve()))
+    (folder / SETTINGS).write_text(json.dumps(asdict(words), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _card(checkpoint: Checkpoint, known: Format, weights: _Weights) -> str:

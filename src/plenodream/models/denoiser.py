@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
@@ -69,10 +69,6 @@ class Denoiser(Protocol):
 
     def encode(self, views: ViewTokens) -> Context:
         """Clean views as context: a batch of b times v views is b v entries, those of one batch entry together."""
-        ...
-
-    def blank(self, context: Context) -> Context:
-        """The context of targets that are shown none, in the place of the given one."""
         ...
 
     def predict(
@@ -182,13 +178,6 @@ class DenoiserMixin:
         _, kept = self.run(latents, latents.new_zeros(count), camera_tokens, clean, None, record=True)
         assert kept is not None
         return kept
-
-    def blank(self, context: Context) -> Context:
-        """See `Denoiser`. No views (independent), or empty ones without cameras in their slots (joint)."""
-        if self._independent:
-            assert context.index is not None
-            return replace(context, index=context.index[:, :0])
-        return replace(context, kept=tuple(torch.zeros_like(tensor) for tensor in context.kept))
 
     def predict(
         self,

@@ -17,11 +17,13 @@ from plenodream.models.cosmos.scheduler import cosmos_scheduler
 from plenodream.models.cosmos.transformer import CosmosCameraTransformer
 from plenodream.models.keys import KeyMap
 from plenodream.models.layout import LAYOUTS
+from plenodream.models.text import TextSettings
 from plenodream.models.wan import keys as wan_keys
 from plenodream.models.wan.recammaster import ReCamMasterTransformer
 from plenodream.models.wan.redirector import ReDirectorTransformer
 
 Shapes = Mapping[str, tuple[int, ...]]
+_NO_WORDS = TextSettings()
 _WAN_HEAD = 128  # of every Wan network
 
 
@@ -43,6 +45,7 @@ class Format:
         base: What they are laid over, or what holds codec and text encoder.
         licence: As the publisher states it.
         megabytes: Of weights in bf16, codec and text encoder not counted.
+        words: Which encoder of words it was trained with, and what its publisher lets guidance lead away from.
     """
 
     name: str
@@ -58,6 +61,7 @@ class Format:
     base: str = ""
     licence: str = ""
     megabytes: int = 0
+    words: TextSettings = _NO_WORDS
 
 
 def detect(checkpoint: Checkpoint) -> Format:
@@ -166,6 +170,13 @@ _WAN = {
     "context_views": 1,
     "keep_source": False,
 }
+# The publisher's: overexposed, static, blurred, subtitles, worst quality, deformed hands and faces, walking backwards …
+_WAN_WORDS = TextSettings(
+    "umt5",
+    negative="色调艳丽，过曝，静态，细节模糊不清，字幕，风格，作品，画作，画面，静止，整体发灰，最差质量，低质量，JPEG压缩残留，"
+    "丑陋的，残缺的，多余的手指，画得不好的手部，画得不好的脸部，畸形的，毁容的，形态畸形的肢体，手指融合，静止不动的画面，"
+    "杂乱的背景，三条腿，背景人很多，倒着走",
+)
 _COSMOS_LEFT_OUT = ("pos_embedder.", "accum_", "_extra_state", "logvar.")
 _COSMOS_SIGNATURE = ("blocks.0.adaln_modulation_self_attn.1.weight", "blocks.0.cam_encoder.weight")
 _COSMOS_LICENCE = "NVIDIA Open Model License"
@@ -186,6 +197,7 @@ FORMATS: dict[str, Format] = {
             base="Wan-AI/Wan2.1-T2V-1.3B-Diffusers",
             licence="see the publisher's page",
             megabytes=2981,
+            words=_WAN_WORDS,
         ),
         Format(
             "redirector",
@@ -201,6 +213,7 @@ FORMATS: dict[str, Format] = {
             base="alibaba-pai/Wan2.1-Fun-V1.1-1.3B-Control-Camera",
             licence="Apache-2.0",
             megabytes=3326,
+            words=_WAN_WORDS,
         ),
         Format(
             "cosmos",
@@ -216,6 +229,7 @@ FORMATS: dict[str, Format] = {
             base="nvidia/Cosmos-Predict2.5-2B",
             licence=_COSMOS_LICENCE,
             megabytes=4295,
+            words=TextSettings("reason1"),
         ),
         Format(
             "plenoptic",
@@ -231,6 +245,7 @@ FORMATS: dict[str, Format] = {
             base="nvidia/Cosmos-Predict2.5-2B",
             licence=_COSMOS_LICENCE,
             megabytes=4295,
+            words=TextSettings("reason1"),
         ),
         Format(
             "wan-vae",

@@ -26,6 +26,7 @@ RECIPES: dict[str, Callable[[], TrainConfig]] = {
     "mini": _recipe("mini", "mini"),
     "mini-cpu": _recipe("mini", "mini_cpu"),
     "basic": _recipe("basic", "basic"),
+    "agibot": _recipe("basic", "agibot"),
 }
 
 

@@ -1,9 +1,11 @@
-"""basic: the paper's fine-tuning of Cosmos-Predict2.5-2B on multi-camera videos, as far as a config says it."""
+"""basic and agibot: the paper's fine-tunings of Cosmos-Predict2.5-2B, as far as a config says them."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from plenodream.sampling.config import SamplingConfig
-from plenodream.training.config import Curriculum, OptimizerConfig, Stage, TrainConfig
+from plenodream.training.config import Curriculum, OptimizerConfig, SecondStage, Stage, TrainConfig
 from plenodream.training.objective import ObjectiveConfig
 
 
@@ -12,8 +14,9 @@ def basic() -> TrainConfig:
 
     It needs the pretrained network (`--init-from`, a pipeline's folder with its VAE) and a folder of episodes
     (`--data`); 81 frames are what MultiCamVideo has. The numbers are the paper's and its published code's (layout,
-    context timestep, rate, clip, weight decay); warm-up and averaged weights are ours. It has no text: the network is
-    trained on the null text, so the paper's text dropout (0.2) has no place here.
+    context timestep, rate, clip, weight decay, scheduler); warm-up and averaged weights are ours. It has no text: the
+    network is trained on the null text, so the paper's text dropout (0.2) and its guidance of 7 over the text have no
+    place here. Its second stage (`--contexts`) is the paper's: 2K steps, all contexts but the source replaced.
     """
     k_steps = ((1, 10_000), (2, 4_000), (3, 1_000), (4, 1_000))
     steps = sum(number for _, number in k_steps)
@@ -59,13 +62,32 @@ def basic() -> TrainConfig:
                 for k, number in k_steps
             )
         ),
-        objective=ObjectiveConfig(shift=5.0, overlap_probability=0.45, overlap_frames=6),
+        second=SecondStage(steps=2_000, probability=1.0),
+        objective=ObjectiveConfig(shift=5.0, overlap_probability=0.45, overlap_frames=6, overlap_in_loss=True),
         optimizer=OptimizerConfig(
             learning_rate=2e-5, weight_decay=1e-3, warmup_steps=100, decay_share=0.0, clip=0.1, ema_decay=0.999
         ),
-        sampling=SamplingConfig(steps=35, guidance=7.0),
+        sampling=SamplingConfig(steps=35),
+        scheduler="unipc",
         steps=steps,
         validate_every=500,
         trainable="attention",
         gradient_checkpointing=True,
+    )
+
+
+def agibot() -> TrainConfig:
+    """The same on AgiBot World, head camera to grippers: 15K steps with a context of two, no second stage.
+
+    Half of the steps give the head alone, as the first gripper is generated from it, and half the other gripper, too.
+    The shares are ours; the published joint network (1 head, 2 grippers at once) is another one.
+    """
+    paper = basic()
+    stage = replace(paper.curriculum.stages[1], share=1.0, min_context=1, source_context=True)
+    return replace(
+        paper,
+        name="agibot",
+        curriculum=Curriculum(stages=(stage,)),
+        source_view="head",
+        steps=15_000,
     )

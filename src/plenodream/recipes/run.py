@@ -111,7 +111,7 @@ def _disk_batches(config: TrainConfig, data: Path, parallel: Parallel, codec: Wa
     if len(stages) < len(config.curriculum.stages):
         raise ValueError("stages from disk and procedural ones in one run: make all of family disk, or none")
     place = (parallel.device, 2, parallel.data_rank, parallel.data_size)
-    return episode_batches(data, stages, config.height, config.width, config.seed, *place, codec)
+    return episode_batches(data, stages, config.height, config.width, config.seed, *place, codec, config.source_view)
 
 
 def _context_batches(config: TrainConfig, contexts: Path, options: RunOptions, parallel: Parallel) -> BatchSource:

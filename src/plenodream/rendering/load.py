@@ -13,9 +13,9 @@ from safetensors import SafetensorError, safe_open
 
 from plenodream.files.documents import read_document
 from plenodream.memory.manifest import FILE, read_manifest
-from plenodream.models.conditions import neutral_conditions
 from plenodream.models.layout import ANY_CONTEXT, CONTEXT, TARGET
 from plenodream.models.registry import CODECS, DENOISERS
+from plenodream.models.text import model_conditions
 from plenodream.rendering.pipeline import PlenopticPipeline
 from plenodream.rendering.quiet import silent_diffusers
 
@@ -65,16 +65,21 @@ def choose_device(device: str | None = None) -> str:
     return device
 
 
-def load_pipeline(model: str, device: str | None = None) -> PlenopticPipeline:
+def load_pipeline(
+    model: str, device: str | None = None, prompt: str | None = None, negative_prompt: str | None = None
+) -> PlenopticPipeline:
     """A pipeline ready to render.
 
     Args:
         model: Name of a bundled model, a folder that `save_pretrained` wrote, or `owner/name` on a hub; only the last
             may use the network, and only where there is no folder `owner` here.
         device: `cpu`, `cuda`, `cuda:1`; the GPU where there is one if None.
+        prompt: Words for a network that reads them; what its folder holds, or none, if None.
+        negative_prompt: Words that guidance leads away from; the publisher's if None.
 
     Raises:
-        ValueError: No such model, a folder that is none, missing or unfit weights, an unknown device.
+        ValueError: No such model, a folder that is none, missing or unfit weights, an unknown device, words for a model
+            without an encoder.
     """
     device = choose_device(device)
     folder = bundled_models().get(model, Path(model))
@@ -90,7 +95,7 @@ def load_pipeline(model: str, device: str | None = None) -> PlenopticPipeline:
                 f"model {model}: cannot be loaded ({_line(error)}); expected a folder written by save_pretrained"
             ) from None
     _check_pipeline(pipeline, model)
-    pipeline.conditions = neutral_conditions(folder)
+    pipeline.conditions = model_conditions(folder, prompt, negative_prompt, device)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline.to(device)
 

@@ -62,7 +62,8 @@ class PlenopticPipeline(DiffusionPipeline):
         frames: Frames of one window.
         overlap: Frames that neighbouring windows of a long video share.
         steps: Sampling steps that suit the model.
-        guidance: Guidance that suits it.
+        guidance: Guidance that suits it; none where `guided_by` is None.
+        guided_by: What it was trained without at times, which guidance is over: `text`, `cameras`; None: it never was.
         context_views: Context size k that suits it.
         candidates: Stored views that compete for the context; more than `context_views` are merged. None: as many.
         keep_source: Whether the source is always context. The published networks were made without that, and with six
@@ -83,7 +84,8 @@ class PlenopticPipeline(DiffusionPipeline):
         frames: int = 93,
         overlap: int = 21,
         steps: int = 35,
-        guidance: float = 7.0,
+        guidance: float = 0.0,
+        guided_by: str | None = None,
         context_views: int = 4,
         candidates: int | None = None,
         keep_source: bool = True,
@@ -98,6 +100,7 @@ class PlenopticPipeline(DiffusionPipeline):
             overlap=overlap,
             steps=steps,
             guidance=guidance,
+            guided_by=guided_by,
             context_views=context_views,
             candidates=candidates,
             keep_source=keep_source,
@@ -119,14 +122,18 @@ class PlenopticPipeline(DiffusionPipeline):
         return RenderSettings(
             RetrievalConfig(k=config.context_views),
             config.candidates or config.context_views,
-            SamplingConfig(config.steps, config.guidance),
+            self.own_sampling(),
             config.keep_source,
         )
+
+    def own_sampling(self) -> SamplingConfig:
+        """Steps and guidance that suit the model; no guidance over what it was never trained without."""
+        return SamplingConfig(self.config.steps, self.config.guidance if self.config.guided_by else 0.0)
 
     def generator(self, sampling: SamplingConfig | None = None) -> DiffusionGenerator:
         """The model as what makes views; with the steps and guidance that suit it where none are given."""
         config, slots = self.config, self.transformer.context_slots
-        sampling = sampling or SamplingConfig(config.steps, config.guidance)
+        sampling = sampling or self.own_sampling()
         workings = Workings(
             size=(config.height, config.width),
             frames=config.frames,
@@ -237,7 +244,7 @@ class PlenopticPipeline(DiffusionPipeline):
 
         if given is not None:
             scene = scene or self._create(folder, given, settings, seed or 0)
-            write_source(scene, given, damaged, cautions(settings, self.config.guidance))
+            write_source(scene, given, damaged, cautions(settings, self.config.guided_by))
         assert scene is not None
         if targets or force:
             with scene.lock():
@@ -304,5 +311,8 @@ def static_source(frames: torch.Tensor, fps: float, horizontal_fov: float = DEFA
 
 
 def _public(config: Mapping) -> dict:
-    """A config without diffusers' own bookkeeping (versions, paths), which says nothing about the model."""
-    return {key: value for key, value in config.items() if not key.startswith("_")}
+    """A config without diffusers' own bookkeeping (versions, paths), which says nothing about the model.
+
+    A codec without depth is the same as one from before there were others.
+    """
+    return {key: value for key, value in config.items() if not key.startswith("_") and (key, value) != ("depth", False)}

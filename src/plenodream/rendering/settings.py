@@ -73,10 +73,10 @@ def check_slots(workings: Workings, settings: RenderSettings) -> None:
         raise ValueError(f"context of k={k} views: this model's sequence has {most} slots; choose k up to {most}")
 
 
-def cautions(settings: RenderSettings, own_guidance: float) -> tuple[str, ...]:
-    """Lines on settings that a model takes but that do not suit it; `own_guidance` is the model's default."""
+def cautions(settings: RenderSettings, guided_by: str | None) -> tuple[str, ...]:
+    """Lines on settings that a model takes but that do not suit it; `guided_by` is that of its config."""
     guidance = settings.sampling.guidance
-    if guidance == 0 or own_guidance > 0:
+    if guidance == 0 or guided_by is not None:
         return ()
     return (
         f"guidance {guidance:g}: this model was not trained for it (its own is 0) and its pictures get worse: "

@@ -17,6 +17,7 @@ from plenodream.worlds.family import FAMILIES as SCENE_FAMILIES
 CODECS = ("space-to-depth", "wan")
 PRECISIONS = ("auto", "fp32", "bf16")
 TRAINABLE = ("all", "attention")
+SCHEDULERS = ("euler", "unipc")
 MIXED = "mixed"
 FAMILIES = (*SCENE_FAMILIES, MIXED, "disk")
 
@@ -93,11 +94,33 @@ class Stage:
             raise ValueError(f"self_conditioning is {self.self_conditioning}: expected a probability, 0 to 1")
         if self.self_conditioning and not self.any_context:
             raise ValueError("self_conditioning with the source as only context: expected any_context=true")
+        if self.self_conditioning and self.targets != 1:
+            # A generated view was made from views before it (`training.contexts`): only the last is in none of them.
+            raise ValueError("self_conditioning with targets that generated views were made from: expected targets=1")
 
     @property
     def target_views(self) -> range:
         """Numbers of the views that are targets."""
         return range(self.views - (self.targets or self.views - 1), self.views)
+
+
+@dataclass(frozen=True)
+class SecondStage:
+    """Self-conditioning of a recipe whose own stages have none (the paper's stage 2): its last stage, for a while.
+
+    Attributes:
+        steps: Budget in steps; the recipe's own if None.
+        probability: For every context view, to be a generated one.
+    """
+
+    steps: int | None = None
+    probability: float = 0.5
+
+    def __post_init__(self) -> None:
+        if self.steps is not None and self.steps < 1:
+            raise ValueError(f"second.steps is {self.steps}: expected at least 1")
+        if not 0 < self.probability <= 1:
+            raise ValueError(f"second.probability is {self.probability}: expected a probability, more than 0, up to 1")
 
 
 @dataclass(frozen=True)
@@ -202,9 +225,12 @@ class TrainConfig:
         codec: `space-to-depth`, or `wan` (a pretrained VAE).
         patch: Side in pixels of the space-to-depth codec.
         depth: Whether the space-to-depth codec, and so the model, has depth beside colours.
+        source_view: Name of the source among the views of an episode; any of them if None.
+        second: How it goes on with contexts that the model made.
         objective: Loss.
         optimizer: Optimiser.
         sampling: How the model is sampled, for held-out scores and where it is used.
+        scheduler: What it is sampled with: `euler` or `unipc`.
         steps: Budget in steps, where no minutes are given.
         seed: Of weights, data and noise. Step n of a run draws from (seed, n) alone, so a resumed run sees the same.
         validate_every: Steps between held-out scores, sample sheets and checkpoints.
@@ -222,9 +248,12 @@ class TrainConfig:
     codec: str = "space-to-depth"
     patch: int = 8
     depth: bool = False
+    source_view: str | None = None
+    second: SecondStage = field(default_factory=SecondStage)
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    scheduler: str = "euler"
     steps: int = 20000
     seed: int = 0
     validate_every: int = 1000
@@ -237,6 +266,12 @@ class TrainConfig:
         _one_of("codec", self.codec, CODECS)
         _one_of("trainable", self.trainable, TRAINABLE)
         _one_of("precision", self.precision, PRECISIONS)
+        _one_of("scheduler", self.scheduler, SCHEDULERS)
+        if self.sampling.guidance and not self.objective.camera_dropout:
+            raise ValueError(
+                f"sampling.guidance is {self.sampling.guidance:g}, but the model never trains without its cameras: "
+                "expected 0, or objective.camera_dropout of more"
+            )
         if self.depth and self.codec != "space-to-depth":
             raise ValueError(f"depth with codec {self.codec}: expected space-to-depth, or depth=false")
         if self.patch < 1:

@@ -151,6 +151,7 @@ def episode_batches(
     rank: int = 0,
     world_size: int = 1,
     codec: WanCodec | None = None,
+    source: str | None = None,
 ) -> DiskBatches:
     """Batches of any folder of episodes that `data.discover` knows (ours, MultiCamVideo, SynCamVideo, AgiBot, plain).
 
@@ -168,6 +169,7 @@ def episode_batches(
         rank: This data-parallel rank.
         world_size: Number of them.
         codec: A pretrained codec. Windows then do not overlap, so that every frame is encoded once.
+        source: Name of the source among an episode's views; any of them if None.
 
     Raises:
         ValueError: No such folder, nothing usable in it, or too few views or frames for a stage.
@@ -176,6 +178,7 @@ def episode_batches(
 
     def open_dataset(stage: Stage) -> EpisodeDataset:
         step = 1 if codec is None else stage.frames
-        return EpisodeDataset(episodes, Window(stage.views, stage.frames, height, width, step, codec is None), seed)
+        window = Window(stage.views, stage.frames, height, width, step, codec is None, source)
+        return EpisodeDataset(episodes, window, seed)
 
     return DiskBatches(open_dataset, stages, device, workers, rank, world_size, codec)

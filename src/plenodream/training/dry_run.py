@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -12,6 +12,8 @@ from plenodream.training.config import Stage, TrainConfig
 from plenodream.training.context_parallel import choose_axis
 
 GIB = 2**30
+# Bytes a rank below which a step runs on a small GPU.
+FITS = 8 * GIB
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,9 @@ class Plan:
         view_tokens: Their product.
         sequence_tokens: Tokens that a target's queries attend to: of the target and its context.
         samples: Samples in the global batch.
+        stage: Which stage of the recipe it is, counted from 0.
+        batch: Scenes of that stage's step, on every data group.
+        fitting: The largest batch of every stage that would not fit `FITS` bytes a rank; 0 if not even one scene fits.
         memory: Bytes per rank, by what they hold.
         flop: Operations of a step on all ranks together, recomputation included, without the codec.
         seconds: Time of a step.
@@ -43,6 +48,9 @@ class Plan:
     view_tokens: int
     sequence_tokens: int
     samples: int
+    stage: int
+    batch: int
+    fitting: dict[int, int]
     memory: dict[str, float]
     flop: float
     seconds: float
@@ -67,6 +75,7 @@ class Plan:
             ("tokens of a view", f"{self.view_tokens:,} = {frames} x {rows} x {columns}"),
             (f"tokens of a sequence, k={self.context}", f"{self.sequence_tokens:,}"),
             ("samples of a step", f"{self.samples}"),
+            ("of stage, scenes", f"{self.stage}, {self.batch} a step"),
             ("memory per rank, GiB", f"{self.memory_total / GIB:.2f}"),
             *((f"  {name}", f"{size / GIB:.2f}") for name, size in self.memory.items()),
             ("PFLOP of a step", f"{self.flop / 1e15:.2f}"),
@@ -74,7 +83,15 @@ class Plan:
             ("target tokens a second", f"{self.tokens_per_second:,.0f}"),
         ]
         width = max(len(name) for name, _ in lines)
-        return "\n".join(f"{name:<{width}}  {value}" for name, value in lines)
+        return "\n".join([*(f"{name:<{width}}  {value}" for name, value in lines), *self._advice()])
+
+    def _advice(self) -> list[str]:
+        """How to make it smaller, where it is too large for a small device."""
+        device = f"{FITS / GIB:.0f} GiB a rank"
+        if not all(self.fitting.values()):
+            return [f"Not even one scene a step fits {device}: more ranks, or a smaller model"]
+        options = [f"  --set curriculum.stages.{stage}.batch={batch}" for stage, batch in self.fitting.items()]
+        return [f"To fit {device}, with a fifth of it free:", *options] if options else []
 
 
 @dataclass(frozen=True)
@@ -118,7 +135,9 @@ def plan(
         raise ValueError(f"{world_size} ranks, {context_parallel} to a sequence: expected a divisor of their number")
     if not 0 < utilisation <= 1:
         raise ValueError(f"utilisation is {utilisation:g}: expected more than 0, at most 1")
-    stage = max(config.curriculum.stages, key=lambda stage: (stage.max_context, stage.frames))
+    stages = config.curriculum.stages
+    number = max(range(len(stages)), key=lambda n: (stages[n].max_context, stages[n].frames))
+    stage = stages[number]
     context = config.curriculum.largest_context if context is None else context
     if context < 1:
         raise ValueError(f"context of {context} views: expected at least 1")
@@ -147,6 +166,9 @@ def plan(
         view_tokens=tokens,
         sequence_tokens=passes[-1].keys,
         samples=groups * stage.batch,
+        stage=number,
+        batch=stage.batch,
+        fitting=_fitting(config, model, context, world_size, context_parallel),
         memory=_memory(passes, model, config, stage, context, tokens, world_size, context_parallel),
         flop=flop,
         seconds=seconds,
@@ -156,6 +178,25 @@ def plan(
         utilisation=utilisation,
         peak=peak,
     )
+
+
+def _fitting(
+    config: TrainConfig, model: CosmosCameraTransformer, context: int, world_size: int, context_parallel: int
+) -> dict[int, int]:
+    """See `Plan.fitting`; contexts of up to `context` views. Memory is a line in the batch: two points say all."""
+    found = {}
+    for number, stage in enumerate(config.curriculum.stages):
+        k = min(stage.max_context, context)
+        grid = _view_grid(config, stage.frames, model)
+        tokens = grid[0] * grid[1] * grid[2]
+        passes = _passes(config, stage, k, tokens, model)
+        own, one, two = (
+            sum(_memory(passes, model, config, sized, k, tokens, world_size, context_parallel).values())
+            for sized in (stage, replace(stage, batch=1), replace(stage, batch=2))
+        )
+        if own > FITS:
+            found[number] = max(0, 1 + int((0.8 * FITS - one) // (two - one)))
+    return found
 
 
 def _view_grid(config: TrainConfig, frames: int, model: CosmosCameraTransformer) -> tuple[int, int, int]:

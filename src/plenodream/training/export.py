@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TypedDict
 
@@ -12,6 +14,7 @@ from torch import nn
 
 from plenodream.files.documents import read_document
 from plenodream.models.codecs.protocol import Codec
+from plenodream.models.cosmos.scheduler import cosmos_scheduler
 from plenodream.models.cosmos.transformer import CosmosCameraTransformer
 from plenodream.rendering.pipeline import PlenopticPipeline
 from plenodream.training.checkpoint import whole_folder
@@ -21,8 +24,11 @@ NOTES = "training.json"
 
 
 def make_scheduler(config: TrainConfig) -> SchedulerMixin:
-    """The flow scheduler of a recipe's model: Euler, with the shift the model was trained with."""
-    return FlowMatchEulerDiscreteScheduler(shift=config.objective.shift)
+    """The flow scheduler of a recipe's model, with the shift the model was trained with."""
+    shift = config.objective.shift
+    if config.scheduler == "unipc":
+        return cosmos_scheduler(shift)
+    return FlowMatchEulerDiscreteScheduler(shift=shift)
 
 
 def save_model(
@@ -60,6 +66,7 @@ def save_model(
         overlap=max(0, (overlap - 1) * codec.temporal_factor + 1),
         steps=config.sampling.steps,
         guidance=config.sampling.guidance,
+        guided_by="cameras" if config.objective.camera_dropout else None,
         context_views=config.curriculum.largest_context,
         model_name=config.name,
     )
@@ -72,6 +79,15 @@ def save_model(
 
 class _Notes(TypedDict, total=False):
     batches: int
+
+
+def quality(scores: Mapping[str, float]) -> float:
+    """What the best model is chosen by, in dB: PSNR on what the source shows, and the error of depth, if it has any.
+
+    Weights of colours that have just grown depth show the best colours and know no depth. Ours.
+    """
+    depth = scores.get("depth", 1.0)
+    return scores.get("seen", float("-inf")) - 20 * math.log10(max(depth, 1e-6))
 
 
 def batches_seen(path: Path) -> int:

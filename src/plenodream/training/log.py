@@ -57,6 +57,12 @@ class TrainingLog:
         if self._board is not None:
             self._board.close()
 
+    def finish(self, model: Path) -> None:
+        """The run is over: the bar is full, and people learn where the model is and how to use it."""
+        if self.bar is not None:
+            self.bar.update(100 - self.bar.n)
+        self.note(f"model in {model}; to use it: plenodream render CLIP --model {model}")
+
     def note(self, text: str) -> None:
         """A sentence for people."""
         if self.bar is not None and not self.bar.disable:

@@ -22,8 +22,8 @@ class ObjectiveConfig:
         x0_floor: Smallest t in the weight 1 / t^2 that a velocity loss puts on an x0 output.
         overlap_probability: How often a clip's first frames are given clean, as in a later window of a long video.
         overlap_frames: Most latent frames that are then clean; every such step draws from 1 to this number.
-        camera_dropout: How often a target's camera is hidden (rays set to zero), for guidance.
-        context_dropout: How often a step's targets are given no context, for guidance.
+        overlap_in_loss: Whether these frames have a part in the loss, as in the paper.
+        camera_dropout: How often a target's camera is hidden (rays set to zero): what guidance over cameras needs.
         depth_weight: Of the loss of depth beside that of colours, where the codec has depth.
         hidden_depth: How often the depth of a context view is not given, as it is with footage.
     """
@@ -32,8 +32,8 @@ class ObjectiveConfig:
     x0_floor: float = 0.4
     overlap_probability: float = 0.0
     overlap_frames: int = 0
+    overlap_in_loss: bool = False
     camera_dropout: float = 0.0
-    context_dropout: float = 0.0
     depth_weight: float = 0.5
     hidden_depth: float = 0.5
 
@@ -41,7 +41,7 @@ class ObjectiveConfig:
         for name in ("shift", "x0_floor"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"objective.{name} is {getattr(self, name)}: expected more than 0")
-        for name in ("overlap_probability", "camera_dropout", "context_dropout", "hidden_depth"):
+        for name in ("overlap_probability", "camera_dropout", "hidden_depth"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"objective.{name} is {getattr(self, name)}: expected a probability, 0 to 1")
         if not self.depth_weight >= 0:
@@ -135,8 +135,8 @@ def training_loss(
 
     In independent mode the clean copies are run once and shared by all targets; in joint mode every target is run
     with its own context in one sequence. The loss is that of the velocity; where the network predicts x0 its weight
-    1 / t^2 is capped at 1 / x0_floor^2. Frames given clean have no part in it. Depth has a mean of its own, over the
-    latents that are known (not 0), and depth that is not known no part in any.
+    1 / t^2 is capped at 1 / x0_floor^2. Frames given clean have a part in it if `overlap_in_loss` says so. Depth has a
+    mean of its own, over the latents that are known (not 0); depth that is not known has no part in any.
 
     Args:
         model: The denoiser.
@@ -156,7 +156,6 @@ def training_loss(
     t = sample_timesteps(count, config.shift, generator).to(x_0)
     keep = torch.rand(count, generator=generator).to(x_0) >= config.camera_dropout
     rays = rays * keep.view(-1, 1, 1, 1, 1)
-    alone = torch.rand((), generator=generator).item() < config.context_dropout
     overlap = draw_overlap(frames, config, generator)
     eps = draw_noise(x_0, generator)
 
@@ -173,15 +172,16 @@ def training_loss(
     index = (context + torch.arange(batch).view(-1, 1, 1) * shared).flatten(0, 1)
     index = index.to(x_t.device)  # before the pass, as a copy waits for all that is queued
     seen = model.encode(ViewTokens(given[:, :shared], camera_tokens[:, :shared])).select(index)
-    raw = model.predict(x_t[:, None], t, rays[:, None], model.blank(seen) if alone else seen, clean)[:, 0]
+    raw = model.predict(x_t[:, None], t, rays[:, None], seen, clean)[:, 0]
 
     if model.config.prediction == "x0":
         error = (raw.float() - x_0) / t.clamp(min=config.x0_floor).view(-1, 1, 1, 1, 1)
     else:
         error = raw.float() - velocity(x_0, eps)
-    square = error[:, :, overlap:].square()
+    first = 0 if config.overlap_in_loss else overlap
+    square = error[:, :, first:].square()
     if not depth_channels:
         return square.mean()
-    known = x_0[:, -depth_channels:, overlap:] != 0
+    known = x_0[:, -depth_channels:, first:] != 0
     depth = (square[:, -depth_channels:] * known).sum() / known.sum().clamp(min=1)
     return square[:, :-depth_channels].mean() + config.depth_weight * depth

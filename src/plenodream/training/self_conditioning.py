@@ -95,12 +95,13 @@ class SelfConditioning:
         return f"{self.weights}-{self.batches.fingerprint()}"
 
 
-def second_stage(config: TrainConfig, probability: float = 0.5) -> TrainConfig:
-    """A recipe's own self-conditioned stages, or, where it has none, its last stage for the whole run.
+def second_stage(config: TrainConfig) -> TrainConfig:
+    """A recipe's own self-conditioned stages, or, where it has none, its last stage as `config.second` says.
+
+    The last view alone is the target then: what was generated for a view was made from those before it.
 
     Args:
         config: The recipe of the first stage.
-        probability: For every context view, to be a generated one.
 
     Raises:
         ValueError: Some stages are self-conditioned and some are not.
@@ -114,8 +115,10 @@ def second_stage(config: TrainConfig, probability: float = 0.5) -> TrainConfig:
             "stages with and without self_conditioning in one run: expected all or none; train the first ones, "
             "generate contexts with the result, then train the others from it"
         )
-    last = replace(curriculum.stages[-1], share=1.0, any_context=True, self_conditioning=probability)
-    return replace(config, curriculum=replace(curriculum, stages=(last,), start=0.0, end=1.0))
+    second, last = config.second, curriculum.stages[-1]
+    last = replace(last, share=1.0, any_context=True, targets=1, self_conditioning=second.probability)
+    curriculum = replace(curriculum, stages=(last,), start=0.0, end=1.0)
+    return replace(config, curriculum=curriculum, steps=second.steps or config.steps)
 
 
 class _StoredScenes(EpisodeDataset):

@@ -18,7 +18,7 @@ from plenodream.training.build import build_codec, build_model, compile_network,
 from plenodream.training.checkpoint import load_checkpoint, load_weights, save_checkpoint
 from plenodream.training.config import RunOptions, Stage, TrainConfig
 from plenodream.training.distributed_checkpoint import SHARDS, load_sharded, save_sharded
-from plenodream.training.export import batches_seen, save_model
+from plenodream.training.export import batches_seen, quality, save_model
 from plenodream.training.guards import ctrl_c_waits, memory_advice
 from plenodream.training.log import TrainingLog
 from plenodream.training.objective import draw_context, draw_size, training_loss
@@ -26,9 +26,8 @@ from plenodream.training.optimizer import Average, SpikeGuard, learning_rate, ma
 from plenodream.training.parallel import Parallel, whole
 from plenodream.training.throughput import Meter, count_operations, matmul_rate, synchronize
 
-# Held-out scores of a network with averaged weights; may leave a sheet in the folder. By `seen` the best is chosen.
+# Held-out scores of a network with averaged weights; may leave a sheet in the folder. The best is chosen by `quality`.
 Validate = Callable[[CosmosCameraTransformer, Path, int], dict[str, float]]
-SCORE = "seen"
 # A run that is killed loses no more than this.
 _SAVE_SECONDS = 300
 
@@ -126,6 +125,8 @@ class Trainer:
             if validated != self.step:
                 scores = self._validate(log)
             self.save()
+            if self._progress() >= 1:
+                log.finish(options.out / "model")
         return scores
 
     def averaged_model(self) -> CosmosCameraTransformer:
@@ -283,7 +284,7 @@ class Trainer:
             log.scores({"step": self.step, "seconds": round(self.seconds, 3)} | scores)
         # The best, but the last where nothing is scored or the rate has not decayed yet: an instalment goes on from it.
         last = self.validate is None or self.config.curriculum.end < 1
-        score = self.step if last else scores.get(SCORE, float("-inf"))
+        score = self.step if last else quality(scores)
         if score > self.best:
             self.best = score
             notes = {

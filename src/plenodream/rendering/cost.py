@@ -1,0 +1,116 @@
+"""What rendering will cost, before it is begun: seconds and memory, within a factor of two or three. Ours."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from plenodream.generators.composite import Composite
+from plenodream.generators.diffusion import DiffusionGenerator
+from plenodream.generators.protocol import Generator
+from plenodream.generators.reprojection import LOOKS
+from plenodream.memory.merge import MergeStep
+from plenodream.memory.windows import Window
+from plenodream.rendering.choice import choose_context
+from plenodream.rendering.settings import RenderSettings
+from plenodream.rendering.source import SOURCE
+from plenodream.types import Cameras
+
+# Pixels a second that a core carries from one view to another, all that goes with it included (benchmarks).
+_CARRIED = 2.5e6
+# Share of the speed of plain matrix products that a network reaches.
+_REACHED = 0.4
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of a whole render.
+
+    Attributes:
+        seconds: Of all views.
+        memory: Bytes, at most at once: weights, context, pictures.
+    """
+
+    seconds: float
+    memory: float
+
+
+def foresee(
+    source: Cameras, targets: Mapping[str, Cameras], windows: Sequence[Window], settings: RenderSettings
+) -> tuple[list[int], list[str]]:
+    """How many views every window of every view will be made from, and the merged views among what is to be made.
+
+    Retrieval reads cameras alone: what comes of it can be known beforehand.
+    """
+    contexts, merged = list[int](), dict[tuple[str, int], MergeStep]()
+    for number, window in enumerate(windows):
+        stored = {SOURCE: source}
+        for name, cameras in targets.items():
+            steps: list[MergeStep] = []
+            choice = choose_context(cameras, stored, window, settings, torch.Generator(), steps.append)
+            new = {(step.name, number): step for step in steps if (step.name, number) not in merged}
+            merged |= new
+            contexts += [*(len(step.context) for step in new.values()), len(choice.scores)]
+            stored[name] = cameras
+    return contexts, list(dict.fromkeys(name for name, _ in merged))
+
+
+def estimate_cost(generator: Generator, contexts: Iterable[int], frames: int, height: int, width: int) -> Cost:
+    """Estimate a render.
+
+    Args:
+        generator: What renders.
+        contexts: Of every window of every view, how many views it is made from.
+        frames: Of a window.
+        height: Of the views, pixels.
+        width: Of the views, pixels.
+    """
+    contexts = list(contexts)
+    most = max(contexts, default=0)
+    pixels = frames * height * width
+    pictures = (most + 1) * pixels * 8 + 400 * height * width  # colours, depth and a mask; what one frame is worked in
+    carried = sum(pixels * (count + LOOKS / 2) / _CARRIED for count in contexts)
+    if isinstance(generator, Composite):
+        small = estimate_cost(generator.small, contexts, frames, height, width)
+        return Cost(small.seconds + carried, small.memory + pictures)
+    if not isinstance(generator, DiffusionGenerator):
+        return Cost(carried, pictures)
+    return _network(generator, contexts, frames, height, width)
+
+
+def _network(generator: DiffusionGenerator, contexts: list[int], frames: int, height: int, width: int) -> Cost:
+    """Of a denoiser: its operations by its parameters and tokens, at this machine's speed of products."""
+    sampler, config = generator.sampler, generator.sampler.denoiser.config
+    rows, columns = (side // sampler.codec.spatial_factor for side in generator.workings.size or (height, width))
+    _, *patch = config.patch_size
+    tokens = sampler.codec.latent_frames(frames) * (rows // patch[0]) * (columns // patch[1])
+    weights = list(sampler.denoiser.parameters())
+    parameters, layers = sum(w.numel() for w in weights), len(sampler.denoiser.blocks)
+    inner = config.num_attention_heads * config.attention_head_dim
+    guided = 2 if sampler.config.guidance else 1
+    joint = config.context_attention == "joint"
+    flop = 0.0
+    for count in contexts:
+        sequence, keys = (tokens * (count + 1),) * 2 if joint else (tokens, tokens * (count + 1))
+        attention = 4 * layers * inner * sequence * keys
+        flop += sampler.config.steps * guided * (2 * parameters * sequence + attention)
+        flop += (
+            0 if joint else 2 * parameters * tokens + 4 * layers * inner * tokens**2
+        )  # one view is new to the memory
+    size = weights[0].element_size()
+    kept = (max(contexts, default=0) + 2) * 2 * layers * tokens * inner * size
+    return Cost(flop / (_REACHED * _speed(weights[0])), parameters * size + kept + 40 * tokens * inner * size)
+
+
+def _speed(like: torch.Tensor, side: int = 1024) -> float:
+    """Operations a second of a plain matrix product, as weights like this one would be multiplied."""
+    a = torch.randn(side, side, dtype=like.dtype, device=like.device)
+    times = []
+    for _ in range(3):
+        began = time.perf_counter()
+        (a @ a).sum().item()
+        times.append(time.perf_counter() - began)
+    return 2 * side**3 / min(times)
