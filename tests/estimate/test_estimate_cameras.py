@@ -9,7 +9,8 @@ from plenodream.estimate.cameras import estimate_cameras
 from plenodream.geometry.cameras import intrinsics_from_fov, relative_poses
 from plenodream.geometry.formats import load_cameras
 from plenodream.geometry.formats.colmap import colmap_files, colmap_points
-from plenodream.geometry.trajectories import parse_trajectories, trajectory_cameras
+from plenodream.geometry.paths import trajectory_cameras
+from plenodream.geometry.trajectories import parse_trajectories
 from plenodream.types import Cameras
 from plenodream.worlds.family import MILD
 from plenodream.worlds.raycast import render
