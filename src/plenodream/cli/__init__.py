@@ -8,9 +8,11 @@ import sys
 import warnings
 
 from plenodream.cli.benchmark import Benchmark, Reproduce, benchmark, reproduce
+from plenodream.cli.cameras import Cameras, cameras
 from plenodream.cli.convert import Convert, Models, convert, models
 from plenodream.cli.demo import Demo, demo
 from plenodream.cli.depth import Depth, depth
+from plenodream.cli.export import Export, export
 from plenodream.cli.learn import Contexts, Eval, Synth, Train, contexts, evaluate, synth, train
 from plenodream.cli.parse import parse_arguments
 from plenodream.cli.plan import Plan, plan
@@ -22,6 +24,7 @@ _COMMANDS = {
     Render: render,
     Trajectories: trajectories,
     Demo: demo,
+    Cameras: cameras,
     Depth: depth,
     Plan: plan,
     Synth: synth,
@@ -32,6 +35,7 @@ _COMMANDS = {
     EvalTable: eval_table,
     Benchmark: benchmark,
     Reproduce: reproduce,
+    Export: export,
     Convert: convert,
     Models: models,
 }
