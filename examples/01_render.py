@@ -6,7 +6,7 @@ python examples/01_render.py [OUT]
 import sys
 from pathlib import Path
 
-from plenodream import load_pipeline, open_source
+from plenodream import load_pipeline
 from plenodream.demo.clip import clip_folder
 from plenodream.viewer.scene_page import write_scene_page
 
@@ -14,9 +14,7 @@ out = Path(sys.argv[1] if len(sys.argv) > 1 else "scene")
 pipe = load_pipeline("nano")
 
 # Any video file; with a camera file where there is one, else the camera is taken to stand still.
-video, notes = open_source(
-    clip_folder() / "source.mp4", pipe.config.height, pipe.config.width, clip_folder() / "cameras.json"
-)
+video = pipe.open(clip_folder() / "source.mp4", clip_folder() / "cameras.json")
 scene = pipe(video, ["arc-left", "arc-right:angle=40", "zoom-out"], out)
 
 # Later, in another process perhaps: the scene knows its video, and the new view is conditioned on all that is there.

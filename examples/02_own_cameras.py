@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from plenodream import load_pipeline, open_source
+from plenodream import load_pipeline
 from plenodream.demo.clip import clip_folder
 from plenodream.geometry.cameras import look_at
 from plenodream.geometry.formats import load_cameras, save_cameras
@@ -18,7 +18,7 @@ from plenodream.geometry.formats import load_cameras, save_cameras
 out = Path(sys.argv[1] if len(sys.argv) > 1 else "scene-own")
 out.mkdir(parents=True, exist_ok=True)
 pipe = load_pipeline("nano")
-video, _ = open_source(clip_folder() / "source.mp4", pipe.config.height, pipe.config.width)
+video = pipe.open(clip_folder() / "source.mp4")
 source = video.cameras
 
 # A figure of eight in front of the subject, 4 m ahead: OpenCV axes (y down), metres, camera-to-world.

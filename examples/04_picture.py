@@ -8,13 +8,13 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from plenodream import load_pipeline, open_source
+from plenodream import load_pipeline
 from plenodream.demo.clip import TRAJECTORIES, clip_folder, true_view
 
 out = Path(sys.argv[1] if len(sys.argv) > 1 else "picture")
 pipe = load_pipeline("nano")
 size = pipe.config.height, pipe.config.width
-video, _ = open_source(clip_folder() / "source.mp4", *size, clip_folder() / "cameras.json")
+video = pipe.open(clip_folder() / "source.mp4", clip_folder() / "cameras.json")
 scene = pipe(video, TRAJECTORIES, out / "scene")
 
 columns = [("source", scene.frames("source"))]

@@ -104,7 +104,7 @@ def tiny_video():
     """Makes source videos of random pixels whose camera stands still."""
     import torch
 
-    from plenodream.rendering.pipeline import static_source
+    from plenodream.rendering.source import static_source
 
     def build(frames: int = 3, seed: int = 0, height: int = 16, width: int = 16, fov: float = 60.0):
         generator = torch.Generator().manual_seed(seed)

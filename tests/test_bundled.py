@@ -14,7 +14,8 @@ from plenodream.evaluation.report import EvalReport, format_report
 from plenodream.geometry.formats import load_cameras
 from plenodream.geometry.trajectories import parse_trajectories
 from plenodream.media.video import read_video
-from plenodream.rendering.load import DEFAULT_MODEL, bundled_models, load_pipeline
+from plenodream.rendering.catalog import DEFAULT_MODEL, bundled_models
+from plenodream.rendering.load import load_pipeline
 from plenodream.worlds.family import FAMILIES
 
 

@@ -177,7 +177,7 @@ def test_notes_and_truth_stay_on_the_page(monkeypatch, tmp_path, model, capsys):
     arguments = ("render", "--model", model, "--out", out)
     assert len(scores) == 4 and run(monkeypatch, *arguments, "--trajectory", "static") == 0
     page = (out / "index.html").read_text()
-    assert "288x288 fitted to the model" in capsys.readouterr().err and "288x288 fitted to the model" in page
+    assert "288x288 resized to" in capsys.readouterr().err and "288x288 resized to" in page
     assert "<h3>static<" in page and page.count('<video class="truth"') == 4
     assert all(f"<b>{score['psnr']:.1f} dB</b>" in page for score in scores.values())
 
@@ -464,7 +464,7 @@ def test_damaged_scenes_are_named(monkeypatch, tmp_path, model, clip, capsys):
 
     manifest = json.loads((out / "scene.json").read_text())
     for changes, expected in (
-        ({"chunks": [[0, float("inf"), 0]]}, "scene.json: damaged (cannot convert float infinity"),
+        ({"chunks": [[0, float("inf"), 0]]}, "scene.json: damaged (not valid JSON"),
         ({"settings": {**manifest["settings"], "retrieval": {"strategy": None}}}, "retrieval strategy None: expected"),
     ):
         (out / "scene.json").write_text(json.dumps({**manifest, **changes}))

@@ -28,7 +28,7 @@ _HOMES = {
     "RenderSettings": "plenodream.rendering.settings",
     "RetrievalConfig": "plenodream.memory.strategies",
     "SamplingConfig": "plenodream.sampling.config",
-    "static_source": "plenodream.rendering.pipeline",
+    "static_source": "plenodream.rendering.source",
     "CosmosCameraTransformer": "plenodream.models.cosmos.transformer",
     "SpaceToDepthCodec": "plenodream.models.codecs.space_to_depth",
     "WanCodec": "plenodream.models.codecs.wan",

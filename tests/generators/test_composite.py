@@ -106,7 +106,7 @@ def test_the_source_comes_back_and_turns_are_as_sharp_as_it_without_any_depth(sc
 
 
 def test_what_disagrees_is_the_small_one_s_own(scene, world):
-    source = source_of(scene, depth=True)
+    source = source_of(scene)
     wrong = replace(source, frames=torch.where(source.frames < 128, 255, 0).to(torch.uint8))
     small = TrueSmall(world)
     alone = make(small, scene.cameras[0, 1], wrong)

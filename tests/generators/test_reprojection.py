@@ -127,3 +127,15 @@ def test_key_frames_are_spread(frames, most):
     moments = key_frames(frames, most)
     assert len(moments) == min(frames, most) == len(set(moments))
     assert min(moments) >= 0 and max(moments) < frames
+
+
+def test_nothing_is_filled_from_before_a_cut():
+    # Three red frames, then three of another shot; the camera turns away from the source's picture.
+    frames, size = 6, (32, 32)
+    pixels = torch.zeros(frames, *size, 3, dtype=torch.uint8)
+    pixels[:3, ..., 0], pixels[3:, ..., 2] = 200, 200
+    poses, intrinsics = torch.eye(4).repeat(frames, 1, 1), torch.tensor([30.0, 30, 16, 16]).repeat(frames, 1)
+    source = View(pixels, Cameras(poses, intrinsics, *size), 8.0)
+    target = trajectory_cameras(make_trajectory("rotate-left", {"angle": 40.0}), source.cameras)
+    made = make(Reprojection(), target, source)
+    assert bool((made.frames[:3, ..., 2] < 10).all()) and bool((made.frames[3:, ..., 0] < 10).all())

@@ -8,7 +8,8 @@ import torch
 from diffusers import UniPCMultistepScheduler
 
 from plenodream.models.codecs.wan import WanCodec
-from plenodream.rendering.load import DEFAULT_MODEL, bundled_models, load_pipeline, model_for
+from plenodream.rendering.catalog import DEFAULT_MODEL, bundled_models, model_for
+from plenodream.rendering.load import load_pipeline
 from plenodream.rendering.pipeline import PlenopticPipeline
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"

@@ -8,8 +8,10 @@ import torch
 from plenodream.geometry.cameras import horizontal_fov
 from plenodream.geometry.trajectories import parse_trajectories
 from plenodream.memory.scene import Scene
-from plenodream.rendering.load import bundled_models, load_pipeline
-from plenodream.rendering.pipeline import PlenopticPipeline, static_source
+from plenodream.rendering.catalog import bundled_models
+from plenodream.rendering.load import load_pipeline
+from plenodream.rendering.pipeline import PlenopticPipeline
+from plenodream.rendering.source import static_source
 
 NAMES = ("arc-left",)
 

@@ -66,7 +66,7 @@ def renderers(monkeypatch):
             self.most = max(self.most, len(self._encoded))
             return result
 
-    monkeypatch.setattr("plenodream.rendering.pipeline.AutoregressiveRenderer", Watched)
+    monkeypatch.setattr("plenodream.rendering.model.AutoregressiveRenderer", Watched)
     return made
 
 

@@ -37,9 +37,9 @@ def poses_file(path, count):
 def test_every_frame_of_a_variable_rate_file_has_a_camera_also_those_never_shown(tmp_path):
     times = (0, 1000, 2000, 2010, 2020)  # of the last three, the constant rate shows the first alone
     video = make_video(tmp_path / "a.mkv", times)
-    shown = open_source(video, 16, 16)[0].frames[:, 0, 0, 0] // 20
+    shown = open_source(video, 16, 16).frames[:, 0, 0, 0] // 20
     assert len(shown) == 5 and shown.max() < 4
-    view, _ = open_source(video, 16, 16, poses_file(tmp_path / "a.txt", 5))
+    view = open_source(video, 16, 16, poses_file(tmp_path / "a.txt", 5))
     assert view.cameras.camera_to_world[:, 0, 3].tolist() == shown.tolist()
     with pytest.raises(ValueError, match="3 cameras for 5 frames"):
         open_source(video, 16, 16, poses_file(tmp_path / "b.txt", 3))
@@ -49,21 +49,21 @@ def test_a_field_of_view_is_for_files_that_give_no_focal_length(tmp_path):
     video = make_video(tmp_path / "a.mkv", height=16, width=16)
     poses, full = poses_file(tmp_path / "a.txt", 5), tmp_path / "a.json"
     save_cameras(full, still_cameras(5, 16, 16, 40.0))
-    view, notes = open_source(video, 16, 16, poses, 50.0)
-    assert horizontal_fov(view.cameras)[0].item() == pytest.approx(50) and "50 degrees" in notes[-1]
-    view, notes = open_source(video, 16, 16, poses)
-    assert horizontal_fov(view.cameras)[0].item() == pytest.approx(DEFAULT_FOV) and "no focal length" in notes[-1]
-    view, notes = open_source(video, 16, 16, full)
-    assert horizontal_fov(view.cameras)[0].item() == pytest.approx(40) and not notes
+    view = open_source(video, 16, 16, poses, 50.0)
+    assert horizontal_fov(view.cameras)[0].item() == pytest.approx(50) and "50 degrees" in view.notes[-1]
+    view = open_source(video, 16, 16, poses)
+    assert horizontal_fov(view.cameras)[0].item() == pytest.approx(DEFAULT_FOV) and "no focal length" in view.notes[-1]
+    view = open_source(video, 16, 16, full)
+    assert horizontal_fov(view.cameras)[0].item() == pytest.approx(40) and not view.notes
     with pytest.raises(ValueError, match=r"40 degrees beside .*a.json, which gives focal lengths; .* --source-fov out"):
         open_source(video, 16, 16, full, 40.0)
 
 
 def test_a_scene_keeps_the_size_and_the_notes_of_its_source(tiny_pipeline, tiny_video, settings, tmp_path):
-    video, notes = open_source(make_video(tmp_path / "a.mkv"), 16, 16)
+    video = open_source(make_video(tmp_path / "a.mkv"), 16, 16)
     scene = tiny_pipeline().prepare(tmp_path / "file", video)
-    assert source_size(scene) == (18, 32) and source_notes(scene) == notes
-    assert "stand still" in notes[0] and "32x18 fitted to the model's 16x16" in notes[1]
+    assert source_size(scene) == (18, 32) and source_notes(scene) == video.notes
+    assert "stand still" in video.notes[0] and "32x18 resized to 16x16, its centre cropped" in video.notes[1]
     scene = tiny_pipeline().prepare(tmp_path / "tensor", tiny_video(height=20, width=30))
     assert source_size(scene) == (20, 30) and source_notes(scene) == ()
     guided = tiny_pipeline().prepare(tmp_path / "guided", tiny_video(), settings=settings(guidance=1.0))

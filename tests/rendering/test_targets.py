@@ -13,8 +13,9 @@ from plenodream.geometry.paths import trajectory_cameras
 from plenodream.geometry.trajectories import make_trajectory
 from plenodream.media.fit import fit_cameras
 from plenodream.models.layout import LAYOUTS
+from plenodream.rendering.request import make_request
 from plenodream.rendering.source import still_cameras
-from plenodream.rendering.targets import plan_targets, target_names
+from plenodream.rendering.targets import plan_targets
 from plenodream.types import Cameras
 
 WIDE = (180, 320)
@@ -30,7 +31,7 @@ def source():
 
 
 def loaded(path, source, size=WIDE):
-    (target,) = plan_targets((), source, [path], size)
+    (target,) = plan_targets(make_request((), [path]), source, size, 1.0, 4.0)
     assert target.name == path.stem and target.trajectory is None
     assert (target.cameras.height, target.cameras.width, target.cameras.intrinsics.dtype) == (48, 48, torch.float32)
     return target.cameras.intrinsics
@@ -81,13 +82,14 @@ def test_files_without_a_focal_length_have_the_sources_to_the_last_bit(source, t
 
 
 def test_names_that_cannot_be_are_refused_before_anything_else(tmp_path):
-    assert target_names(["arc-left", LONG], [tmp_path / "a.json"]) == ["arc-left", target_names([LONG])[0], "a"]
+    names = make_request(["arc-left", LONG], [tmp_path / "a.json"]).names
+    assert names == ["arc-left", *make_request(LONG).names, "a"]
     with pytest.raises(ValueError, match=r"up to 100 letters.*: give fewer or rounder parameters"):
-        target_names([LONG_SPIRAL])
+        make_request([LONG_SPIRAL])
     with pytest.raises(ValueError, match=r"up to 100 letters.*: choose another"):
-        target_names({"a b": None})
+        make_request({"a b": None})
     with pytest.raises(ValueError, match=r"a.json: another view is called 'a' too"):
-        target_names((), [tmp_path / "a.json", tmp_path / "b" / "a.json"])
+        make_request((), [tmp_path / "a.json", tmp_path / "b" / "a.json"])
 
 
 @pytest.mark.parametrize("case", ["name", "cameras", "count", "conflict", "file", "force", "slots"])
@@ -125,11 +127,11 @@ def test_a_refused_request_leaves_no_scene_and_changes_none(
 
 def test_a_file_of_key_frames_is_a_trajectory_of_the_source(source, tmp_path):
     (tmp_path / "swing.json").write_text('{"keyframes": [{"time": 0}, {"time": 1, "azimuth": 40, "ease": "linear"}]}')
-    (target,) = plan_targets((), source, [tmp_path / "swing.json"], WIDE)
+    (target,) = plan_targets(make_request((), [tmp_path / "swing.json"]), source, WIDE, 1.0, 4.0)
     arc = trajectory_cameras(make_trajectory("arc-right", {"angle": 40}), source)
     torch.testing.assert_close(target.cameras.camera_to_world, arc.camera_to_world)
     torch.testing.assert_close(target.cameras.intrinsics, source.intrinsics)
     assert target.trajectory is not None and len(target.trajectory["keyframes"]["keyframes"]) == 2
     (tmp_path / "swing.json").write_text('{"keyframes": [{"time": 0, "azimut": 3}]}')
     with pytest.raises(ValueError, match=r"swing.json: .*unknown field azimut.*docs/trajectories.md"):
-        plan_targets((), source, [tmp_path / "swing.json"], WIDE)
+        plan_targets(make_request((), [tmp_path / "swing.json"]), source, WIDE, 1.0, 4.0)

@@ -14,6 +14,7 @@ from plenodream.media.video import read_video
 from plenodream.memory.scene import Scene
 from plenodream.rendering.outlook import Work
 from plenodream.rendering.renderer import Progress
+from plenodream.rendering.source import fit_source
 from plenodream.rendering.targets import invalidate_views
 from plenodream.viewer import console as console_module
 from plenodream.viewer.console import progress_bar, rows_of_views, table_of_views
@@ -157,7 +158,7 @@ def test_a_single_page_can_be_sent_around(scene):
 
 def test_the_notes_of_a_scenes_source_are_on_every_page(tiny_pipeline, tiny_video, settings, tmp_path):
     pipeline = tiny_pipeline()
-    video = replace(pipeline.fit(tiny_video()), notes=("the camera is taken to stand still",))
+    video = replace(fit_source(tiny_video(), 16, 16), notes=("the camera is taken to stand still",))
     scene = pipeline(video, ("arc-left",), tmp_path / "scene", settings())
     truth = Truth(scene.preview_path("arc-left"), 20.0, 18.5)
     for note in (None, "another", "the camera is taken to stand still"):

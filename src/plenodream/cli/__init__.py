@@ -4,71 +4,76 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import sys
+import traceback
 import warnings
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
 
-from plenodream.cli.benchmark import Benchmark, Reproduce, benchmark, reproduce
-from plenodream.cli.cameras import Cameras, cameras
-from plenodream.cli.convert import Convert, Models, convert, models
-from plenodream.cli.demo import Demo, demo
-from plenodream.cli.depth import Depth, depth
-from plenodream.cli.export import Export, export
-from plenodream.cli.learn import Contexts, Eval, Synth, Train, contexts, evaluate, synth, train
-from plenodream.cli.parse import parse_arguments
-from plenodream.cli.plan import Plan, plan
-from plenodream.cli.render import Render, render
-from plenodream.cli.score import EvalRun, EvalTable, eval_run, eval_table
-from plenodream.cli.trajectories import Trajectories, trajectories
-
-_COMMANDS = {
-    Render: render,
-    Trajectories: trajectories,
-    Demo: demo,
-    Cameras: cameras,
-    Depth: depth,
-    Plan: plan,
-    Synth: synth,
-    Train: train,
-    Contexts: contexts,
-    Eval: evaluate,
-    EvalRun: eval_run,
-    EvalTable: eval_table,
-    Benchmark: benchmark,
-    Reproduce: reproduce,
-    Export: export,
-    Convert: convert,
-    Models: models,
-}
 _OUT_OF_MEMORY = ("out of memory", "not enough memory", "can't allocate memory")
 
 
 def main() -> None:
     """Entry point."""
+    words, debug = [word for word in sys.argv[1:] if word != "--debug"], "--debug" in sys.argv
+    _prepare_streams()
     try:
-        args = parse_arguments(_COMMANDS)
-        with warnings.catch_warnings():
-            _choose_warnings(quiet=getattr(args, "quiet", False) or getattr(args, "json", False))
-            code = _COMMANDS[type(args)](args)
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: nothing is left half-done
+        code = _run(words)
         sys.stdout.flush()
     except BrokenPipeError:  # as in `plenodream trajectories | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         code = 0
-    except (ValueError, OSError) as error:
-        _say(_reason(error) if isinstance(error, OSError) else str(error))
-        code = 2
-    except (MemoryError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and not any(words in str(error).lower() for words in _OUT_OF_MEMORY):
-            raise
-        _say("out of memory: expected more of it, a smaller model, or fewer views at once (--k, --candidates)")
-        code = 2
     except KeyboardInterrupt:
         _say("stopped; run the same command again to continue (a training run with --resume)")
         code = 130
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        message, code = _explained(error)
+        _say(message)
     sys.exit(code)
 
 
+def _run(words: list[str]) -> int:
+    from plenodream.cli.commands import commands
+    from plenodream.cli.parse import parse_arguments
+
+    known = commands()
+    args = parse_arguments({name: kind for name, (kind, _) in known.items()}, words)
+    run: Callable[[Any], int] = next(run for kind, run in known.values() if kind is type(args))
+    with warnings.catch_warnings():
+        _choose_warnings(quiet=getattr(args, "quiet", False) or getattr(args, "json", False))
+        return run(args)
+
+
+def _explained(error: Exception) -> tuple[str, int]:
+    """An error in one line, and the exit code: 2 for what the user can mend, 1 for what nobody has foreseen."""
+    if isinstance(error, OSError):
+        return _reason(error), 2
+    if isinstance(error, ValueError) and not isinstance(error, UnicodeError):
+        return str(error), 2
+    text = str(error).lower()
+    if isinstance(error, MemoryError) or any(words in text for words in _OUT_OF_MEMORY):
+        return "out of memory: expected more of it, a smaller model, or fewer views at once (--k, --candidates)", 2
+    return f"unforeseen {type(error).__name__}: {error} (--debug shows where: please report it)", 1
+
+
+def _prepare_streams() -> None:
+    """Output that is closed is nowhere, and what a terminal cannot show is replaced: neither stops a command."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
+        with suppress(AttributeError):
+            getattr(sys, name).reconfigure(errors="replace")
+
+
 def _say(message: str) -> None:
-    print(f"plenodream: {' '.join(message.split())}", file=sys.stderr)
+    line = "".join(letter if letter.isprintable() else "?" for letter in " ".join(message.split()))
+    with suppress(OSError):
+        print(f"plenodream: {line}", file=sys.stderr, flush=True)
 
 
 def _reason(error: OSError) -> str:

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import tyro
 
+from plenodream.cli.parse import MaybeText
+
 
 @dataclass(frozen=True)
 class Benchmark:
@@ -18,7 +20,7 @@ class Benchmark:
     method: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
     """MODEL, reprojection (a point cloud of the source's true depth), or either with options as in
     MODEL:strategy=random,k=2,merging=on,keep-source=off,steps=4,seed=1,memory=source; may be repeated; differences are
-    to the first (default nano)."""
+    to the first; left out: nano."""
     scenes: int = 8
     """Number of scenes."""
     shots: int = 12
@@ -29,8 +31,8 @@ class Benchmark:
     """Render the controls of the first method, too: other seed, source only, source twice, no motion."""
     out: Path = Path("benchmark")
     """Folder; the same command goes on where it stopped."""
-    device: str | None = None
-    """cpu, cuda (default: the GPU where there is one)."""
+    device: MaybeText = None
+    """cpu, cuda; left out: the GPU where there is one."""
     quiet: bool = False
     """Print nothing but errors."""
 

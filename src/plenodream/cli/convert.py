@@ -8,6 +8,8 @@ from pathlib import Path
 
 import tyro
 
+from plenodream.cli.parse import MaybePath, MaybeText
+
 
 @dataclass(frozen=True)
 class Convert:
@@ -19,9 +21,9 @@ class Convert:
     """New folder; with --to-published the new .safetensors file."""
     format: str = "auto"
     """recammaster, redirector, cosmos, plenoptic, wan-vae or umt5; auto finds it by the names of the tensors."""
-    base: str | None = None
+    base: MaybeText = None
     """What the checkpoint was trained from: a folder, a file, or owner/name on the hub. Gives what it does not hold."""
-    vae: Path | None = None
+    vae: MaybePath = None
     """Wan2.1_VAE.pth or a folder of diffusers, where the base has none."""
     to_published: bool = False
     """Write our weights under the publisher's names."""
@@ -54,7 +56,7 @@ def models(args: Models) -> int:
     from rich.console import Console
 
     from plenodream.models.formats import FORMATS
-    from plenodream.rendering.load import bundled_models
+    from plenodream.rendering.catalog import bundled_models
     from plenodream.viewer.console import plain_table
 
     table = plain_table("model", "weights", "size, frames", "context", "licence")

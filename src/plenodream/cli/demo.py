@@ -6,7 +6,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from plenodream.cli.render import Render, render
+from plenodream.cli.parse import MaybeText
+from plenodream.cli.render import Render, render_scene
 
 
 @dataclass(frozen=True)
@@ -17,8 +18,8 @@ class Demo:
     """Scene folder."""
     model: str = "nano"
     """Bundled model or model folder."""
-    device: str | None = None
-    """cpu, cuda (default: the GPU where there is one)."""
+    device: MaybeText = None
+    """cpu, cuda; left out: the GPU where there is one."""
     json: bool = False
     """Print one JSON object on stdout and nothing else."""
 
@@ -29,23 +30,13 @@ def demo(args: Demo) -> int:
 
     from plenodream.demo.clip import TRAJECTORIES, clip_folder
     from plenodream.demo.score import SCORE_NOTE, score_demo
-    from plenodream.memory.scene import Scene
     from plenodream.viewer.console import plain_table
     from plenodream.viewer.scene_page import write_scene_page
     from plenodream.viewer.truth import Truth, write_truth
 
     clip = clip_folder()
-    asked = Render(
-        clip / "source.mp4",
-        args.out,
-        TRAJECTORIES,
-        cameras=clip / "cameras.json",
-        model=args.model,
-        device=args.device,
-        quiet=args.json,
-    )
-    render(asked)
-    scene = Scene.open(args.out)
+    files = {"cameras": clip / "cameras.json", "model": args.model, "device": args.device}
+    scene, _ = render_scene(Render(clip / "source.mp4", args.out, TRAJECTORIES, **files, quiet=args.json))
     scores = score_demo(scene)
     write_truth(scene, SCORE_NOTE, {name: Truth(s.video, s.psnr, s.psnr_copy) for name, s in scores.items()})
     page = write_scene_page(scene)

@@ -4,23 +4,37 @@ from __future__ import annotations
 
 import io
 import re
-import sys
-from collections.abc import Iterable
+from collections.abc import Mapping
 from contextlib import redirect_stderr
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
 import tyro
 
+from plenodream import __version__
 
-def parse_arguments(commands: Iterable[type]) -> Any:
-    """The command that was asked for, an instance of one of `commands` (called by their names, see `command_name`).
+# Arguments that may be left out, shown in the help without a word of None.
+MaybeInt = Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint="")]
+MaybeFloat = Annotated[float | None, tyro.conf.arg(metavar="NUMBER", help_behavior_hint="")]
+MaybeText = Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="")]
+MaybePath = Annotated[Path | None, tyro.conf.arg(metavar="PATH", help_behavior_hint="")]
+
+
+def parse_arguments(commands: Mapping[str, type], words: list[str]) -> Any:
+    """The command that was asked for, an instance of one of `commands`.
+
+    Args:
+        commands: By the name that they are called by.
+        words: What follows the program's name.
 
     Raises:
         ValueError: Arguments that tyro refuses.
-        SystemExit: The help, or a completion script, was asked for and printed.
+        SystemExit: The help, the version or a completion script was asked for and printed.
     """
-    by_name = {command_name(command): command for command in commands}
-    words = sys.argv[1:]
+    by_name = dict(commands)
+    if words == ["--version"]:
+        print(f"plenodream {__version__}")
+        raise SystemExit(0)
     if "-".join(words[:2]) in by_name:  # `eval run` is the command eval-run
         words = ["-".join(words[:2]), *words[2:]]
     shown = io.StringIO()
@@ -30,6 +44,7 @@ def parse_arguments(commands: Iterable[type]) -> Any:
                 by_name,
                 prog="plenodream",
                 args=words,
+                config=(tyro.conf.FlagCreatePairsOff,),
                 description="Re-render a video along any number of camera trajectories, so that all results agree.",
             )
     except SystemExit as stop:
@@ -37,11 +52,6 @@ def parse_arguments(commands: Iterable[type]) -> Any:
             raise
     asked = next((f" {word}" for word in words[:1] if word in by_name), "")
     raise ValueError(f"{unframed(shown.getvalue())}; see `plenodream{asked} --help`")
-
-
-def command_name(command: type) -> str:
-    """`EvalRun` is called eval-run."""
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", command.__name__).lower()
 
 
 def unframed(box: str) -> str:

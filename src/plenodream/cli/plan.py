@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 if TYPE_CHECKING:
+    from plenodream.rendering.model import Model
     from plenodream.rendering.preview import Preview
+    from plenodream.rendering.source import SourceVideo
     from plenodream.types import Cameras, View
 
 Many = tyro.conf.UseAppendAction
-POINT_CLOUD = "reprojection"
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,8 @@ class Plan:
     """Metres to the subject."""
     model: str = "mini"
     """Bundled model, model folder, owner/name on the hub, or reprojection."""
-    height: int = 480
-    """Height of the views, pixels (never more than the source's)."""
+    height: int | None = None
+    """Height of the views in pixels, at most; left out: what `render` takes."""
     out: Path = Path("plan")
     """Folder for plan.png and plan.json."""
     quiet: bool = False
@@ -50,16 +51,19 @@ def plan(args: Plan) -> int:
     from plenodream.files.atomic import write_file
     from plenodream.geometry.paths import trajectory_cameras
     from plenodream.geometry.trajectories import parse_trajectories
+    from plenodream.rendering.load import load_model
     from plenodream.rendering.preview import preview
     from plenodream.viewer.plan import draw_plan
 
     chosen = parse_trajectories(args.trajectory)
     if not chosen:
         raise ValueError("nothing to plan: expected --trajectory (see `plenodream trajectories`)")
-    source, notes = _source(args)
+    model = load_model(args.model)
+    source = _source(args, model)
     targets = {one.name: trajectory_cameras(one, source.cameras) for one in chosen}
     previews = [preview(name, cameras, source, args.subject_distance) for name, cameras in targets.items()]
-    cost, reach = _cost(args, source, targets)
+    cost, notes = _cost(model, source, targets), list(source.notes)
+    reach = None if model.reach is None else model.reach * args.subject_distance
     lines = [*notes, *_words(previews, cost, reach)]
     args.out.mkdir(parents=True, exist_ok=True)
     write_file(args.out / "plan.png", draw_plan(source, targets, previews, args.subject_distance, reach, lines))
@@ -72,54 +76,27 @@ def plan(args: Plan) -> int:
     return 0
 
 
-def _source(args: Plan) -> tuple[View, list[str]]:
+def _source(args: Plan, model: Model) -> SourceVideo:
     """The video at the views' size, with depth where it is given."""
-    from plenodream.estimate.depth import with_depth
     from plenodream.media.depth import load_depth
-    from plenodream.media.video import read_video
-    from plenodream.rendering.source import open_source
-    from plenodream.types import View
+    from plenodream.rendering.inputs import open_video, view_size
 
-    raw = None if args.depth is None else load_depth(args.depth, args.depth_kind)
-    whole = read_video(args.clip, max_frames=2).frames.shape[1:3]
-    height = min(args.height, whole[0])
-    size = height, max(1, round(whole[1] * height / whole[0]))
-    video, notes = open_source(args.clip, *size, args.cameras, args.source_fov)
-    view = View(video.frames, video.cameras, video.fps)
-    if raw is None:
-        return view, list(notes)
-    view, note = with_depth(view, raw, args.subject_distance)
-    return view, [*notes, note]
+    size = view_size(args.clip, model.generator.workings.size, args.height)
+    depth = None if args.depth is None else load_depth(args.depth, args.depth_kind)
+    lens = (args.cameras, args.source_fov)
+    return open_video(args.clip, *size, *lens, depth=depth, subject_distance=args.subject_distance)
 
 
-def _cost(args: Plan, source: View, targets: dict[str, Cameras]) -> tuple[dict[str, Any], float | None]:
-    """Windows, merged views, seconds and memory, and how far a model was trained to go."""
-    from plenodream.generators.reprojection import Reprojection
-    from plenodream.memory.strategies import RetrievalConfig
+def _cost(model: Model, source: View, targets: dict[str, Cameras]) -> dict[str, Any]:
+    """Windows, merged views, seconds and memory."""
     from plenodream.memory.windows import plan_windows
     from plenodream.rendering.cost import estimate_cost, foresee
-    from plenodream.rendering.load import load_pipeline
-    from plenodream.rendering.settings import RenderSettings
-    from plenodream.sampling.config import SamplingConfig
 
-    if args.model == POINT_CLOUD:
-        generator, reach = Reprojection(), None
-        settings = RenderSettings(RetrievalConfig(k=generator.most), generator.most, SamplingConfig(1, 0.0), True)
-        windows, frames = plan_windows(len(source), len(source), 0), len(source)
-    else:
-        pipeline = load_pipeline(args.model)
-        generator, config, settings = pipeline.generator(), pipeline.config, pipeline.default_settings()
-        windows, frames = plan_windows(len(source), config.frames, config.overlap), config.frames
-        reach = _reach(config, args.subject_distance)
-    contexts, merged = foresee(source.cameras, targets, windows, settings)
-    cost = estimate_cost(generator, contexts, frames, source.cameras.height, source.cameras.width)
-    return {"model": args.model, "windows": len(windows), "merged": len(merged), **asdict(cost)}, reach
-
-
-def _reach(config: Any, subject_distance: float) -> float | None:
-    """Metres from the source's first camera that a model was trained to go, around a subject at some distance."""
-    travel, distance = (config.get(name) for name in ("max_travel", "subject_distance"))
-    return None if not travel or not distance else travel / distance * subject_distance
+    frames = model.generator.workings.frames or len(source)
+    windows = plan_windows(len(source), frames, model.generator.workings.overlap)
+    contexts, merged = foresee(source.cameras, targets, windows, model.settings)
+    cost = estimate_cost(model.generator, contexts, frames, source.cameras.height, source.cameras.width)
+    return {"model": model.name, "windows": len(windows), "merged": len(merged), **asdict(cost)}
 
 
 def _words(previews: list[Preview], cost: dict[str, Any], reach: float | None) -> list[str]:

@@ -5,18 +5,20 @@ from __future__ import annotations
 import json
 import sys
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from plenodream.cli.parse import MaybeFloat, MaybeInt, MaybePath, MaybeText
+
 if TYPE_CHECKING:
-    from plenodream.rendering.pipeline import PlenopticPipeline
-    from plenodream.rendering.settings import RenderSettings
+    from plenodream.memory.scene import Scene
+    from plenodream.rendering.outlook import Work
+    from plenodream.rendering.request import Request
 
 Many = tyro.conf.UseAppendAction
-_FRUSTUMS = ("fov", "coverage")  # the strategies that --near and --far mean something to
 _NOTHING = "nothing to render: expected --trajectory or --trajectory-file (see `plenodream trajectories`)"
 
 
@@ -24,44 +26,62 @@ _NOTHING = "nothing to render: expected --trajectory or --trajectory-file (see `
 class Render:
     """Render a video along camera trajectories into a scene folder; run again to continue or to add more."""
 
-    clip: Annotated[Path | None, tyro.conf.Positional] = None
-    """Source video. Left out, the scene in --out is continued."""
+    clip: Annotated[MaybePath, tyro.conf.Positional] = None
+    """Source video, folder of images, or their pattern (frame-%04d.png). Left out, the scene in --out is continued."""
     out: Path = Path("scene")
-    """Scene folder: the memory bank, the previews and index.html."""
+    """Scene folder: the memory bank, the videos and index.html."""
     trajectory: Many[tuple[str, ...]] = ()
     """Preset like arc-left or arc-right:angle=40,ease=smooth; may be repeated. basic12 stands for twelve."""
     trajectory_file: Many[tuple[Path, ...]] = ()
     """Camera file of a target view (our JSON, transforms.json, 12 numbers a line) or key frames; may be repeated."""
-    cameras: Path | None = None
+    cameras: MaybePath = None
     """Camera file of the source video."""
-    source_fov: float | None = None
-    """Horizontal field of view of the source in degrees, where no file gives a focal length (default 60)."""
-    model: str | None = None
-    """Bundled model, model folder, or owner/name on the hub (default: the scene's own bundled one; else mini)."""
-    k: int | None = None
-    """Context views of each new view (default: what suits the model)."""
-    strategy: str | None = None
-    """Retrieval: fov (default), fov-paper, visible, coverage, pose, random, last."""
-    near: float | None = None
-    """Start of the retrieval frustums of fov and coverage in metres (default: from the scene's scale)."""
-    far: float | None = None
-    """End of those frustums in metres (default: from the scene's scale)."""
-    candidates: int | None = None
-    """Stored views that compete for the context; those beyond k are merged (default: what suits the model)."""
-    steps: int | None = None
-    """Sampling steps (default: what suits the model)."""
-    guidance: float | None = None
-    """g in v_c + g (v_c - v_u) (default: what suits the model; one whose own is 0, as nano's, gets worse with more)."""
-    seed: int | None = None
-    """Seed of the scene (default 0)."""
+    source_fov: MaybeFloat = None
+    """Horizontal field of view of the source in degrees, where no file gives a focal length; 60 if left out."""
+    depth: MaybePath = None
+    """Depth of the source: what `plenodream depth` wrote, or another program's files (npz, npy, EXR, PNG, a folder)."""
+    depth_kind: MaybeText = None
+    """What those hold where they do not tell: metric, scaled or disparity."""
+    scale: MaybeFloat = None
+    """Factor from the lengths in camera files to metres, of this scene."""
+    subject_distance: MaybeFloat = None
+    """How far the subject is in metres, for presets, retrieval and model alike; 4 if left out."""
+    frames: MaybeInt = None
+    """Take so many frames of the video."""
+    start: int = 0
+    """Begin at this frame of the video, counted from 0."""
+    stride: int = 1
+    """Take one of so many frames of the video."""
+    height: MaybeInt = None
+    """Height of the views in pixels, at most; left out: the source's up to 480, or a network's without depth."""
+    model: MaybeText = None
+    """Bundled model, folder, owner/name on the hub, or reprojection (no network); left out: the scene's or mini."""
+    k: MaybeInt = None
+    """Context views of each new view; left out: what suits the model."""
+    strategy: MaybeText = None
+    """Retrieval: fov (where nothing is said), fov-paper, visible, coverage, pose, random, last."""
+    near: MaybeFloat = None
+    """Start of the retrieval frustums of fov and coverage in metres; left out: from the scene's scale."""
+    far: MaybeFloat = None
+    """End of those frustums in metres; left out: from the scene's scale."""
+    candidates: MaybeInt = None
+    """Stored views that compete for the context; those beyond k are merged. Left out: what suits the model."""
+    as_paper: bool = False
+    """The paper's choices: fov-paper, 6 candidates, merging, and the source may drop out of the context."""
+    steps: MaybeInt = None
+    """Sampling steps; left out: what suits the model."""
+    guidance: MaybeFloat = None
+    """g in v_c + g (v_c - v_u); left out: what suits the model. One whose own is 0, as nano's, gets worse with more."""
+    seed: MaybeInt = None
+    """Seed of the scene; 0 if left out."""
     force: Many[tuple[str, ...]] = ()
     """View to render again; may be repeated."""
-    prompt: str | None = None
-    """What the video shows, for networks that read words (default: nothing, or what the model's folder holds)."""
-    negative_prompt: str | None = None
-    """Words that guidance leads away from (default: the publisher's)."""
-    device: str | None = None
-    """cpu, cuda, cuda:1 (default: the GPU where there is one)."""
+    prompt: MaybeText = None
+    """What the video shows, for networks that read words; left out: nothing, or what the model's folder holds."""
+    negative_prompt: MaybeText = None
+    """Words that guidance leads away from; left out: the publisher's."""
+    device: MaybeText = None
+    """cpu, cuda, cuda:1; left out: the GPU where there is one."""
     quiet: bool = False
     """Print nothing but errors."""
     json: bool = False
@@ -72,90 +92,138 @@ class Render:
 
 def render(args: Render) -> int:
     """`plenodream render`."""
-    from rich.console import Console
-
-    from plenodream.rendering.load import load_pipeline, model_for
-    from plenodream.rendering.outlook import plan_work
-    from plenodream.rendering.renderer import pending
-    from plenodream.rendering.source import open_source, source_notes
-    from plenodream.viewer.console import progress_bar, progress_lines, rows_of_views, table_of_views
-    from plenodream.viewer.scene_page import write_scene_page
-
-    console = Console(stderr=True, quiet=args.quiet or args.json or args.json_progress)
-    pipeline = load_pipeline(args.model or model_for(args.out), args.device, args.prompt, args.negative_prompt)
-    _check_asked(args)
-    settings = _settings(pipeline, args)
-    video = None
-    if args.clip is not None:
-        size = pipeline.config.height, pipeline.config.width
-        video, _ = open_source(args.clip, *size, args.cameras, args.source_fov)
-    scene = pipeline.prepare(
-        args.out, video, args.trajectory, args.trajectory_file, settings=settings, seed=args.seed, force=args.force
-    )
-    before, manifest = pending(scene), scene.manifest
-    shown = list(source_notes(scene)) if before or args.clip is not None else []
-    if before and len(manifest.windows) > 1:
-        shown.append(
-            f"{manifest.frames} frames in {len(manifest.windows)} windows of {pipeline.config.frames}, "
-            f"overlapping by {pipeline.config.overlap} or more"
-        )
-    elif before and manifest.frames < pipeline.config.frames:
-        shown.append(f"{manifest.frames} frames padded to {pipeline.config.frames} by repeating the last one")
-    for note in shown:
-        console.print(note, highlight=False, markup=False, soft_wrap=True)
-    try:
-        work = plan_work(scene, pipeline.generator().workings.fewest)
-        with progress_lines(sys.stderr, work) if args.json_progress else progress_bar(console, work) as report:
-            pipeline.render(scene, report)
-    except BaseException:  # what is done by then can be looked at; why it ended matters more than a page that fails
-        with suppress(ValueError, OSError):
-            write_scene_page(scene)
-        raise
-    page = write_scene_page(scene)
+    scene, rendered = render_scene(args)
+    page = scene.folder / "index.html"
     if args.json:
+        from plenodream.viewer.console import rows_of_views
+
         print(json.dumps({"scene": str(args.out), "page": str(page), "views": rows_of_views(scene)}))
     elif not args.quiet:
-        views = len({name for name, _ in before})
-        done = f"{views} view{'s' * (views != 1)} rendered" if views else "nothing to do"
+        from rich.console import Console
+
+        from plenodream.viewer.console import table_of_views
+
+        console = Console(stderr=True)
+        done = f"{rendered} view{'s' * (rendered != 1)} rendered" if rendered else "nothing to do"
         console.print(table_of_views(scene))
         console.print(f"{done}; page: {page}", highlight=False, markup=False, soft_wrap=True)
     return 0
 
 
-def _check_asked(args: Render) -> None:
-    """Refuse what can be refused before a video is decoded."""
-    from plenodream.memory.manifest import FILE
-    from plenodream.memory.scene import Scene
-    from plenodream.rendering.targets import target_names
+def render_scene(args: Render) -> tuple[Scene, int]:
+    """Render what is asked for and write the page; returns the scene and how many views were rendered."""
+    request = _request(args)
+    model = _check_request(args, request)
 
-    if args.clip is None and (args.cameras is not None or args.source_fov is not None):
-        raise ValueError("--cameras and --source-fov describe a source video: expected the video too")
-    names = target_names(args.trajectory, args.trajectory_file)
-    exists = (args.out / FILE).exists()
-    if args.force and not exists:
-        raise ValueError(f"--force {args.force[0]}: {args.out} is no scene yet; expected a view that is there")
-    if not names and (Scene.open(args.out).names("view") == [] if exists else args.clip is not None):
-        raise ValueError(_NOTHING)
+    from rich.console import Console
+
+    from plenodream.media.depth import load_depth
+    from plenodream.rendering.inputs import open_video, view_size
+    from plenodream.rendering.load import load_model
+    from plenodream.rendering.model import render_owed
+    from plenodream.rendering.outlook import plan_work
+    from plenodream.rendering.prepare import prepare_scene, scene_size
+    from plenodream.rendering.renderer import pending
+    from plenodream.viewer.console import progress_bar, progress_lines
+    from plenodream.viewer.scene_page import write_scene_page
+
+    console = Console(stderr=True, quiet=args.quiet or args.json or args.json_progress)
+    maker, video = load_model(model, args.device, args.prompt, args.negative_prompt), None
+    if args.clip is not None:
+        size = scene_size(args.out) or view_size(args.clip, maker.generator.workings.size, args.height)
+        lens, distance = (args.cameras, args.source_fov, None, args.scale or 1.0), args.subject_distance or 4.0
+        depth = None if args.depth is None else load_depth(args.depth, args.depth_kind)
+        video = open_video(args.clip, *size, *lens, _part(args), depth, distance)
+    scene = prepare_scene(args.out, video, request, maker)
+    before = pending(scene)
+    work = plan_work(scene, maker.generator.workings.fewest)
+    for line in _announcement(scene, work, args.clip is not None):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    try:
+        with progress_lines(sys.stderr, work) if args.json_progress else progress_bar(console, work) as report:
+            render_owed(scene, maker, report)
+    except BaseException:  # what is done by then can be looked at; why it ended matters more than a page that fails
+        with suppress(ValueError, OSError):
+            write_scene_page(scene)
+        raise
+    write_scene_page(scene)
+    return scene, len({name for name, _ in before})
 
 
-def _settings(pipeline: PlenopticPipeline, args: Render) -> RenderSettings | None:
-    """Settings of a new scene, or those asked for of an old one; None where nothing is asked."""
-    from plenodream.memory.manifest import FILE, read_manifest
-    from plenodream.rendering.settings import RenderSettings
+def _announcement(scene: Scene, work: list[Work], fresh: bool) -> list[str]:
+    """What is said before the first view: of the source, of the windows, how many views there will be."""
+    from plenodream.rendering.outlook import announce
+    from plenodream.rendering.source import source_notes
 
-    exists = (args.out / FILE).is_file()
-    asked = {name: getattr(args, name) for name in ("k", "strategy", "near", "far", "candidates", "steps", "guidance")}
-    asked = {name: value for name, value in asked.items() if value is not None}
-    if exists and not asked:
-        return None
-    base = RenderSettings.from_json(read_manifest(args.out).settings) if exists else pipeline.default_settings()
-    retrieval = replace(base.retrieval, **{n: v for n, v in asked.items() if n in ("k", "strategy", "near", "far")})
-    sampling = replace(base.sampling, **{n: v for n, v in asked.items() if n in ("steps", "guidance")})
-    if (ignored := [f"--{name}" for name in ("near", "far") if name in asked]) and retrieval.strategy not in _FRUSTUMS:
-        raise ValueError(
-            f"{' and '.join(ignored)}: strategy {retrieval.strategy} does not use it; expected --strategy "
-            f"{' or '.join(_FRUSTUMS)}, or neither of them"
+    manifest, lines = scene.manifest, list(source_notes(scene)) if work or fresh else []
+    length = len(manifest.windows[0])
+    if work and len(manifest.windows) > 1:
+        overlap = min(window.clean for window in manifest.windows[1:])
+        lines.append(
+            f"{manifest.frames} frames in {len(manifest.windows)} windows of {length}, overlapping by {overlap} or more"
         )
-    merging = base.candidates > base.retrieval.k
-    candidates = asked.get("candidates", max(base.candidates, retrieval.k) if merging else retrieval.k)
-    return RenderSettings(retrieval, candidates, sampling, base.keep_source)
+    elif work and manifest.frames < length:
+        lines.append(f"{manifest.frames} frames padded to {length} by repeating the last one")
+    return lines + ([announce(scene, work)] if work else [])
+
+
+def _request(args: Render) -> Request:
+    """What the arguments ask for; needs neither torch nor a model."""
+    from plenodream.rendering.request import make_request
+    from plenodream.rendering.settings import Changes
+
+    settings = Changes(
+        k=args.k,
+        strategy=args.strategy,
+        near=args.near,
+        far=args.far,
+        subject_distance=args.subject_distance,
+        candidates=args.candidates,
+        steps=args.steps,
+        guidance=args.guidance,
+        as_paper=args.as_paper,
+    )
+    return make_request(args.trajectory, args.trajectory_file, settings, args.seed, args.force)
+
+
+def _part(args: Render) -> slice:
+    """The part of the video that is asked for."""
+    for name, least in (("frames", 2), ("start", 0), ("stride", 1)):
+        value = getattr(args, name)
+        if value is not None and value < least:
+            raise ValueError(f"--{name} {value}: expected at least {least}")
+    whole = args.frames is None and args.start == 0 and args.stride == 1
+    stop = None if args.frames is None else args.start + (args.frames - 1) * args.stride + 1
+    return slice(None) if whole else slice(args.start, stop, args.stride)
+
+
+def _check_request(args: Render, request: Request) -> str:
+    """Refuse what can be refused before torch is loaded; returns the model to use."""
+    from plenodream.memory.manifest import FILE, read_manifest
+    from plenodream.rendering.catalog import find_model, model_for
+    from plenodream.rendering.request import check_manifest
+
+    partial = _part(args) != slice(None)
+    given = (args.cameras, args.source_fov, args.scale, args.depth, args.depth_kind, args.height)
+    if args.clip is None and (partial or any(value is not None for value in given)):
+        raise ValueError(
+            "--cameras, --source-fov, --scale, --depth, --height, --frames, --start and --stride describe a source "
+            "video: expected the video too"
+        )
+    if args.scale is not None and not 0 < args.scale < float("inf"):
+        raise ValueError(f"--scale {args.scale:g}: expected a factor from the files' lengths to metres, more than 0")
+    for path in (args.cameras, args.depth, *args.trajectory_file):
+        if path is not None and not Path(str(path).partition("#")[0]).exists():
+            raise ValueError(f"{path}: no such file or folder")
+    views = None
+    if (args.out / FILE).exists():
+        manifest = read_manifest(args.out)
+        check_manifest(args.out, manifest, request)
+        views = [entry for entry in manifest.entries if entry.kind == "view"]
+    elif args.force:
+        raise ValueError(f"--force {args.force[0]}: {args.out} is no scene yet; expected a view that is there")
+    if not request.names and (views == [] or (views is None and args.clip is not None)):
+        raise ValueError(_NOTHING)
+    model = args.model or model_for(args.out)
+    find_model(model)
+    return model

@@ -9,6 +9,8 @@ from typing import Annotated
 
 import tyro
 
+from plenodream.cli.parse import MaybePath, MaybeText
+
 
 @dataclass(frozen=True)
 class EvalRun:
@@ -20,10 +22,10 @@ class EvalRun:
     """Which metrics, separated by commas, or `all`."""
     weights: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
     """METRIC=FILE: weights of a learned metric; may be repeated."""
-    out: Path | None = None
-    """Where rows and reports go (default RESULTS/evaluation)."""
-    name: str | None = None
-    """What to call the method (default: the folder's name)."""
+    out: MaybePath = None
+    """Where rows and reports go; left out: RESULTS/evaluation."""
+    name: MaybeText = None
+    """What to call the method; left out: the folder's name."""
     shard: str = "0/1"
     """A part of the scenes, such as 0/4: the last part that ends writes the report."""
     jobs: int = 1

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 
 import tyro
+
+from plenodream.cli.parse import MaybePath
 
 Many = tyro.conf.UseAppendAction
 
@@ -16,10 +17,10 @@ Many = tyro.conf.UseAppendAction
 class Trajectories:
     """List the trajectory presets with their parameters."""
 
-    plot: Path | None = None
+    plot: MaybePath = None
     """Draw the presets' paths into this .png, .svg or .pdf file."""
     trajectory: Many[tuple[str, ...]] = ()
-    """What to draw (default: all presets)."""
+    """What to draw; left out: all presets."""
     json: bool = False
     """Print one JSON object on stdout and nothing else."""
 
@@ -35,7 +36,8 @@ def trajectories(args: Trajectories) -> int:
 
     rows = describe_presets()
     if args.plot is not None or args.trajectory:
-        from plenodream.rendering.source import SOURCE, still_cameras
+        from plenodream.rendering.request import SOURCE
+        from plenodream.rendering.source import still_cameras
 
         chosen = parse_trajectories(args.trajectory or list(PRESETS))
         still = still_cameras(25, 48, 48)

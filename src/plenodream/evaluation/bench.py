@@ -23,7 +23,7 @@ from plenodream.memory.manifest import FILE, Manifest
 from plenodream.memory.scene import Scene
 from plenodream.memory.windows import plan_windows, window_index
 from plenodream.rendering.renderer import AutoregressiveRenderer
-from plenodream.rendering.source import SOURCE
+from plenodream.rendering.request import SOURCE
 from plenodream.types import View
 
 METRICS = ("fidelity", "sync", "homography", "distribution")

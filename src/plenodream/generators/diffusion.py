@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from plenodream.generators.protocol import Workings
-from plenodream.geometry.cameras import resize_cameras, stack_cameras
+from plenodream.geometry.cameras import resize_cameras, scale_cameras, scale_poses, stack_cameras
 from plenodream.media.fit import stretch_depth, stretch_frames
 from plenodream.models.codecs.depth import depth_to_signal, signal_to_depth
 from plenodream.models.codecs.protocol import to_frames, to_signal
@@ -31,16 +31,18 @@ class DiffusionGenerator:
         workings: What it works at; a size of None takes views as they are.
         device: Where its networks are.
         identity: Gives the hash of its networks, which takes a while.
+        unit: Factor from lengths of the scene to those that the networks are told.
     """
 
     sampler: Sampler
     workings: Workings
     device: torch.device
     identity: Callable[[], str]
+    unit: float = 1.0
 
     def encode(self, view: View, anchor: Float[Tensor, "4 4"]) -> Context:
         """See `Generator`."""
-        return self.sampler.encode(self._signal(view)[None], self._stretched(view.cameras)[None], anchor)
+        return self.sampler.encode(self._signal(view)[None], self._told(view.cameras)[None], self._pose(anchor))
 
     def generate(
         self,
@@ -55,12 +57,12 @@ class DiffusionGenerator:
         """See `Generator`."""
         given = [view for view in known if view is not None]
         assert len(given) in (0, len(targets)), "some targets have an overlap, some have none"
-        cameras = stack_cameras([self._stretched(target) for target in targets])
+        cameras = stack_cameras([self._told(target) for target in targets])
         start = torch.stack([self.sampler.noise(view, noise) for view in cameras]).to(self.device)
         signal = self.sampler.sample(
             Context.stack(contexts),
             cameras,
-            anchor,
+            self._pose(anchor),
             start,
             torch.stack([self._signal(view) for view in given]) if given else None,
             on_step,
@@ -81,19 +83,24 @@ class DiffusionGenerator:
         size = self.workings.size or view.frames.shape[1:3]
         signal = to_signal(stretch_frames(view.frames, *size))
         if view.depth is not None and self.sampler.codec.depth_channels:
-            depth = stretch_depth(view.depth, *size)
+            depth = self.unit * stretch_depth(view.depth, *size)
             signal = torch.cat([signal, depth_to_signal(depth)[None]])
         return signal.to(self.device)
 
-    def _stretched(self, cameras: Cameras) -> Cameras:
-        return cameras if self.workings.size is None else resize_cameras(cameras, *self.workings.size)
+    def _told(self, cameras: Cameras) -> Cameras:
+        """Cameras at the size and in the unit of the networks."""
+        fitted = cameras if self.workings.size is None else resize_cameras(cameras, *self.workings.size)
+        return scale_cameras(fitted, self.unit)
+
+    def _pose(self, anchor: Tensor) -> Tensor:
+        return anchor if self.unit == 1 else scale_poses(anchor, self.unit)
 
     def _view(self, signal: Tensor, cameras: Cameras, known: View | None, fps: float) -> View:
         """What was sampled at the size of its cameras; what was known is kept to the byte."""
         size, depth = (cameras.height, cameras.width), None
         frames = stretch_frames(to_frames(signal[:3]).cpu(), *size)
         if len(signal) > 3:
-            depth = stretch_depth(signal_to_depth(signal[3]).cpu(), *size)
+            depth = stretch_depth(signal_to_depth(signal[3]).cpu(), *size) / self.unit
         if known is not None:
             frames[: len(known)] = known.frames
             if depth is not None and known.depth is not None:

@@ -19,6 +19,8 @@ SAME_PLACE = 1e-4
 _SIDE = 96
 # Mean difference of colour (0..255, over 3x3 small pixels) from which on a pixel does not show the same thing.
 _DIFFERENCE = 16.0
+# Mean difference of colour (0..255, at 16x16 pixels) of frames on both sides of a cut.
+_CUT = 30.0
 
 
 def same_place(a: Cameras, b: Cameras) -> bool:
@@ -38,6 +40,12 @@ def carry_frame(view: View, frame: int, target: Cameras, keep: Bool[Tensor, "hei
 def picture(view: View, frame: int) -> Float[Tensor, "3 height width"]:
     """A frame's colours, 0..255, channels first."""
     return view.frames[frame].permute(2, 0, 1).float()
+
+
+def is_cut(view: View, frame: int) -> bool:
+    """Whether a frame is of another shot than the one before it: next to nothing of it is where it was."""
+    before, now = (interpolate(picture(view, n)[None], size=(16, 16), mode="area") for n in (max(frame - 1, 0), frame))
+    return (before - now).abs().mean().item() > _CUT
 
 
 def key_frames(frames: int, most: int) -> list[int]:

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from plenodream.generators.motion import carry_frame, key_frames, moving_pixels, same_place
+from plenodream.generators.motion import carry_frame, is_cut, key_frames, moving_pixels, same_place
 from plenodream.generators.protocol import Workings
 from plenodream.geometry.blend import blend, fill_holes, over
 from plenodream.geometry.splat import Carried
@@ -93,7 +93,7 @@ class Reprojection:
             seen = see(contexts, frame, target[frame])
             before, added = added, unseen(seen)
             seen = see_resting(seen, contexts, frame, target[frame])
-            if before is not None:
+            if before is not None and not is_cut(contexts[0].view, frame):
                 seen = over(seen, carry_frame(made[-1], 0, target[frame], before))
             if seen is None:
                 raise ValueError(_nothing(contexts, frame, target[frame]))

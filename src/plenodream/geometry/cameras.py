@@ -47,6 +47,11 @@ def scale_poses(poses: Float[Tensor, "*batch 4 4"], scale: float | Tensor) -> Fl
     return scaled
 
 
+def scale_cameras(cameras: Cameras, scale: float) -> Cameras:
+    """Cameras of a world whose lengths are `scale` times as large."""
+    return cameras if scale == 1 else replace(cameras, camera_to_world=scale_poses(cameras.camera_to_world, scale))
+
+
 def axis_rotation(axis: str, degrees: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch 3 3"]:
     """Right-handed rotation about a coordinate axis ('x', 'y' or 'z')."""
     angle = torch.deg2rad(degrees)

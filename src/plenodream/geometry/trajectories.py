@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
 from plenodream.geometry.presets import GROUPS, PRESETS, Parameter
@@ -25,8 +25,15 @@ class Trajectory:
     parameters: dict[str, float | str]
 
 
-def make_trajectory(preset: str, parameters: Mapping[str, float | str] | None = None) -> Trajectory:
+def make_trajectory(
+    preset: str, parameters: Mapping[str, float | str] | None = None, subject_distance: float | None = None
+) -> Trajectory:
     """A trajectory from a preset's name and the parameters that differ from its defaults.
+
+    Args:
+        preset: Key of `PRESETS`.
+        parameters: Those that are given.
+        subject_distance: Metres, in the place of the preset's default.
 
     Raises:
         ValueError: Unknown preset, parameter or choice; a value that is not a number or out of its range; a camera that
@@ -35,15 +42,17 @@ def make_trajectory(preset: str, parameters: Mapping[str, float | str] | None = 
     if preset not in PRESETS:
         raise ValueError(f"unknown trajectory {preset!r}; {_suggest(preset, [*PRESETS, *GROUPS])}")
     known, given = PRESETS[preset].all_parameters, dict(parameters or {})
+    if subject_distance is not None:
+        known["subject_distance"] = replace(known["subject_distance"], default=subject_distance)
     for key in given:
         if key not in known:
             raise ValueError(f"{preset}: unknown parameter {key!r}; {_suggest(key, known)}")
     values = {key: _check_value(preset, key, given.get(key, known[key].default), known[key]) for key in known}
-    subject_distance = float(values["subject_distance"])
+    distance = float(values["subject_distance"])
     for key, parameter in known.items():
-        if parameter.reaches_subject and float(values[key]) >= subject_distance:
+        if parameter.reaches_subject and float(values[key]) >= distance:
             raise ValueError(
-                f"{preset}: {key}={values[key]:g} m reaches the subject at subject_distance={subject_distance:g} m; "
+                f"{preset}: {key}={values[key]:g} m reaches the subject at subject_distance={distance:g} m; "
                 f"expected less: lower {key} or raise subject_distance"
             )
     changed = [f"{key}-{_slug(values[key])}" for key in known if values[key] != known[key].default]
@@ -51,11 +60,11 @@ def make_trajectory(preset: str, parameters: Mapping[str, float | str] | None = 
     return Trajectory(name, preset, values)
 
 
-def parse_trajectories(specs: Sequence[str]) -> list[Trajectory]:
+def parse_trajectories(specs: Sequence[str], subject_distance: float | None = None) -> list[Trajectory]:
     """Trajectories of specifications like `arc-right` or `arc-right:angle=40,ease=smooth`, in their order.
 
     A group's name (`basic12`: the twelve shots of the Basic benchmark, in the paper's order) stands for its members;
-    parameters after it go to each of them.
+    parameters after it go to each of them. `subject_distance` in metres takes the place of the presets' default.
 
     Raises:
         ValueError: As `make_trajectory`; a specification that cannot be read; two that are the same.
@@ -64,7 +73,7 @@ def parse_trajectories(specs: Sequence[str]) -> list[Trajectory]:
     for spec in specs:
         preset, parameters = _split_spec(spec)
         for member in GROUPS.get(preset, (preset,)):
-            trajectory = make_trajectory(member, parameters)
+            trajectory = make_trajectory(member, parameters, subject_distance)
             if trajectory.name in trajectories:
                 raise ValueError(
                     f"trajectory {trajectory.name!r} is given twice; expected different ones: "
@@ -72,6 +81,19 @@ def parse_trajectories(specs: Sequence[str]) -> list[Trajectory]:
                 )
             trajectories[trajectory.name] = trajectory
     return list(trajectories.values())
+
+
+def at_subject(trajectory: Trajectory, subject_distance: float) -> Trajectory:
+    """A trajectory that has the presets' default distance of the subject, under its name at another one, in metres.
+
+    Raises:
+        ValueError: A camera that would move into the subject.
+    """
+    default = PRESETS[trajectory.preset].all_parameters["subject_distance"].default
+    if trajectory.parameters["subject_distance"] != default:
+        return trajectory
+    others = {key: value for key, value in trajectory.parameters.items() if key != "subject_distance"}
+    return replace(make_trajectory(trajectory.preset, others, subject_distance), name=trajectory.name)
 
 
 def describe_presets() -> list[dict]:

@@ -84,6 +84,15 @@ def stretch_depth(
     return interpolate(depth[None], size=(height, width), mode="nearest-exact")[0]
 
 
+def fit_depth(
+    depth: Float[Tensor, "frames source_height source_width"], height: int, width: int
+) -> Float[Tensor, "frames {height} {width}"]:
+    """Depth of the frames that `fit_frames` makes from theirs."""
+    fit = plan_fit(*depth.shape[1:], height, width)
+    scaled = stretch_depth(depth, fit.scaled_height, fit.scaled_width)
+    return scaled[:, fit.top : fit.top + height, fit.left : fit.left + width].contiguous()
+
+
 def fit_cameras(cameras: Cameras, height: int, width: int) -> Cameras:
     """Cameras of the frames that `fit_frames` makes from theirs."""
     fit = plan_fit(cameras.height, cameras.width, height, width)

@@ -246,17 +246,23 @@ class Scene:
         """Seconds and memory that a window took. Raises as `read` does."""
         return self._checked(name, window, StoredWindow.timing)
 
-    def frames(self, name: str) -> UInt8[Tensor, "frames height width 3"]:
+    def view(self, name: str) -> View:
         """A whole view: its windows without the frames they share with the window before, and without padding.
 
         Raises:
             ValueError: As `read` does, for any of its windows.
         """
         parts = [
-            self.read(name, number).frames[window.clean : self.manifest.frames - window.start]
+            self.read(name, number)[window.clean : self.manifest.frames - window.start]
             for number, window in enumerate(self.manifest.windows)
         ]
-        return torch.cat(parts)
+        known = [part.depth for part in parts if part.depth is not None]
+        depth = torch.cat(known) if len(known) == len(parts) else None
+        return View(torch.cat([part.frames for part in parts]), self.cameras(name), self.manifest.fps, depth=depth)
+
+    def frames(self, name: str) -> UInt8[Tensor, "frames height width 3"]:
+        """The pixels of `view`."""
+        return self.view(name).frames
 
     def preview_path(self, name: str) -> Path:
         """Where a whole view is, or will be, as a video for people."""

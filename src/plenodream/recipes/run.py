@@ -12,7 +12,7 @@ from plenodream.models.codecs.wan import WanCodec
 from plenodream.models.weights import weights_hash
 from plenodream.recipes import get_recipe
 from plenodream.recipes.validation import make_validation
-from plenodream.rendering.load import bundled_models
+from plenodream.rendering.catalog import bundled_models
 from plenodream.training.batches import BatchSource, ProceduralBatches
 from plenodream.training.checkpoint import load_weights
 from plenodream.training.config import RunOptions, TrainConfig

@@ -13,8 +13,8 @@ from plenodream.memory.merge import MergeStep, condense
 from plenodream.memory.retrieval import Retrieval, retrieve
 from plenodream.memory.strategies import SIMILARITIES
 from plenodream.memory.windows import Window, window_index
+from plenodream.rendering.request import SOURCE
 from plenodream.rendering.settings import RenderSettings
-from plenodream.rendering.source import SOURCE
 from plenodream.types import Cameras
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import math
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +11,14 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from plenodream.files.documents import read_document
-from plenodream.memory.manifest import FILE, read_manifest
 from plenodream.models.layout import ANY_CONTEXT, CONTEXT, TARGET
 from plenodream.models.registry import CODECS, DENOISERS
 from plenodream.models.text import model_conditions
+from plenodream.rendering.catalog import REPROJECTION, bundled_models, find_model
+from plenodream.rendering.model import Model, reprojection_model
 from plenodream.rendering.pipeline import PlenopticPipeline
 from plenodream.rendering.quiet import silent_diffusers
 
-DEFAULT_MODEL = "mini"
 # Schedulers that take a flow's sigmas: of diffusers, and ours.
 SCHEDULERS = {
     "FlowMatchEulerDiscreteScheduler": "diffusers",
@@ -28,19 +27,6 @@ SCHEDULERS = {
     "CosmosUniPCScheduler": "plenodream",
 }
 _MOST = 100_000  # frames, pixels along a side, steps: more is no model's
-
-
-def bundled_models() -> dict[str, Path]:
-    """Folders of the models in the package, by name."""
-    root = Path(str(files("plenodream"))) / "bundled"
-    return {folder.name: folder for folder in sorted(root.glob("*")) if (folder / "model_index.json").is_file()}
-
-
-def model_for(folder: Path) -> str:
-    """The model to use where none is named: that of the scene in a folder if it is a bundled one, else the default."""
-    if (folder / FILE).is_file() and (name := read_manifest(folder).model_name) in bundled_models():
-        return name
-    return DEFAULT_MODEL
 
 
 def default_device() -> str:
@@ -82,11 +68,10 @@ def load_pipeline(
             without an encoder.
     """
     device = choose_device(device)
-    folder = bundled_models().get(model, Path(model))
+    folder = find_model(model)
     dtype = torch.bfloat16 if torch.device(device).type == "cuda" else torch.float32
     with silent_diffusers():
-        if not folder.is_dir():
-            folder = _download(model)
+        folder = folder or _download(model)
         _check_folder(folder)
         try:
             pipeline = PlenopticPipeline.from_pretrained(str(folder), dtype=dtype, low_cpu_mem_usage=False)
@@ -100,18 +85,25 @@ def load_pipeline(
     return pipeline.to(device)
 
 
+def load_model(
+    model: str, device: str | None = None, prompt: str | None = None, negative_prompt: str | None = None
+) -> Model:
+    """What a scene is rendered by, by name; arguments and errors of `load_pipeline`, or `reprojection`."""
+    if model != REPROJECTION:
+        return load_pipeline(model, device, prompt, negative_prompt).model()
+    if prompt is not None or negative_prompt is not None:
+        raise ValueError("a prompt for reprojection: the point cloud reads no words; leave it out")
+    return reprojection_model()
+
+
 def _download(model: str) -> Path:
-    """The folder that a hub's model has been copied to; a mistyped path is not asked for."""
-    known = ", ".join(bundled_models()) or "none bundled"
-    owner = model.partition("/")[0]
-    if model.count("/") != 1 or model.startswith((".", "/")) or Path(owner).is_dir():
-        raise ValueError(f"no model {model!r}: expected one of {known}, a model's folder, or owner/name on the hub")
+    """The folder that a hub's model has been copied to."""
     try:
         return Path(PlenopticPipeline.download(model, use_safetensors=True))
     except Exception as error:  # whatever comes of a network and of a stranger's files
         raise ValueError(
             f"model {model}: cannot be downloaded ({_line(error)}); expected a hub id that is there and can be "
-            f"reached, a model's folder, or one of {known}"
+            f"reached, a model's folder, or one of {', '.join(bundled_models())}"
         ) from None
 
 
@@ -124,6 +116,12 @@ def _check_pipeline(pipeline: PlenopticPipeline, model: str) -> None:
             raise ValueError(f"model {model}: {name} is {value!r}; expected a whole number from {least} to {_MOST}")
     if not isinstance(config.guidance, int | float) or not 0 <= config.guidance < math.inf:
         raise ValueError(f"model {model}: guidance is {config.guidance!r}; expected a number, 0 (none) or more")
+    if config.candidates is not None and not isinstance(config.candidates, int):
+        raise ValueError(f"model {model}: candidates is {config.candidates!r}; expected a whole number, or null")
+    for name in ("subject_distance", "max_travel"):
+        value = config[name]
+        if value is not None and not (isinstance(value, int | float) and 0 < value < math.inf):
+            raise ValueError(f"model {model}: {name} is {value!r}; expected a number of metres, or null")
     side = _check_parts(pipeline, model)
     if config.height % side or config.width % side or config.overlap >= config.frames:
         raise ValueError(

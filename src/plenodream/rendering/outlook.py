@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,8 +14,8 @@ from plenodream.memory.scene import Scene
 from plenodream.memory.strategies import SIMILARITIES
 from plenodream.rendering.choice import choose_context
 from plenodream.rendering.renderer import Progress, pending
+from plenodream.rendering.request import SOURCE
 from plenodream.rendering.settings import RenderSettings
-from plenodream.rendering.source import SOURCE
 
 # Time that one more context view adds to that of a view from one: nano and mini on a CPU, before anything is measured.
 _SHARE = 0.15
@@ -85,6 +86,25 @@ def _merged(scene: Scene, name: str, window: int, memory: Sequence[str], setting
     span = scene.manifest.windows[window]
     choose_context(scene.cameras(name), stored, span, settings, torch.Generator(), merged.append)
     return merged
+
+
+def announce(scene: Scene, work: Sequence[Work]) -> str:
+    """One line before a render: how many views and merged views it makes, and for how long where earlier ones tell."""
+    names = dict.fromkeys(item.view for item in work)
+    views = [name for name in names if name in scene.names("view")]
+    merged = f" and {len(names) - len(views)} merged for them" if len(names) > len(views) else ""
+    windows = f", {len(work)} windows" if len(work) > len(names) else ""
+    line = f"{len(views)} view{'s' * (len(views) != 1)} to render{merged}{windows}"
+    seconds = [
+        seconds
+        for name in (*scene.names("view"), *scene.names("helper"))
+        for window in range(len(scene.manifest.windows))
+        if scene.has(name, window) and (seconds := scene.timing(name, window).get("seconds")) is not None
+    ]
+    if not seconds:
+        return line
+    left = statistics.median(seconds) * len(work)
+    return f"{line}; about {round(left)} s" if left < 90 else f"{line}; about {round(left / 60)} min"
 
 
 class Outlook:

@@ -2,49 +2,33 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+import tempfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import diffusers
 import torch
 from diffusers.models.modeling_utils import ModelMixin
 from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 from diffusers.schedulers.scheduling_utils import SchedulerMixin
 
+from plenodream.generators.composite import Composite
 from plenodream.generators.diffusion import DiffusionGenerator
-from plenodream.generators.protocol import Workings
-from plenodream.geometry.cameras import check_cameras
-from plenodream.media.fit import fit_cameras, fit_frames
-from plenodream.memory.manifest import FILE, Manifest
-from plenodream.memory.retrieval import RetrievalConfig
+from plenodream.generators.protocol import Generator, Workings
 from plenodream.memory.scene import Scene
-from plenodream.memory.windows import plan_windows
-from plenodream.models.conditions import NOTHING
-from plenodream.models.weights import weights_hash
+from plenodream.memory.strategies import RetrievalConfig
+from plenodream.models.conditions import NOTHING, neutral_conditions
+from plenodream.rendering.catalog import bundled_models
+from plenodream.rendering.fingerprint import fingerprint
+from plenodream.rendering.inputs import open_video, view_size
+from plenodream.rendering.model import Model, render_owed
+from plenodream.rendering.prepare import prepare_scene, scene_size
 from plenodream.rendering.quiet import silent_diffusers
-from plenodream.rendering.renderer import AutoregressiveRenderer, Progress
-from plenodream.rendering.settings import RenderSettings, cautions, changed_settings, check_slots
-from plenodream.rendering.source import (
-    DEFAULT_FOV,
-    SOURCE,
-    SourceVideo,
-    check_source,
-    source_size,
-    still_cameras,
-    write_source,
-)
-from plenodream.rendering.targets import (
-    Asked,
-    check_targets,
-    check_views,
-    declare_targets,
-    invalidate_views,
-    plan_targets,
-    target_names,
-)
+from plenodream.rendering.renderer import Progress
+from plenodream.rendering.request import Asked, make_request
+from plenodream.rendering.settings import Changes, RenderSettings, usual_settings
+from plenodream.rendering.source import WHOLE, SourceVideo
 from plenodream.sampling.config import SamplingConfig
 from plenodream.sampling.sampler import Sampler
 from plenodream.types import View
@@ -68,10 +52,14 @@ class PlenopticPipeline(DiffusionPipeline):
         candidates: Stored views that compete for the context; more than `context_views` are merged. None: as many.
         keep_source: Whether the source is always context. The published networks were made without that, and with six
             candidates.
+        subject_distance: How far the subjects were that it was trained on, metres; lengths of a scene with another
+            distance are scaled to it. None: not known.
+        max_travel: How far its training's cameras went from the source's first, metres. None: not known.
         model_name: What the model is called.
     """
 
     config: Any
+    model_cpu_offload_seq = "codec->transformer"
     conditions = NOTHING
 
     def __init__(
@@ -89,6 +77,8 @@ class PlenopticPipeline(DiffusionPipeline):
         context_views: int = 4,
         candidates: int | None = None,
         keep_source: bool = True,
+        subject_distance: float | None = None,
+        max_travel: float | None = None,
         model_name: str = "model",
     ) -> None:
         super().__init__()
@@ -104,14 +94,24 @@ class PlenopticPipeline(DiffusionPipeline):
             context_views=context_views,
             candidates=candidates,
             keep_source=keep_source,
+            subject_distance=subject_distance,
+            max_travel=max_travel,
             model_name=model_name,
         )
 
     @classmethod
-    def from_pretrained(cls, *args, **options):
-        """As diffusers' own, without its bars and notes; `load_pipeline` also checks, and knows the bundled names."""
+    def from_pretrained(cls, pretrained_model_name_or_path, **options):
+        """As diffusers' own, without its bars and notes; knows the bundled models by name. `load_pipeline` checks more.
+
+        After this class was imported, `diffusers.DiffusionPipeline.from_pretrained` of such a folder finds it, too.
+        """
+        name = str(pretrained_model_name_or_path)
+        folder = bundled_models().get(name, Path(name))
         with silent_diffusers():
-            return super().from_pretrained(*args, **options)
+            pipeline = super().from_pretrained(str(folder), **options)
+        if folder.is_dir():
+            pipeline.conditions = neutral_conditions(folder)
+        return pipeline
 
     def default_settings(self) -> RenderSettings:
         """Render settings that suit the model: its own context size, candidates, steps and guidance.
@@ -121,7 +121,7 @@ class PlenopticPipeline(DiffusionPipeline):
         config = self.config
         return RenderSettings(
             RetrievalConfig(k=config.context_views),
-            config.candidates or config.context_views,
+            max(config.candidates or 0, config.context_views),
             self.own_sampling(),
             config.keep_source,
         )
@@ -130,8 +130,16 @@ class PlenopticPipeline(DiffusionPipeline):
         """Steps and guidance that suit the model; no guidance over what it was never trained without."""
         return SamplingConfig(self.config.steps, self.config.guidance if self.config.guided_by else 0.0)
 
-    def generator(self, sampling: SamplingConfig | None = None) -> DiffusionGenerator:
-        """The model as what makes views; with the steps and guidance that suit it where none are given."""
+    def generator(
+        self, sampling: SamplingConfig | None = None, subject_distance: float | None = None
+    ) -> DiffusionGenerator:
+        """The model as what makes views.
+
+        Args:
+            sampling: Steps and guidance; what suits the model if None.
+            subject_distance: How far the subject of the scene is, metres: the model is told lengths as if it were as
+                far as in its training. None: lengths as they are.
+        """
         config, slots = self.config, self.transformer.context_slots
         sampling = sampling or self.own_sampling()
         workings = Workings(
@@ -144,59 +152,133 @@ class PlenopticPipeline(DiffusionPipeline):
             steps=sampling.steps,
         )
         sampler = Sampler(self.transformer.eval(), self.codec, self.scheduler, sampling, self.conditions)
-        return DiffusionGenerator(sampler, workings, self._execution_device, self.fingerprint)
+        unit = 1.0
+        if subject_distance is not None and config.subject_distance is not None:
+            unit = config.subject_distance / subject_distance
+        return DiffusionGenerator(sampler, workings, self._execution_device, self.fingerprint, unit)
+
+    def model(self) -> Model:
+        """What a scene is rendered by: a network that sees depth has the stored views' detail carried over."""
+        config, detailed = self.config, bool(self.codec.depth_channels)
+
+        def make(settings: RenderSettings) -> Generator:
+            network = self.generator(settings.sampling, settings.retrieval.subject_distance)
+            return Composite(network) if detailed else network
+
+        known = config.max_travel is not None and config.subject_distance is not None
+        reach = config.max_travel / config.subject_distance if known else None
+        size = (config.height, config.width)
+        return Model(config.model_name, make, self.default_settings(), reach, size, config.guided_by)
 
     def fingerprint(self) -> str:
         """Hash of the weights and the configs: which model a scene was rendered by.
 
-        The same on every device: weights count as bf16, which is what a GPU renders with.
+        The same on every device: weights count as bf16, which is what a GPU renders with. Of a model that was quantised
+        or taken apart for offload it is the hash of the files that were loaded, which are the model.
         """
-        digest = hashlib.sha256()
-        for part in (self.transformer, self.codec):
-            digest.update(json.dumps(_public(part.config), sort_keys=True, default=str).encode())
-            digest.update(weights_hash(part.state_dict()).encode())
-        digest.update(json.dumps(_public(self.scheduler.config), sort_keys=True, default=str).encode())
-        return digest.hexdigest()[:16]
+        folder = Path(str(getattr(self.config, "_name_or_path", "")))
+        return fingerprint({"transformer": self.transformer, "codec": self.codec}, self.scheduler, folder)
+
+    def open(
+        self,
+        video: Any,
+        cameras: Any = None,
+        fov: float | None = None,
+        fps: float | None = None,
+        scale: float = 1.0,
+        part: slice = WHOLE,
+        size: tuple[int, int] | None = None,
+    ) -> SourceVideo:
+        """A source video at the size of a scene's views, with the camera of every frame.
+
+        Args:
+            video: A file; RGB frames (frames, height, width, 3) as bytes or as floats 0..1, a tensor or an array; a
+                list of PIL images; or a `View`.
+            cameras: Camera file of the video or `Cameras`, one for each frame. None: it stands still at the origin.
+            fov: Horizontal field of view in degrees, where no camera gives a focal length; 60 if None.
+            fps: Frames per second of frames that are not from a file; 24 if None.
+            scale: Factor from the lengths of the cameras to metres.
+            part: Which of the frames to take, like slice(0, 48, 2).
+            size: Height and width of the scene; where None the model's, or for a model that sees depth the video's own,
+                up to 480 pixels high.
+
+        Raises:
+            ValueError: Anything that is none of this.
+        """
+        size = size or self.view_size(video)
+        return open_video(video, *size, cameras, fov, fps, scale, part)
+
+    def view_size(self, video: Any, height: int | None = None, width: int | None = None) -> tuple[int, int]:
+        """Height and width of a new scene's views; see `rendering.inputs.view_size`."""
+        own = None if self.codec.depth_channels else (self.config.height, self.config.width)
+        return view_size(video, own, height, width)
 
     def __call__(
         self,
-        video: View,
+        video: Any,
         trajectories: Asked,
-        out: str | Path,
+        out: str | Path | None = None,
         settings: RenderSettings | None = None,
         seed: int | None = None,
         report: Callable[[Progress], None] | None = None,
-    ) -> Scene:
+        *,
+        num_inference_steps: int | None = None,
+        guidance_scale: float | None = None,
+        generator: torch.Generator | None = None,
+        height: int | None = None,
+        width: int | None = None,
+    ) -> Scene | dict[str, View]:
         """Render a video along trajectories into a new scene, or add to the scene that is there.
 
         Args:
-            video: The source with its cameras; any size, length and frame rate. Its cameras are metres, OpenCV,
-                camera-to-world (`static_source` makes them for a camera that stands still).
-            trajectories: Presets (`arc-left`, `arc-right:angle=40`) or, by name, the cameras of every source frame.
-            out: The scene's folder.
+            video: What `open` takes or has given: the source with its cameras; any size, length and frame rate.
+            trajectories: Presets (`arc-left`, `arc-right:angle=40`), one or several, or, by name, the cameras of every
+                source frame.
+            out: The scene's folder; None: the views come back in memory, and nothing is kept.
             settings: Defaults that suit the model where None.
             seed: Of everything random; a new scene's is 0 where None.
-            report: Called after every step.
+            report: Called after every step with its `Progress`.
+            num_inference_steps: Sampling steps, beside no `settings`.
+            guidance_scale: The usual scale of classifier-free guidance, 1 + g; 1 is none. Beside no `settings`.
+            generator: Draws the seed, in the place of `seed`.
+            height: Of a new scene's videos, pixels; the aspect is kept where one of both is given. What suits the model
+                (`open`) if both are None.
+            width: Likewise.
 
         Returns:
-            The scene; `scene.frames(name)` are a view's pixels, `scene.names("view")` the views.
+            The scene (`scene.frames(name)` are a view's pixels, `scene.names("view")` the views), or without a folder
+            the views by name.
 
         Raises:
-            ValueError: Cameras that are none, or a folder that holds another scene.
+            ValueError: Whatever cannot be understood or rendered, in one line.
         """
-        scene = self.prepare(out, video, trajectories, settings=settings, seed=seed)
-        self.render(scene, report)
-        return scene
+        chosen = usual_settings(settings, num_inference_steps, guidance_scale)
+        if generator is not None:
+            if seed is not None:
+                raise ValueError("seed and generator: expected one of them, both choose the noise")
+            seed = int(torch.randint(2**31, (), generator=generator, device=generator.device))
+        if report is not None and not callable(report):
+            raise ValueError(f"report {report!r}: expected a function of a `Progress`")
+        size = None if height is None and width is None else self.view_size(video, height, width)
+        if out is not None:
+            scene = self.prepare(out, video, trajectories, settings=chosen, seed=seed, size=size)
+            self.render(scene, report)
+            return scene
+        with tempfile.TemporaryDirectory(prefix="plenodream-") as folder:
+            scene = self.prepare(Path(folder) / "scene", video, trajectories, settings=chosen, seed=seed, size=size)
+            self.render(scene, report)
+            return {name: scene.view(name) for name in scene.names("view")}
 
     def prepare(
         self,
         out: str | Path,
-        video: View | None,
+        video: Any = None,
         trajectories: Asked = (),
-        files: Sequence[Path] = (),
-        settings: RenderSettings | None = None,
+        files: Sequence[str | Path] = (),
+        settings: RenderSettings | Changes | None = None,
         seed: int | None = None,
         force: Sequence[str] = (),
+        size: tuple[int, int] | None = None,
     ) -> Scene:
         """A scene with all that is asked for on its list, ready for `render`.
 
@@ -204,115 +286,31 @@ class PlenopticPipeline(DiffusionPipeline):
 
         Args:
             out: The scene's folder; made from the video if there is no scene yet.
-            video: The source; may be left out where there is a scene. Given again, it also mends a damaged source.
+            video: What `open` takes or has given; may be left out where there is a scene. Given again, it also mends a
+                damaged source.
             trajectories: As for `__call__`.
             files: Camera files of further views, which they give their names.
             settings: Of a new scene; defaults that suit the model where None.
             seed: Of a new scene; 0 where None.
             force: Views of the scene to render again.
+            size: Height and width of a new scene.
 
         Raises:
             ValueError: No scene and no video; a scene of another model, video, seed or settings than are asked for;
                 views that cannot be.
         """
-        target_names(trajectories, files)
-        folder = Path(out)
-        given = None if video is None else self.fit(video)
-        scene, damaged = None, set()
-        if (folder / FILE).exists() or (given is None and folder.is_dir()):
-            scene = Scene.open(folder)
-            self._check_same(scene, settings, seed)
-            check_views(scene, force)
-            settings = RenderSettings.from_json(scene.manifest.settings)
-        elif force:
-            raise ValueError(f"{folder}: no scene yet; expected one with a view {force[0]!r} to render again")
-        settings = settings or self.default_settings()
-        check_slots(self.generator(settings.sampling).workings, settings)
-        if given is not None:
-            check_cameras(given.cameras, "source cameras")
-            cameras, size = given.cameras, given.size
-            damaged = check_source(scene, given) if scene is not None else set()
-        elif scene is None:
-            raise ValueError(f"{folder}: no such scene; expected a video to start one from")
-        elif not scene.complete(SOURCE):
-            raise ValueError(f"{folder}: its source is incomplete, a run was cut off; give the video again")
-        else:
-            cameras, size = scene.cameras(SOURCE), source_size(scene)
-        targets = plan_targets(trajectories, cameras, files, size)
-        if scene is not None:
-            check_targets(scene, targets)
-
-        if given is not None:
-            scene = scene or self._create(folder, given, settings, seed or 0)
-            write_source(scene, given, damaged, cautions(settings, self.config.guided_by))
-        assert scene is not None
-        if targets or force:
-            with scene.lock():
-                declare_targets(scene, targets)
-                invalidate_views(scene, force)
-        return scene
-
-    def fit(self, video: View) -> SourceVideo:
-        """A video at the model's size, its cameras (float32) with it."""
-        height, width = self.config.height, self.config.width
-        frames, _ = fit_frames(video.frames, height, width)
-        cameras = fit_cameras(video.cameras, height, width).to(torch.float32)
-        if isinstance(video, SourceVideo):
-            return replace(video, frames=frames, cameras=cameras)
-        return SourceVideo(frames, cameras, video.fps, (video.cameras.height, video.cameras.width))
+        request = make_request(trajectories, files, settings, seed, force, size)
+        if not isinstance(out, str | Path):
+            raise ValueError(f"out {out!r}: expected a folder's path")
+        if video is not None and not isinstance(video, View):
+            size = scene_size(Path(out)) or size
+            video = self.open(video, size=size)
+        return prepare_scene(Path(out), video, request, self.model())
 
     def render(self, scene: Scene, report: Callable[[Progress], None] | None = None) -> list[str]:
         """Render what a scene is still missing; returns the names of the views that were rendered."""
-        settings = RenderSettings.from_json(scene.manifest.settings)
-        with scene.lock():
-            return AutoregressiveRenderer(scene, self.generator(settings.sampling), settings, report).render()
-
-    def _create(self, folder: Path, given: SourceVideo, settings: RenderSettings, seed: int) -> Scene:
-        windows = plan_windows(len(given), self.config.frames, self.config.overlap)
-        manifest = Manifest(
-            self.config.model_name,
-            self.fingerprint(),
-            self.config.height,
-            self.config.width,
-            given.fps,
-            len(given),
-            tuple(windows),
-            seed,
-            settings.to_json(),
-        )
-        return Scene.create(folder, manifest)
-
-    def _check_same(self, scene: Scene, settings: RenderSettings | None, seed: int | None) -> None:
-        manifest = scene.manifest
-        if manifest.model_hash != (found := self.fingerprint()):
-            raise ValueError(
-                f"{scene.folder}: scene of model {manifest.model_name} ({manifest.model_hash}), this is "
-                f"{self.config.model_name} ({found}); use the same model or another folder"
-            )
-        if settings is not None and (changed := changed_settings(settings, manifest.settings)):
-            raise ValueError(
-                f"{scene.folder}: the scene was started with other settings ({', '.join(changed)}); "
-                "leave them out to go on with its own, or use another folder"
-            )
-        if seed is not None and seed != manifest.seed:
-            raise ValueError(f"{scene.folder}: the scene has seed {manifest.seed}, not {seed}; leave the seed out")
+        return render_owed(scene, self.model(), report)
 
 
-def static_source(frames: torch.Tensor, fps: float, horizontal_fov: float = DEFAULT_FOV) -> View:
-    """A source video whose camera stands still at the origin, with a given horizontal field of view in degrees.
-
-    Args:
-        frames: RGB bytes (frames, height, width, 3).
-        fps: Frames per second.
-        horizontal_fov: Degrees, 0 to 180.
-    """
-    count, height, width = frames.shape[:3]
-    return View(frames, still_cameras(count, height, width, horizontal_fov), fps)
-
-
-def _public(config: Mapping) -> dict:
-    """A config without diffusers' own bookkeeping (versions, paths), which says nothing about the model.
-
-    A codec without depth is the same as one from before there were others.
-    """
-    return {key: value for key, value in config.items() if not key.startswith("_") and (key, value) != ("depth", False)}
+# Where `DiffusionPipeline.from_pretrained` looks for the class that a model_index.json names.
+diffusers.PlenopticPipeline = PlenopticPipeline  # type: ignore[attr-defined]

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 
 import torch
 
-from plenodream.generators.protocol import Context, Generator
+from plenodream.generators.protocol import Context, Generator, Workings
 from plenodream.memory.merge import MergeStep
 from plenodream.memory.scene import Scene
 from plenodream.rendering.choice import choose_context
-from plenodream.rendering.settings import RenderSettings, check_slots
-from plenodream.rendering.source import SOURCE
+from plenodream.rendering.request import SOURCE
+from plenodream.rendering.settings import RenderSettings
 from plenodream.types import View
 
 _SMALL = 32  # pixels of the shorter side of the depth that retrieval looks at
@@ -38,6 +38,17 @@ class Progress:
     window: int
     step: int
     steps: int
+
+
+def check_slots(workings: Workings, settings: RenderSettings) -> None:
+    """Refuse more context views than a generator takes.
+
+    Raises:
+        ValueError: If it takes fewer than `settings.retrieval.k`.
+    """
+    most, k = workings.most, settings.retrieval.k
+    if most is not None and k > most:
+        raise ValueError(f"context of k={k} views: this model's sequence has {most} slots; choose k up to {most}")
 
 
 def pending(scene: Scene) -> list[tuple[str, int]]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from plenodream.generators.protocol import Workings
-from plenodream.memory.retrieval import RetrievalConfig
+from plenodream.memory.strategies import FRUSTUMS, SIMILARITIES, RetrievalConfig
 from plenodream.sampling.config import SamplingConfig
+
+_PAPER_STRATEGY, _PAPER_CANDIDATES = "fov-paper", 6
 
 
 @dataclass(frozen=True)
@@ -35,10 +36,7 @@ class RenderSettings:
     keep_source: bool
 
     def __post_init__(self) -> None:
-        if self.candidates < self.retrieval.k:
-            raise ValueError(
-                f"{self.candidates} candidates for a context of k={self.retrieval.k} views: expected at least k"
-            )
+        _check_candidates(self.candidates, self.retrieval.k)
 
     def to_json(self) -> dict:
         """As the manifest keeps it."""
@@ -62,15 +60,99 @@ class RenderSettings:
             raise ValueError(f"settings of the scene are not readable ({error}); render into another folder") from None
 
 
-def check_slots(workings: Workings, settings: RenderSettings) -> None:
-    """Refuse more context views than a generator takes.
+@dataclass(frozen=True)
+class Changes:
+    """Settings that are asked for by name; None is what the scene has, or else what suits the model.
+
+    Attributes:
+        k: Context views.
+        strategy: Of retrieval.
+        near: Start of the frustums, metres.
+        far: Their end, metres.
+        subject_distance: How far the subject of the scene is, metres.
+        candidates: Stored views that compete for the context.
+        steps: Sampling steps.
+        guidance: g in v_c + g (v_c - v_u).
+        as_paper: The paper's choices where nothing else is asked for: `fov-paper`, six candidates, merging, and the
+            source may drop out.
 
     Raises:
-        ValueError: If it takes fewer than `settings.retrieval.k`.
+        ValueError: Values that no scene can have, or that do not go together.
     """
-    most, k = workings.most, settings.retrieval.k
-    if most is not None and k > most:
-        raise ValueError(f"context of k={k} views: this model's sequence has {most} slots; choose k up to {most}")
+
+    k: int | None = None
+    strategy: str | None = None
+    near: float | None = None
+    far: float | None = None
+    subject_distance: float | None = None
+    candidates: int | None = None
+    steps: int | None = None
+    guidance: float | None = None
+    as_paper: bool = False
+
+    def __post_init__(self) -> None:
+        RetrievalConfig(**self._given("strategy", "k", "near", "far", "subject_distance"))
+        SamplingConfig(**self._given("steps", "guidance"))
+        if self.k is not None and self.candidates is not None:
+            _check_candidates(self.candidates, self.k)
+        if self.strategy is not None or self.as_paper:
+            self._check_strategy(self.strategy or _PAPER_STRATEGY)
+
+    def of(self, base: RenderSettings) -> RenderSettings:
+        """Some settings with these changes.
+
+        Raises:
+            ValueError: Changes that do not go with them.
+        """
+        if self.as_paper:
+            paper = replace(base.retrieval, strategy=_PAPER_STRATEGY)
+            candidates = max(_PAPER_CANDIDATES, base.retrieval.k)
+            base = replace(base, retrieval=paper, candidates=candidates, keep_source=False)
+        retrieval = replace(base.retrieval, **self._given("strategy", "k", "near", "far", "subject_distance"))
+        self._check_strategy(retrieval.strategy)
+        candidates = self.candidates
+        if candidates is None:  # as many as k where nothing is merged
+            candidates = max(base.candidates, retrieval.k) if base.candidates > base.retrieval.k else retrieval.k
+        sampling = replace(base.sampling, **self._given("steps", "guidance"))
+        return RenderSettings(retrieval, candidates, sampling, base.keep_source)
+
+    def _given(self, *names: str) -> dict[str, Any]:
+        return {name: value for name in names if (value := getattr(self, name)) is not None}
+
+    def _check_strategy(self, strategy: str) -> None:
+        ignored = [f"--{name}" for name in self._given("near", "far")]
+        if ignored and strategy not in FRUSTUMS:
+            raise ValueError(
+                f"{' and '.join(ignored)}: strategy {strategy} does not use it; expected --strategy "
+                f"{' or '.join(FRUSTUMS)}, or neither of them"
+            )
+        if self.candidates is not None and self.candidates != self.k and strategy not in SIMILARITIES:
+            raise ValueError(
+                f"--candidates {self.candidates}: strategy {strategy} merges no views; leave it out, or choose "
+                f"--strategy {', '.join(SIMILARITIES)}"
+            )
+
+
+def _check_candidates(candidates: int, k: int) -> None:
+    if not isinstance(candidates, int) or candidates < k:
+        raise ValueError(f"{candidates} candidates for a context of k={k} views: expected at least k")
+
+
+def usual_settings(
+    settings: RenderSettings | None, num_inference_steps: int | None, guidance_scale: float | None
+) -> RenderSettings | Changes | None:
+    """Settings given whole, or by the names of diffusers; a guidance scale of 1 + g is guidance g.
+
+    Raises:
+        ValueError: Both, or a scale below 1.
+    """
+    if num_inference_steps is None and guidance_scale is None:
+        return settings
+    if settings is not None:
+        raise ValueError("settings beside num_inference_steps or guidance_scale: expected one of them: change settings")
+    if guidance_scale is not None and not (isinstance(guidance_scale, int | float) and guidance_scale >= 1):
+        raise ValueError(f"guidance_scale {guidance_scale!r}: expected a number, 1 (no guidance) or more")
+    return Changes(steps=num_inference_steps, guidance=None if guidance_scale is None else guidance_scale - 1)
 
 
 def cautions(settings: RenderSettings, guided_by: str | None) -> tuple[str, ...]:

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from jaxtyping import UInt8
+from torch import Tensor
 
-from plenodream.geometry.cameras import intrinsics_from_fov
+from plenodream.estimate.depth import with_depth
+from plenodream.geometry.cameras import intrinsics_from_fov, scale_cameras
 from plenodream.geometry.formats import load_cameras
-from plenodream.media.fit import fit_cameras
+from plenodream.media.depth import RawDepth
+from plenodream.media.fit import fit_cameras, fit_depth, fit_frames
 from plenodream.media.video import read_video
 from plenodream.memory.scene import Scene
 from plenodream.memory.windows import window_index
+from plenodream.rendering.request import SOURCE
 from plenodream.types import Cameras, View
 
-SOURCE = "source"  # the source's name in every scene
 DEFAULT_FOV = 60.0  # horizontal, in degrees, where nothing is known of the lens
+WHOLE = slice(None)
 
 
 @dataclass(frozen=True)
@@ -27,10 +32,12 @@ class SourceVideo(View):
     Attributes:
         size: Height and width of that video.
         notes: What was assumed and done, one line each; a scene keeps them and its page shows them.
+        scale: Factor from the lengths of its camera file to metres; further files of the scene are taken likewise.
     """
 
     size: tuple[int, int]
     notes: tuple[str, ...] = ()
+    scale: float = 1.0
 
 
 def still_cameras(frames: int, height: int, width: int, fov: float = DEFAULT_FOV) -> Cameras:
@@ -39,53 +46,115 @@ def still_cameras(frames: int, height: int, width: int, fov: float = DEFAULT_FOV
     return Cameras(torch.eye(4).repeat(frames, 1, 1), intrinsics.repeat(frames, 1), height, width)
 
 
+def static_source(frames: UInt8[Tensor, "frames height width 3"], fps: float, fov: float = DEFAULT_FOV) -> View:
+    """A source video whose camera stands still at the origin.
+
+    Args:
+        frames: RGB bytes.
+        fps: Frames per second.
+        fov: Horizontal, in degrees, 0 to 180.
+    """
+    return View(frames, still_cameras(*frames.shape[:3], fov), fps)
+
+
 def open_source(
-    video: str | Path, height: int, width: int, cameras: str | Path | None = None, fov: float | None = None
-) -> tuple[SourceVideo, tuple[str, ...]]:
-    """Read a video at a model's size, with its cameras.
+    video: str | Path,
+    height: int,
+    width: int,
+    cameras: str | Path | None = None,
+    fov: float | None = None,
+    scale: float = 1.0,
+    part: slice = WHOLE,
+    depth: RawDepth | None = None,
+    subject_distance: float = 4.0,
+) -> SourceVideo:
+    """Read a video at a scene's size, with its cameras.
 
     Args:
         video: File of any size and frame rate.
-        height: Of the model, pixels.
-        width: Of the model, pixels.
+        height: Of the scene, pixels.
+        width: Of the scene, pixels.
         cameras: Camera file of the video, one camera per frame of the file (docs/conventions.md). Without one the
             camera is taken to stand still.
         fov: Horizontal field of view of the whole video in degrees, where no file gives a focal length; `DEFAULT_FOV`
             if None.
-
-    Returns:
-        The view, and notes on what was assumed and done.
+        scale: Factor from the lengths of the camera file to metres.
+        part: Which of the frames to take.
+        depth: A map for each frame of the file.
+        subject_distance: Metres to what the picture's middle shows, where the maps have no scale of their own.
 
     Raises:
-        ValueError: Not a usable video, cameras that do not fit it, or a field of view beside a focal length.
+        ValueError: Not a usable video, depth or cameras that do not fit it, or a field of view beside a focal length.
     """
-    clip = read_video(video, size=(height, width))
-    whole_height, whole_width = clip.source_size or (height, width)
-    count, notes = len(clip.frames), list(clip.notes)
+    clip = read_video(video, None if part.stop is None else max(2, part.stop), size=(height, width))
+    whole = clip.source_size or (height, width)
+    path, notes = _cameras_of(cameras, len(clip.frames), whole, fov, part)
+    # The file has a camera for each frame of the video, the resampled clip shows some of them.
+    path = path if clip.index is None else path[list(clip.index)]
+    shown = (clip.index or range(len(path)))[part]
+    frames, path, fps = clip.frames[part], path[part], clip.fps / (part.step or 1)
+    if len(frames) < 2:
+        raise ValueError(f"{video}: {len(frames)} frames are left of {len(clip.frames)}; expected at least 2")
+    if part != WHOLE:
+        every = f", one of every {part.step}" if (part.step or 1) > 1 else ""
+        notes.append(f"a part of the video: {len(frames)} frames from frame {part.start or 0}{every}")
+    if scale != 1:
+        notes.append(f"lengths of the cameras times {scale:g}")
+    if whole != (height, width):
+        kept = abs(whole[0] * width - whole[1] * height) <= max(whole)  # but for rounding
+        notes.append(f"{whole[1]}x{whole[0]} resized to {width}x{height}" + ("" if kept else ", its centre cropped"))
+    fitted = fit_cameras(scale_cameras(path, scale), height, width)
+    source = SourceVideo(frames, fitted, fps, whole, (*clip.notes, *notes), scale)
+    return source if depth is None else _with_depth(source, depth, subject_distance, shown)
+
+
+def _with_depth(video: SourceVideo, depth: RawDepth, subject_distance: float, shown: Sequence[int]) -> SourceVideo:
+    """A video with the maps of its frames (`shown`: their numbers in the file)."""
+    height, width = video.size
+    if abs(height * video.cameras.width - width * video.cameras.height) > max(height, width):
+        raise ValueError(
+            f"depth beside views of {video.cameras.width}x{video.cameras.height}, which crop the video's "
+            f"{width}x{height}; expected views of its aspect: choose a model that keeps it, or --height"
+        )
+    view, note = with_depth(video, depth, subject_distance, index=shown)
+    return replace(video, depth=view.depth, notes=(*video.notes, note))
+
+
+def _cameras_of(
+    file: str | Path | None, count: int, size: tuple[int, int], fov: float | None, part: slice
+) -> tuple[Cameras, list[str]]:
+    """Cameras of every frame of a video of `count` frames, and what was assumed of them."""
     assumed = DEFAULT_FOV if fov is None else fov
-    still = still_cameras(count, whole_height, whole_width, assumed)
+    still = still_cameras(count, *size, assumed)
     said = f"a horizontal field of view of {assumed:g} degrees (--source-fov changes it)"
-    if cameras is None:
-        path = still
-        notes.append(f"no --cameras: the source camera is taken to stand still, with {said}")
+    if file is None:
+        return still, [f"no --cameras: the source camera is taken to stand still, with {said}"]
+    # Of a video that was not read to its end the file may have more.
+    expected = count if part.stop is None else None
+    try:
+        path, notes = load_cameras(file, *size, expected), []
+    except ValueError:  # no focal length in it, or no fit file: the same call says so
+        path = load_cameras(file, *size, expected, still.intrinsics[0])
+        notes = [f"no focal length in {Path(file).name}: taken from {said}"]
     else:
-        try:
-            path = load_cameras(cameras, whole_height, whole_width, count)
-        except ValueError:  # no focal length in it, or no fit file: the same call says so
-            path = load_cameras(cameras, whole_height, whole_width, count, still.intrinsics[0])
-            notes.append(f"no focal length in {Path(cameras).name}: taken from {said}")
-        else:
-            if fov is not None:
-                raise ValueError(
-                    f"a field of view of {fov:g} degrees beside {cameras}, which gives focal lengths; expected one of "
-                    "them: leave --source-fov out"
-                )
-        # The file has a camera for each frame of the video, the resampled clip shows some of them.
-        path = path if clip.index is None else path[list(clip.index)]
-    if (whole_height, whole_width) != (height, width):
-        notes.append(f"{whole_width}x{whole_height} fitted to the model's {width}x{height} (resized, centre-cropped)")
-    fitted = fit_cameras(path, height, width)
-    return SourceVideo(clip.frames, fitted, clip.fps, (whole_height, whole_width), tuple(notes)), tuple(notes)
+        if fov is not None:
+            raise ValueError(
+                f"a field of view of {fov:g} degrees beside {file}, which gives focal lengths; expected one of "
+                "them: leave --source-fov out"
+            )
+    if len(path) < count:
+        raise ValueError(f"{file}: {len(path)} cameras for {count} frames; expected one camera per frame")
+    return path[:count], notes
+
+
+def fit_source(video: View, height: int, width: int) -> SourceVideo:
+    """A video at a scene's size, its cameras (float32) with it."""
+    frames, _ = fit_frames(video.frames, height, width)
+    cameras = fit_cameras(video.cameras, height, width).to("cpu", torch.float32)
+    depth = None if video.depth is None else fit_depth(video.depth, height, width)
+    if isinstance(video, SourceVideo):
+        return replace(video, frames=frames, cameras=cameras, depth=depth)
+    return SourceVideo(frames, cameras, video.fps, (video.cameras.height, video.cameras.width), depth=depth)
 
 
 def check_source(scene: Scene, given: SourceVideo) -> set[int]:
@@ -125,16 +194,24 @@ def write_source(scene: Scene, given: SourceVideo, damaged: Collection[int], not
     if scene.complete(SOURCE) and not damaged:
         return
     record = {"given": True, "size": list(given.size), "notes": [*given.notes, *notes]}
+    record |= {} if given.scale == 1 else {"scale": given.scale}
     scene.declare(SOURCE, "source", given.cameras)
     for number, window in enumerate(scene.manifest.windows):
         if number in damaged or not scene.has(SOURCE, number):
-            scene.write(SOURCE, number, given.frames[window_index(window, len(given))], record, {})
+            index = window_index(window, len(given))
+            depth = None if given.depth is None else given.depth[index]
+            scene.write(SOURCE, number, given.frames[index], record, {}, depth)
 
 
 def source_size(scene: Scene) -> tuple[int, int]:
     """Height and width that a scene's source had before it was fitted."""
     height, width = scene.record(SOURCE, 0).get("size", (scene.manifest.height, scene.manifest.width))
     return height, width
+
+
+def source_scale(scene: Scene) -> float:
+    """Factor from the lengths of a scene's camera files to metres."""
+    return scene.record(SOURCE, 0).get("scale", 1.0)
 
 
 def source_notes(scene: Scene) -> tuple[str, ...]:

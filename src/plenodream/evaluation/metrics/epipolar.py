@@ -60,8 +60,8 @@ class Tsed:
                 passed = matches = 0
                 for frame in frames:
                     found = [_sift(video[frame], SIFT) for video in videos]
-                    points = _matched(*found, match_descriptors)
-                    distance = epipolar_distance(*points, a.cameras[frame], shot.cameras[frame])
+                    here, there = _matched(found[0], found[1], match_descriptors)
+                    distance = epipolar_distance(here, there, a.cameras[frame], shot.cameras[frame])
                     limit = PIXELS_AT_256 * max(shot.cameras.height, shot.cameras.width) / 256
                     passed += len(distance) >= FEWEST and float(distance.median()) < limit
                     matches += len(distance)

