@@ -20,6 +20,7 @@ from plenodream.cli.score import EvalRun, EvalTable, eval_run, eval_table
 from plenodream.cli.synth import Synth, synth
 from plenodream.cli.train import Train, train
 from plenodream.cli.trajectories import Trajectories, trajectories
+from plenodream.cli.view import View, view
 
 
 def commands() -> dict[str, tuple[type, Callable[[Any], int]]]:
@@ -27,6 +28,7 @@ def commands() -> dict[str, tuple[type, Callable[[Any], int]]]:
     return {
         "render": (Render, render),
         "trajectories": (Trajectories, trajectories),
+        "view": (View, view),
         "page": (Page, page),
         "demo": (Demo, demo),
         "cameras": (Cameras, cameras),
