@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
@@ -73,3 +74,9 @@ def test_objects_keep_what_is_not_known(tmp_path):
         with pytest.raises(ValueError, match="expected"):
             read_object(tmp_path / "a.json", Known)
     assert parse_document("[1, 2]", list[Any], "list") == [1, 2]
+
+
+def test_names_that_are_no_text_do_not_spoil_a_document(tmp_path):
+    name = os.fsdecode(b"caf\xe9.mp4")
+    (tmp_path / "a.json").write_bytes(dump_document({"notes": [name, "café → ☕"], name: 1}))
+    assert read_document(tmp_path / "a.json", dict[str, Any]) == {"notes": ["caf?.mp4", "café → ☕"], "caf?.mp4": 1}

@@ -98,7 +98,7 @@ def test_agibot_goes_from_head_to_grippers():
     assert [table.flatten().tolist() for table in drawn] == [[0], [0, 1]]
 
 
-@pytest.mark.parametrize(("name", "words"), [("nanno", "did you mean nano"), ("xyz", "expected one of nano")])
+@pytest.mark.parametrize(("name", "words"), [("nanno", "did you mean 'nano'"), ("xyz", "expected one of nano")])
 def test_unknown_recipes_get_a_suggestion(name, words):
     with pytest.raises(ValueError, match=words):
         get_recipe(name)

@@ -40,10 +40,10 @@ def test_fields_that_only_fit_together_are_changed_together():
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ("curiculum.max_context=1", "did you mean curriculum"),
-        ("optimizer.learning_rat=1", "did you mean learning_rate"),
+        ("curiculum.max_context=1", "did you mean 'curriculum'"),
+        ("optimizer.learning_rat=1", "did you mean 'learning_rate'"),
         ("curriculum.stages.9.batch=1", "expected one of 0, 1"),
-        ("model.layers=1", "did you mean num_layers"),
+        ("model.layers=1", "did you mean 'num_layers'"),
         ("steps=many", "expected int"),
         ("steps=1.5", "expected int"),
         ("optimizer.clip=nan", "expected float"),

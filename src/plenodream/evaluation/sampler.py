@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -12,6 +11,7 @@ from torch import Tensor
 
 from plenodream.models.context import Context
 from plenodream.sampling.sampler import Sampler
+from plenodream.seeds import seed_from
 from plenodream.types import Cameras
 
 
@@ -85,5 +85,4 @@ def colours(
 
 def noise_seeds(seed: int, purpose: str, first: int, scenes: int) -> list[int]:
     """Seeds of the noise of scenes `first`, `first` + 1, ...: the same whatever number of scenes is evaluated."""
-    texts = [f"{seed}/{scene}/{purpose}" for scene in range(first, first + scenes)]
-    return [int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") for text in texts]
+    return [seed_from(f"{seed}/{scene}/{purpose}") for scene in range(first, first + scenes)]

@@ -63,10 +63,13 @@ def read_object(path: Path, fields: type, todo: str = "") -> dict[str, Any]:
 def dump_document(content: Any) -> bytes:
     """JSON as we keep it: the same content gives the same bytes, floats come back exactly.
 
+    What is no text (a file's name may not be) becomes "?".
+
     Raises:
         ValueError: NaN or infinite numbers, which JSON has not.
     """
-    return (json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
+    text = json.dumps(content, indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False)
+    return f"{text}\n".encode(errors="replace")
 
 
 def _line(name: str, reason: str, todo: str) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 
 from plenodream.geometry.presets import GROUPS, PRESETS, Parameter
+from plenodream.words import suggestion
 
 
 @dataclass(frozen=True)
@@ -40,13 +40,13 @@ def make_trajectory(
             would move into the subject.
     """
     if preset not in PRESETS:
-        raise ValueError(f"unknown trajectory {preset!r}; {_suggest(preset, [*PRESETS, *GROUPS])}")
+        raise ValueError(f"unknown trajectory {preset!r}; {suggestion(preset, [*PRESETS, *GROUPS])}")
     known, given = PRESETS[preset].all_parameters, dict(parameters or {})
     if subject_distance is not None:
         known["subject_distance"] = replace(known["subject_distance"], default=subject_distance)
     for key in given:
         if key not in known:
-            raise ValueError(f"{preset}: unknown parameter {key!r}; {_suggest(key, known)}")
+            raise ValueError(f"{preset}: unknown parameter {key!r}; {suggestion(key, known)}")
     values = {key: _check_value(preset, key, given.get(key, known[key].default), known[key]) for key in known}
     distance = float(values["subject_distance"])
     for key, parameter in known.items():
@@ -144,13 +144,6 @@ def _check_value(preset: str, key: str, value: float | str, parameter: Parameter
             f"{preset}: {key}={number:g}; expected from {parameter.low:g} to {parameter.high:g} {parameter.unit}"
         )
     return number + 0.0  # -0.0 becomes 0.0
-
-
-def _suggest(word: str, known: Iterable[str]) -> str:
-    """The nearest known word, or all of them."""
-    names = list(known)
-    nearest = get_close_matches(word.lower(), names, n=1)
-    return f"did you mean {nearest[0]!r}?" if nearest else f"expected one of {', '.join(names)}"
 
 
 def _slug(value: float | str) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from dataclasses import dataclass
+
+from plenodream.words import suggestion
 
 NAMES = ("fov", "fov-paper", "visible", "coverage", "pose", "random", "last")
 # Those whose scores say how alike views are: candidates beyond the context can be merged by them.
@@ -44,9 +45,7 @@ class RetrievalConfig:
         if not isinstance(self.strategy, str):
             raise ValueError(f"retrieval strategy {self.strategy!r}: expected one of {', '.join(NAMES)}")
         if self.strategy not in NAMES:
-            close = difflib.get_close_matches(self.strategy.lower(), NAMES, n=1)
-            meant = f"did you mean {close[0]!r}? " if close else ""
-            raise ValueError(f"unknown retrieval strategy {self.strategy!r}: {meant}expected one of {', '.join(NAMES)}")
+            raise ValueError(f"unknown retrieval strategy {self.strategy!r}: {suggestion(self.strategy, NAMES)}")
         if not isinstance(self.k, int) or self.k < 1:
             raise ValueError(f"retrieval of k={self.k} views: expected a whole number, at least 1")
         if not all(isinstance(count, int) and count > 0 for count in (self.columns, self.rows, self.planes)):

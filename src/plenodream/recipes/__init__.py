@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING
+
+from plenodream.words import suggestion
 
 if TYPE_CHECKING:
     from plenodream.training.config import TrainConfig
@@ -37,7 +38,5 @@ def get_recipe(name: str) -> TrainConfig:
         ValueError: Unknown name, with the nearest one.
     """
     if name not in RECIPES:
-        near = difflib.get_close_matches(name, RECIPES, n=1, cutoff=0.4)
-        hint = f"did you mean {near[0]}? " if near else ""
-        raise ValueError(f"no recipe {name!r}: {hint}expected one of {', '.join(RECIPES)}")
+        raise ValueError(f"no recipe {name!r}: {suggestion(name, RECIPES)}")
     return RECIPES[name]()

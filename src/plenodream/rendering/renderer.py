@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import resource
 import sys
 import time
@@ -18,6 +17,7 @@ from plenodream.memory.scene import Scene
 from plenodream.rendering.choice import choose_context
 from plenodream.rendering.request import SOURCE
 from plenodream.rendering.settings import RenderSettings
+from plenodream.seeds import seed_from
 from plenodream.types import View
 
 _SMALL = 32  # pixels of the shorter side of the depth that retrieval looks at
@@ -179,8 +179,7 @@ class AutoregressiveRenderer:
 
     def _noise(self, name: str, window: int, purpose: str) -> torch.Generator:
         """Randomness that depends on the scene's seed and the view alone, so that a continued run draws the same."""
-        text = f"{self.scene.manifest.seed}/{name}/{window}/{purpose}"
-        seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
+        seed = seed_from(f"{self.scene.manifest.seed}/{name}/{window}/{purpose}")
         return torch.Generator().manual_seed(seed)
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import json
 import math
 import types
 import typing
 from collections.abc import Sequence
 from typing import Any
+
+from plenodream.words import suggestion
 
 
 def apply_overrides(config: Any, changes: Sequence[str]) -> Any:
@@ -60,9 +61,7 @@ def _children(old: dict[str, Any], hints: dict[str, Any], change: dict[str, Any]
     for key, entry in change.items():
         full = f"{path}.{key}" if path else key
         if key not in old:
-            near = difflib.get_close_matches(key, old, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(old)}"
-            raise ValueError(f"--set {full}: no such field{f' of {path}' if path else ''}; {hint}")
+            raise ValueError(f"--set {full}: no such field{f' of {path}' if path else ''}; {suggestion(key, old)}")
         new[key] = _apply(old[key], hints.get(key, type(old[key])), entry, full)
     return new
 

@@ -15,6 +15,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from plenodream.rendering.outlook import Outlook, Work
+from plenodream.words import printable
 
 if TYPE_CHECKING:
     from plenodream.memory.scene import Scene
@@ -72,7 +73,7 @@ def table_of_views(scene: Scene) -> Table:
     """Every view of a scene: context chosen for its first window (with scores), seconds, peak memory."""
     numbers, windows = ("seconds", "peak\nmemory"), len(scene.manifest.windows)
     context = "context (score)" + (f"\nwindow 1 of {windows}" if windows > 1 else "")
-    table = plain_table("view", context, *numbers, right=numbers, title=str(scene.folder))
+    table = plain_table("view", context, *numbers, right=numbers, title=printable(str(scene.folder)))
     for name in scene.names():
         kind, made = scene.entry(name).kind, _made(scene, name)
         if kind == "source" or not made:

@@ -107,5 +107,5 @@ def write_page(folder: Path, page: Page, single_file: bool = False) -> Path:
         paths=draw_paths({view.name: view.cameras for view in views}),
     )
     path = Path(folder) / "index.html"
-    write_file(path, text.encode("utf-8"))
+    write_file(path, text.encode(errors="replace"))  # a folder's name may be no text
     return path

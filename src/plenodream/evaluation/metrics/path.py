@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -81,12 +82,11 @@ class EstimatedPath:
 
 def _pycolmap(frames: UInt8[Tensor, "frames height width 3"], fov: float) -> Cameras:
     try:
-        import pycolmap  # noqa: F401
+        importlib.import_module("pycolmap")
+        estimator = importlib.import_module("plenodream.estimate.cameras")
     except ImportError:
-        raise Unavailable("pycolmap") from None
-    from plenodream.estimate.cameras import estimate_cameras
-
-    return estimate_cameras(frames, fov).cameras
+        raise Unavailable("pycolmap (pip install plenodream[sfm])") from None
+    return estimator.estimate_cameras(frames, fov).cameras
 
 
 def _columns(estimator: str) -> tuple[Column, ...]:

@@ -10,7 +10,7 @@ from plenodream.evaluation.metrics.epipolar import Tsed
 from plenodream.evaluation.metrics.hidden import Sync
 from plenodream.evaluation.metrics.matches import Matches
 from plenodream.evaluation.metrics.metric import Metric
-from plenodream.evaluation.metrics.path import CameraPath
+from plenodream.evaluation.metrics.path import CameraPath, EstimatedPath
 from plenodream.evaluation.metrics.shared_centre import SharedCentre
 from plenodream.evaluation.metrics.truth import Fidelity
 
@@ -19,6 +19,7 @@ METRICS: dict[str, Callable[..., Metric]] = {
     "sync": Sync,
     "homography": SharedCentre,
     "camera": CameraPath,
+    "pycolmap": EstimatedPath,
     "tsed": Tsed,
     "matches": Matches,
     "distribution": Distribution,
