@@ -27,7 +27,7 @@ from plenodream.rendering.load import load_pipeline
 from plenodream.rendering.source import still_cameras
 from plenodream.types import Cameras, View
 
-FRAMES, HEIGHT, FOV = 9, 240, 50.0
+FRAMES, HEIGHT, FOV = 9, 200, 50.0
 SHOWN = (0, 4, 8)
 TURNS = (
     "static:of=source",
@@ -96,10 +96,10 @@ def main() -> None:
     model = load_pipeline(sys.argv[2]) if len(sys.argv) > 2 else None
     for name, make in CLIPS.items():
         source = make()
-        sheet(source, Reprojection(), TURNS).save(folder / f"{name}-turns.webp", quality=60)
+        sheet(source, Reprojection(), TURNS).save(folder / f"{name}-turns.webp", quality=45)
         if model is not None:
             generator = Composite(model.generator())
-            sheet(source, generator, MOVES).save(folder / f"{name}-moves.webp", quality=60)
+            sheet(source, generator, MOVES).save(folder / f"{name}-moves.webp", quality=45)
 
 
 if __name__ == "__main__":

@@ -59,13 +59,14 @@ def clip(view: View, views: int) -> None:
     """Seconds and memory of one trajectory that reads so many stored views."""
     generator, anchor = Reprojection(), view.cameras.camera_to_world[0]
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    began = time.perf_counter()
+    began, cpu = time.perf_counter(), time.process_time()
     contexts = [generator.encode(view, anchor)] * views
     target: Cameras = trajectory_cameras(make_trajectory("arc-left"), view.cameras)
     generator.generate([target], contexts, anchor, [None], torch.Generator(), 24.0)
-    taken = time.perf_counter() - began
+    taken, cpu = time.perf_counter() - began, time.process_time() - cpu
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
-    print(f"{len(view)} frames of {HEIGHT}x{WIDTH} from {views} views: {taken:.1f} s, {grown:.0f} MiB more at most")
+    what = f"{len(view)} frames of {HEIGHT}x{WIDTH} from {views} views"
+    print(f"{what}: {taken:.1f} s ({cpu:.1f} CPU-s), {grown:.0f} MiB more at most")
 
 
 def main() -> None:

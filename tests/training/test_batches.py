@@ -8,7 +8,7 @@ from tiny import tiny_config
 
 from plenodream.models.codecs.depth import signal_to_depth
 from plenodream.training.batches import ProceduralBatches, step_generator, synthetic_batch
-from plenodream.training.config import Stage
+from plenodream.training.curriculum import Stage
 from plenodream.worlds.world import SPLITS
 
 CLIPS = Stage(share=1, frames=3, batch=2, views=3)

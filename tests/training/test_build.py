@@ -16,7 +16,8 @@ from tiny import tiny_config
 from plenodream.recipes import RECIPES, get_recipe
 from plenodream.training import build
 from plenodream.training.build import build_model, compile_network, grow_depth
-from plenodream.training.config import Curriculum, OptimizerConfig, Stage
+from plenodream.training.config import OptimizerConfig
+from plenodream.training.curriculum import Curriculum, Stage
 from plenodream.training.objective import ObjectiveConfig
 
 

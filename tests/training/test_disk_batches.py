@@ -14,7 +14,8 @@ from plenodream.data.synth import synthesize
 from plenodream.models.codecs.protocol import to_signal
 from plenodream.models.codecs.wan import WanCodec
 from plenodream.training import trainer
-from plenodream.training.config import Curriculum, RunOptions, Stage
+from plenodream.training.config import RunOptions
+from plenodream.training.curriculum import Curriculum, Stage
 from plenodream.training.disk_batches import episode_batches
 from plenodream.training.trainer import Trainer
 

@@ -24,8 +24,9 @@ from plenodream.sampling.view import sample_view
 from plenodream.training import contexts as module
 from plenodream.training import trainer
 from plenodream.training.batches import step_generator, synthetic_batch
-from plenodream.training.config import Curriculum, RunOptions, SecondStage, Stage
+from plenodream.training.config import RunOptions
 from plenodream.training.contexts import SceneSet, draw_clean_context, generate_contexts, generate_views
+from plenodream.training.curriculum import Curriculum, SecondStage, Stage
 from plenodream.training.objective import ObjectiveConfig, training_loss
 from plenodream.training.self_conditioning import SelfConditioning, second_stage
 from plenodream.training.trainer import Trainer
@@ -228,7 +229,7 @@ def test_generation_goes_on_after_a_kill(parts, folder, tmp_path):
 
 
 def test_refused_contexts_leave_no_folder(parts, tmp_path):
-    for changes in ({"seed": -1}, {"scenes": replace(SCENES, seed=2**70)}, {"scenes": replace(SCENES, views=10**9)}):
+    for changes in ({"seed": -1}, {"scenes": replace(SCENES, seed=2**70)}, {"scenes": replace(SCENES, views=10**13)}):
         with pytest.raises((ValueError, RuntimeError, OverflowError, MemoryError)):
             generate_contexts(*parts, **{"scenes": SCENES, "folder": tmp_path / "a", "k": 2, "seed": 5, **changes})
         assert not (tmp_path / "a").exists()
@@ -396,5 +397,5 @@ def test_the_command_trains_from_the_weights_that_made_the_contexts_alone(tmp_pa
     with pytest.raises(ValueError, match="expected --init-from, the weights that made them"):
         second("third", None)
     with pytest.raises(ValueError, match="trains on generated contexts: expected --contexts"):
-        overrides = ["curriculum.stages.1.self_conditioning=0.5"]
+        overrides = ["curriculum.stages.1.self_conditioning=0.5", "curriculum.stages.1.targets=1"]
         run_module.train("tiny", RunOptions(tmp_path / "third", quiet=True), overrides)

@@ -5,7 +5,8 @@ import json
 import pytest
 from tiny import tiny_config
 
-from plenodream.training.config import Curriculum, OptimizerConfig, Stage
+from plenodream.training.config import OptimizerConfig
+from plenodream.training.curriculum import Curriculum, Stage
 
 STAGES = (
     Stage(share=0.25, frames=1),

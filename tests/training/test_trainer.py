@@ -19,7 +19,8 @@ import plenodream.training.trainer as module
 from plenodream.rendering.load import load_pipeline
 from plenodream.training.build import build_model, set_trainable
 from plenodream.training.checkpoint import load_weights
-from plenodream.training.config import Curriculum, RunOptions, Stage
+from plenodream.training.config import RunOptions
+from plenodream.training.curriculum import Curriculum, Stage
 from plenodream.training.export import quality
 from plenodream.training.optimizer import OptimizerConfig
 from plenodream.training.throughput import count_operations

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from plenodream.sampling.config import SamplingConfig
-from plenodream.training.config import Curriculum, OptimizerConfig, Stage, TrainConfig
+from plenodream.training.config import OptimizerConfig, TrainConfig
+from plenodream.training.curriculum import Curriculum, Stage
 from plenodream.training.objective import ObjectiveConfig
 
 

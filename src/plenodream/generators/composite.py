@@ -27,7 +27,9 @@ from plenodream.geometry.visibility import reproject
 from plenodream.types import Cameras, View
 
 # Mean difference of colour (0..1) at the small size: full trust up to the first, none from the second on.
-AGREE, DISAGREE = 0.15, 0.3
+AGREE, DISAGREE = 0.3, 0.5
+# Mean difference of colour (0..255) from which on two pictures do not show the same: their mean would show both.
+DOUBLE = 40.0
 # How much farther than the stored view's own depth a point may lie to be shown by it: surely, and at all.
 SHOWN, HIDDEN = 1.15, 1.2
 # How much farther than the small generator's depth what is carried may lie: not at all from here on.
@@ -192,10 +194,11 @@ def _not_behind(detail: Carried, own: Carried, reach: int) -> Float[Tensor, "hei
 
 
 def _mean(a: Carried, b: Carried) -> Carried:
-    """Two pictures of the same: the one that knows, or their mean by what the second is trusted."""
-    sure = (a.weight > 0).float()
-    total = sure + b.weight
-    share = b.weight / total.clamp(min=1e-6)
+    """Two pictures of the same: the one that knows, or the mean by how far the second is trusted, where both agree."""
+    sure = (a.weight > 0).to(a.colour)
+    apart = avg_pool2d((a.colour - b.colour).abs().mean(0, keepdim=True), 5, 1, 2, count_include_pad=False)[0]
+    trust = b.weight * torch.where(sure > 0, ((DOUBLE - apart) / (0.5 * DOUBLE)).clamp(0, 1), 1)
+    share = trust / (sure + trust).clamp(min=1e-6)
     depth = torch.where(sure > 0, a.depth, b.depth)
     return Carried(torch.lerp(a.colour, b.colour, share), depth, torch.maximum(a.weight, b.weight))
 

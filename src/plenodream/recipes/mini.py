@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from plenodream.recipes.network import pixel_network
 from plenodream.sampling.config import SamplingConfig
-from plenodream.training.config import Curriculum, OptimizerConfig, Stage, TrainConfig
+from plenodream.training.config import OptimizerConfig, TrainConfig
+from plenodream.training.curriculum import Curriculum, Stage
 from plenodream.training.objective import ObjectiveConfig
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from plenodream.recipes.network import pixel_network
 from plenodream.sampling.config import SamplingConfig
-from plenodream.training.config import Curriculum, OptimizerConfig, Stage, TrainConfig
+from plenodream.training.config import OptimizerConfig, TrainConfig
+from plenodream.training.curriculum import Curriculum, Stage
 from plenodream.training.objective import ObjectiveConfig
 
 
@@ -34,10 +35,10 @@ def nano() -> TrainConfig:
 
 
 def nano_depth() -> TrainConfig:
-    """2.9M parameters, 48x48 pixels, 9 frames, colours and depth, rooms of both families; some hours on one core.
+    """nano with depth beside colours, for rooms of both families and cameras as of footage; from nano's weights.
 
-    The source is a target, too, by which the model learns to give the source's depth. Context sizes come in the paper's
-    proportions.
+    `plenodream train nano-depth --init-from nano`, and `--textures` with some photographs. The source is a target, too,
+    by which the model learns to give the source's depth. Context sizes come in the paper's proportions.
     """
     patch, shares = 8, (10.0, 4.0, 1.0, 1.0)
     context = {"max_context": 4, "any_context": True, "context_shares": shares, "source_context": True}
@@ -56,10 +57,11 @@ def nano_depth() -> TrainConfig:
             )
         ),
         objective=ObjectiveConfig(
-            shift=4.0, x0_floor=0.4, overlap_probability=0.2, overlap_frames=3, depth_weight=0.5, hidden_depth=0.6
+            shift=4.0, x0_floor=0.4, overlap_probability=0.2, overlap_frames=3, depth_weight=1.0, hidden_depth=0.6
         ),
         optimizer=OptimizerConfig(muon=0.4, decay_share=0.5),
         sampling=SamplingConfig(steps=4),
         steps=9000,
         validate_every=500,
+        precision="bf16",
     )

@@ -11,7 +11,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from plenodream.models.codecs.depth import depth_to_signal
-from plenodream.training.config import MIXED, Stage, TrainConfig
+from plenodream.training.config import TrainConfig
+from plenodream.training.curriculum import MIXED, Stage
 from plenodream.types import Cameras
 from plenodream.worlds.cameras import Footage, sample_cameras
 from plenodream.worlds.family import FAMILIES

@@ -32,7 +32,7 @@ from plenodream.models.weights import weights_hash
 from plenodream.sampling.config import SamplingConfig
 from plenodream.sampling.sampler import Sampler
 from plenodream.training.batches import Batch, step_generator, synthetic_batch
-from plenodream.training.config import Stage
+from plenodream.training.curriculum import Stage
 from plenodream.training.disk_batches import episode_batches
 from plenodream.types import View
 

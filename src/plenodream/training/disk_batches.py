@@ -27,7 +27,7 @@ from plenodream.models.codecs.protocol import to_signal
 from plenodream.models.codecs.wan import WanCodec
 from plenodream.models.weights import weights_hash
 from plenodream.training.batches import Batch
-from plenodream.training.config import Stage
+from plenodream.training.curriculum import Stage
 
 
 class DiskBatches:

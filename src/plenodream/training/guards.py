@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import torch
 
-from plenodream.training.config import Stage
+from plenodream.training.curriculum import Stage
 
 
 @contextmanager

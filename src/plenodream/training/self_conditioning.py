@@ -13,8 +13,9 @@ from plenodream.data.discover import find_episodes
 from plenodream.data.episode import decode_fitted
 from plenodream.geometry.cameras import stack_cameras
 from plenodream.training.batches import Batch, step_generator
-from plenodream.training.config import Stage, TrainConfig
+from plenodream.training.config import TrainConfig
 from plenodream.training.contexts import SceneSet, read_manifest
+from plenodream.training.curriculum import Stage
 from plenodream.training.disk_batches import DiskBatches
 
 

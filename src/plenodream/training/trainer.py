@@ -16,7 +16,8 @@ from plenodream.models.cosmos.transformer import CosmosCameraTransformer
 from plenodream.training.batches import Batch, BatchSource, ProceduralBatches, step_generator
 from plenodream.training.build import build_codec, build_model, compile_network, grow_depth, set_trainable
 from plenodream.training.checkpoint import load_checkpoint, load_weights, save_checkpoint
-from plenodream.training.config import RunOptions, Stage, TrainConfig
+from plenodream.training.config import RunOptions, TrainConfig
+from plenodream.training.curriculum import Stage
 from plenodream.training.distributed_checkpoint import SHARDS, load_sharded, save_sharded
 from plenodream.training.export import batches_seen, quality, save_model
 from plenodream.training.guards import ctrl_c_waits, memory_advice
