@@ -96,10 +96,10 @@ def main() -> None:
     model = load_pipeline(sys.argv[2]) if len(sys.argv) > 2 else None
     for name, make in CLIPS.items():
         source = make()
-        sheet(source, Reprojection(), TURNS).save(folder / f"{name}-turns.webp", quality=45)
+        sheet(source, Reprojection(), TURNS).save(folder / f"{name}-turns.webp", quality=30)
         if model is not None:
             generator = Composite(model.generator())
-            sheet(source, generator, MOVES).save(folder / f"{name}-moves.webp", quality=45)
+            sheet(source, generator, MOVES).save(folder / f"{name}-moves.webp", quality=30)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from plenodream.cli.contexts import Contexts, contexts
 from plenodream.cli.convert import Convert, Models, convert, models
 from plenodream.cli.demo import Demo, demo
 from plenodream.cli.depth import Depth, depth
+from plenodream.cli.doctor import Doctor, doctor
 from plenodream.cli.evaluate import Eval, evaluate
 from plenodream.cli.export import Export, export
 from plenodream.cli.page import Page, page
@@ -45,4 +46,5 @@ def commands() -> dict[str, tuple[type, Callable[[Any], int]]]:
         "export": (Export, export),
         "convert": (Convert, convert),
         "models": (Models, models),
+        "doctor": (Doctor, doctor),
     }

@@ -4,7 +4,7 @@ The small one says what a view looks like; where stored views show the same, the
 by their depth (given, or what the small one sees along their own cameras), and, where that depth is the small one's,
 also backwards by the target's; the mean where both know. Its own pixels stay where nothing else is known and, where the
 depth is its own, where the two disagree at the size it works at (depth that was given is the better judge: measured,
-the test costs 3 to 6 dB with it). For a camera that only turns or zooms, detail needs neither depth nor test.
+the test costs 2 to 7 dB with it). For a camera that only turns or zooms, detail needs neither depth nor test.
 """
 
 from __future__ import annotations

@@ -269,8 +269,7 @@ class Scene:
         return video_path(self, name)
 
     def finish(self, name: str) -> None:
-        """Write the video and the cameras of a complete view where they are missing or damaged, and with the last one
-        the grid; nothing happens while windows of it are missing.
+        """Write what is missing or damaged of a complete view's video and cameras, and with the last view the grid.
 
         Raises:
             ValueError: Damaged windows.

@@ -130,6 +130,22 @@ class DenoiserMixin:
         return self.config.context_attention == "independent"
 
     @property
+    def camera_width(self) -> int:
+        """Numbers in a camera token, as `rays` gives them."""
+        return self.config.camera_numbers
+
+    @property
+    def text_width(self) -> int:
+        """Numbers in a word's embedding, as `run` takes it; 0 for a network without words."""
+        projected = self.config.use_crossattn_projection
+        return self.config.crossattn_proj_in_channels if projected else self.config.text_embed_dim
+
+    @property
+    def image_shape(self) -> tuple[int, int] | None:
+        """Tokens and width of an image's embedding; None for a network that is told none."""
+        return None
+
+    @property
     def context_slots(self) -> int | None:
         """See `Denoiser`."""
         return None if self._independent else context_slots(tuple(self.config.layout))

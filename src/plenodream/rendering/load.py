@@ -96,6 +96,24 @@ def load_model(
     return reprojection_model()
 
 
+def hollow_model(model: str) -> tuple[Any, Any, dict[str, Any]]:
+    """Network and codec of a model's folder without their numbers (meta device), and its index.
+
+    Raises:
+        ValueError: No such folder, or one that is no model.
+    """
+    folder = bundled_models().get(model, Path(model))
+    index: dict[str, Any] = read_document(folder / "model_index.json", dict[str, Any])
+    made = []
+    for part, known in (("transformer", DENOISERS), ("codec", CODECS)):
+        network: Any = known.get(str((index.get(part) or [None])[-1]))
+        if network is None:
+            raise ValueError(f"{folder}: its {part} is {index.get(part)}; expected one of {', '.join(known)}")
+        with torch.device("meta"):
+            made.append(network.from_config(read_document(folder / part / "config.json", dict[str, Any])))
+    return made[0], made[1], index
+
+
 def _download(model: str) -> Path:
     """The folder that a hub's model has been copied to."""
     try:

@@ -141,13 +141,11 @@ class CosmosCameraTransformer(DenoiserMixin, CosmosTransformer3DModel):
             batch, self.config.in_channels - self.config.out_channels - 1, frames, height, width
         )
         if text is None:
-            projected = self.config.use_crossattn_projection
-            words = self.config.crossattn_proj_in_channels if projected else self.config.text_embed_dim
-            text = latents.new_zeros(batch, 1, words)
+            text = latents.new_zeros(batch, 1, self.text_width)
         text = text.to(latents)
         # Every block projects the rays: they are cast once, not by every block's autocast.
         device, dtype = latents.device, latents.dtype
-        if torch.is_autocast_enabled(device.type):
+        if device.type != "meta" and torch.is_autocast_enabled(device.type):
             dtype = torch.get_autocast_dtype(device.type)
         call = AttentionCall(camera_tokens.flatten(1, 3).to(device, dtype), context, record, views)
         with calling(call):

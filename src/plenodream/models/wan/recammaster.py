@@ -82,6 +82,11 @@ class ReCamMasterTransformer(WanDenoiser):
             nn.init.zeros_(block.attn1.projector.bias)
             block.attn1.set_processor(PoseAttnProcessor(index))
 
+    @property
+    def camera_width(self) -> int:
+        """See `DenoiserMixin`."""
+        return POSE_NUMBERS
+
     def rays(
         self, codec: Codec, cameras: Cameras, anchor: Float[Tensor, "*#batch 4 4"]
     ) -> Float[Tensor, "*batch frames rows columns numbers"]:

@@ -139,6 +139,16 @@ class ReDirectorTransformer(WanDenoiser):
             block.attn1.set_processor(PhaseAttnProcessor(index))
             block.attn2.set_processor(ImageAttnProcessor(image_words))
 
+    @property
+    def camera_width(self) -> int:
+        """See `DenoiserMixin`."""
+        return self.config.num_attention_heads * self.config.attention_head_dim
+
+    @property
+    def image_shape(self) -> tuple[int, int] | None:
+        """See `DenoiserMixin`."""
+        return self.config.image_words, self.config.image_dim
+
     def rays(
         self, codec: Codec, cameras: Cameras, anchor: Float[Tensor, "*#batch 4 4"]
     ) -> Float[Tensor, "*batch frames rows columns numbers"]:

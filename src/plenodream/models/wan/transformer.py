@@ -26,6 +26,11 @@ class WanDenoiser(DenoiserMixin, WanTransformer3DModel):
     # As published, all of it computes in one type; and diffusers cannot load such lists without accelerate.
     _keep_in_fp32_modules = None
 
+    @property
+    def text_width(self) -> int:
+        """See `DenoiserMixin`."""
+        return self.config.text_dim
+
     def camera_embedding(
         self, camera_tokens: Float[Tensor, "batch frames rows columns numbers"], views: int
     ) -> Float[Tensor, "batch frames rows columns numbers"]:
