@@ -25,6 +25,10 @@ _HOMES = {
     "load_pipeline": "plenodream.rendering.load",
     "open_source": "plenodream.rendering.source",
     "PlenopticPipeline": "plenodream.rendering.pipeline",
+    "look_at": "plenodream.geometry.cameras",
+    "save_cameras": "plenodream.geometry.formats",
+    "trajectory_cameras": "plenodream.geometry.paths",
+    "write_scene_page": "plenodream.viewer.scene_page",
     "RenderSettings": "plenodream.rendering.settings",
     "RetrievalConfig": "plenodream.memory.strategies",
     "SamplingConfig": "plenodream.sampling.config",
@@ -40,10 +44,14 @@ _HOMES = {
     "SchedulerMixin": "diffusers",
     "DiffusionPipeline": "diffusers",
 }
-__all__ = list(_HOMES)
+__all__ = [name for name, home in _HOMES.items() if home.startswith("plenodream.")]
 
 
 def __getattr__(name: str):
     if name not in _HOMES:
         raise AttributeError(f"module 'plenodream' has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

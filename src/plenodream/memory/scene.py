@@ -282,8 +282,6 @@ class Scene:
         """Folder of a view's own files."""
         return self.folder / "views" / name
 
-    # Inside
-
     def _window(self, name: str, window: int) -> StoredWindow:
         return StoredWindow(self.view_folder(name) / f"chunk-{window:03d}")
 
