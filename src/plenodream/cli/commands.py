@@ -6,12 +6,14 @@ from collections.abc import Callable
 from typing import Any
 
 from plenodream.cli.benchmark import Benchmark, Reproduce, benchmark, reproduce
+from plenodream.cli.cameras import Cameras, cameras
 from plenodream.cli.contexts import Contexts, contexts
 from plenodream.cli.convert import Convert, Models, convert, models
 from plenodream.cli.demo import Demo, demo
 from plenodream.cli.depth import Depth, depth
 from plenodream.cli.doctor import Doctor, doctor
 from plenodream.cli.evaluate import Eval, evaluate
+from plenodream.cli.export import Export, export
 from plenodream.cli.page import Page, page
 from plenodream.cli.plan import Plan, plan
 from plenodream.cli.render import Render, render
@@ -30,6 +32,7 @@ def commands() -> dict[str, tuple[type, Callable[[Any], int]]]:
         "view": (View, view),
         "page": (Page, page),
         "demo": (Demo, demo),
+        "cameras": (Cameras, cameras),
         "depth": (Depth, depth),
         "plan": (Plan, plan),
         "synth": (Synth, synth),
@@ -40,6 +43,7 @@ def commands() -> dict[str, tuple[type, Callable[[Any], int]]]:
         "eval-table": (EvalTable, eval_table),
         "benchmark": (Benchmark, benchmark),
         "reproduce": (Reproduce, reproduce),
+        "export": (Export, export),
         "convert": (Convert, convert),
         "models": (Models, models),
         "doctor": (Doctor, doctor),

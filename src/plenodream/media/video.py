@@ -18,6 +18,7 @@ from torch import Tensor
 
 from plenodream.files.atomic import write_file
 from plenodream.media.decode import decode
+from plenodream.media.images import decode_images, is_sequence
 from plenodream.media.rate import exact_rate
 from plenodream.media.timestamps import constant_rate
 
@@ -41,29 +42,33 @@ class Clip:
     source_size: tuple[int, int] | None = None
 
 
-def read_video(path: str | Path, max_frames: int | None = None, size: tuple[int, int] | None = None) -> Clip:
-    """Decode a video file.
+def read_video(
+    path: str | Path, max_frames: int | None = None, size: tuple[int, int] | None = None, fps: float = 24.0
+) -> Clip:
+    """Decode a video file, or images as a video.
 
     Phone videos are turned upright, non-square pixels made square, a variable frame rate made constant (nearest
     frame), grey and alpha made RGB; `Clip.notes` says which.
 
     Args:
-        path: File of any format that FFmpeg knows.
+        path: File of any format that FFmpeg knows, a folder of images, or a pattern for them (`frames/%05d.png`).
         max_frames: Stop after so many frames of the file (at least 2).
         size: Height and width to fit every frame to while decoding (`fit_frames`), so that a long 4K video needs no
             more memory than its small copy. The notes do not mention it.
+        fps: Frames per second of images, and of files that state none.
 
     Raises:
-        ValueError: Missing, a folder, not a video, fewer than two frames, damaged or cut off.
+        ValueError: Missing, not a video, fewer than two frames, damaged or cut off; images that cannot be read or
+            differ in size.
     """
     path = Path(path)
     if max_frames is not None and max_frames < 2:
         raise ValueError(f"at most {max_frames} frames of {path}: expected at least 2")
-    if not path.exists():
+    if not path.exists() and not is_sequence(path):
         raise ValueError(f"{path}: no such file; expected a video")
-    if not path.is_file():
-        raise ValueError(f"{path}: is {'a folder' if path.is_dir() else 'no regular file'}; expected a video file")
-    decoded = decode(path, max_frames, size)
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise ValueError(f"{path}: is no regular file; expected a video file")
+    decoded = (decode_images if is_sequence(path) else decode)(path, max_frames, size)
     notes = decoded.notes
     if len(decoded.frames) < 2:
         raise ValueError(f"{path}: {len(decoded.frames)} frames; expected a video of at least 2")
@@ -71,7 +76,7 @@ def read_video(path: str | Path, max_frames: int | None = None, size: tuple[int,
     times = [float("nan") if time is None else time for time in decoded.times]
     seconds = torch.tensor(times, dtype=torch.float64)
     if not bool((seconds.diff() > 0).all()):
-        declared = _checked_rate(path, decoded.declared or Fraction(24))
+        declared = _checked_rate(path, decoded.declared or exact_rate(fps))
         notes.append(f"no usable timestamps: taken as {float(declared):g} frames/s")
         return Clip(frames, float(declared), tuple(notes), source_size=decoded.size)
     rate, index = constant_rate(seconds, decoded.last_duration, decoded.declared)

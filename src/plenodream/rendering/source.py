@@ -12,7 +12,8 @@ from torch import Tensor
 
 from plenodream.estimate.depth import with_depth
 from plenodream.geometry.cameras import intrinsics_from_fov, scale_cameras
-from plenodream.geometry.formats import load_cameras
+from plenodream.geometry.formats import read_cameras
+from plenodream.media.cuts import cut_note, find_cuts
 from plenodream.media.depth import RawDepth
 from plenodream.media.fit import fit_cameras, fit_depth, fit_frames
 from plenodream.media.video import read_video
@@ -54,7 +55,8 @@ def static_source(frames: UInt8[Tensor, "frames height width 3"], fps: float, fo
         fps: Frames per second.
         fov: Horizontal, in degrees, 0 to 180.
     """
-    return View(frames, still_cameras(*frames.shape[:3], fov), fps)
+    count, height, width = frames.shape[:3]
+    return View(frames, still_cameras(count, height, width, fov), fps)
 
 
 def open_source(
@@ -98,6 +100,8 @@ def open_source(
     if part != WHOLE:
         every = f", one of every {part.step}" if (part.step or 1) > 1 else ""
         notes.append(f"a part of the video: {len(frames)} frames from frame {part.start or 0}{every}")
+    if cuts := find_cuts(frames):
+        notes.append(f"{cut_note(cuts)} (--start, --frames)")
     if scale != 1:
         notes.append(f"lengths of the cameras times {scale:g}")
     if whole != (height, width):
@@ -132,9 +136,9 @@ def _cameras_of(
     # Of a video that was not read to its end the file may have more.
     expected = count if part.stop is None else None
     try:
-        path, notes = load_cameras(file, *size, expected), []
+        found, notes = read_cameras(file, *size, expected), []
     except ValueError:  # no focal length in it, or no fit file: the same call says so
-        path = load_cameras(file, *size, expected, still.intrinsics[0])
+        found = read_cameras(file, *size, expected, still.intrinsics[0])
         notes = [f"no focal length in {Path(file).name}: taken from {said}"]
     else:
         if fov is not None:
@@ -142,6 +146,7 @@ def _cameras_of(
                 f"a field of view of {fov:g} degrees beside {file}, which gives focal lengths; expected one of "
                 "them: leave --source-fov out"
             )
+    path, notes = found.cameras, [f"{Path(file).name}: {'; '.join(found.lines())}", *notes]
     if len(path) < count:
         raise ValueError(f"{file}: {len(path)} cameras for {count} frames; expected one camera per frame")
     return path[:count], notes

@@ -3,7 +3,7 @@
 Every importer converts to docs/conventions.md (camera-to-world, OpenCV axes, pixels) and says what it found.
 """
 
-from plenodream.geometry.formats.load import FoundCameras, load_cameras, read_cameras, stated_size
+from plenodream.geometry.formats.load import FoundCameras, is_camera_file, load_cameras, read_cameras, stated_size
 from plenodream.geometry.formats.ours import save_cameras
 
-__all__ = ["FoundCameras", "load_cameras", "read_cameras", "save_cameras", "stated_size"]
+__all__ = ["FoundCameras", "is_camera_file", "load_cameras", "read_cameras", "save_cameras", "stated_size"]

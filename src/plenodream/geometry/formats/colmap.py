@@ -38,7 +38,7 @@ def colmap_files(
         cameras: Batch shape (frames,).
         names: Name of every frame's image.
         points: Points in the world of the cameras.
-        colours: Of those points.
+        colours: Of those points; grey where not given.
         binary: Or text.
     """
     rows = [tuple(row) for row in cameras.intrinsics.double().cpu().tolist()]
@@ -50,8 +50,9 @@ def colmap_files(
         Image(name, number[row], tuple(quaternion), tuple(centre))
         for name, row, quaternion, centre in zip(names, rows, quaternions, centres, strict=True)
     ]
-    if points is None or colours is None:
+    if points is None:
         return model_files(Model(lenses, images), binary)
+    colours = torch.full(points.shape, 128, dtype=torch.uint8) if colours is None else colours
     model = Model(lenses, images, list(map(tuple, points.double().tolist())), list(map(tuple, colours.tolist())))
     return model_files(model, binary)
 

@@ -124,6 +124,15 @@ def stated_size(path: str | Path) -> tuple[int, int] | None:
     return found.size if found.size_said else None
 
 
+def is_camera_file(path: str | Path) -> bool:
+    """Whether something is of one of `FORMATS`; its numbers are not read."""
+    try:
+        _format_of(open_content(path))
+    except ValueError:
+        return False
+    return True
+
+
 def _read(path: str | Path, height: int, width: int, frames: int | None, intrinsics, dtype) -> FoundCameras:
     content = open_content(path)
     kind = _format_of(content)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -19,17 +21,17 @@ _ARRAYS = {
 }
 
 
-def npz_bytes(cameras: Cameras, fps: float) -> bytes:
-    """One path (batch shape (frames,)) as the content of a .npz file; the same cameras give the same bytes."""
+def npz_bytes(cameras: Cameras, fps: float, more: Mapping[str, Any] | None = None) -> bytes:
+    """One path (batch shape (frames,)) as the content of a .npz file, with `more` arrays in it that are not read."""
+    arrays: dict[str, Any] = {
+        "camera_to_world": cameras.camera_to_world.cpu().numpy(),
+        "intrinsics": cameras.intrinsics.cpu().numpy(),
+        "height": cameras.height,
+        "width": cameras.width,
+        "fps": fps,
+    }
     buffer = io.BytesIO()
-    np.savez(
-        buffer,
-        camera_to_world=cameras.camera_to_world.cpu().numpy(),
-        intrinsics=cameras.intrinsics.cpu().numpy(),
-        height=cameras.height,
-        width=cameras.width,
-        fps=fps,
-    )
+    np.savez(buffer, **arrays, **(more or {}))
     return buffer.getvalue()
 
 

@@ -34,6 +34,11 @@ def save_cameras(path: str | Path, cameras: Cameras, fps: float | None = None) -
     if len(cameras.shape) != 1 or len(cameras) == 0:
         raise ValueError(f"{path}: cameras of shape {tuple(cameras.shape)}; expected one path of at least 1 frame")
     check_cameras(cameras, str(path))
+    write_file(path, cameras_json(cameras, fps).encode())
+
+
+def cameras_json(cameras: Cameras, fps: float | None = None) -> str:
+    """One path of checked cameras as the text of our JSON."""
     head = {"format": _NAME, "version": _VERSION, "convention": _CONVENTION}
     head |= {"height": cameras.height, "width": cameras.width} | ({} if fps is None else {"fps": fps})
     poses, intrinsics = cameras.camera_to_world.tolist(), cameras.intrinsics.tolist()
@@ -42,7 +47,7 @@ def save_cameras(path: str | Path, cameras: Cameras, fps: float | None = None) -
         for pose, values in zip(poses, intrinsics, strict=True)
     ]
     lines = ",\n  ".join(frames)
-    write_file(path, f'{json.dumps(head)[:-1]},\n "frames": [\n  {lines}\n ]\n}}\n'.encode())
+    return f'{json.dumps(head)[:-1]},\n "frames": [\n  {lines}\n ]\n}}\n'
 
 
 def _read(content: Content, asked: Size) -> CameraFile:

@@ -24,20 +24,23 @@ _DISTORTION = ("k1", "k2", "k3", "k4", "p1", "p2")
 OPENGL = torch.tensor([1.0, -1.0, -1.0, 1.0], dtype=torch.float64)  # columns of a pose, to OpenCV's and back
 
 
-def transforms_json(cameras: Cameras, names: Sequence[str], fps: float | None = None) -> str:
+def transforms_json(
+    cameras: Cameras, names: Sequence[str], times: Sequence[float] = (), fps: float | None = None
+) -> str:
     """One path as the text of a transforms.json.
 
     Args:
         cameras: Batch shape (frames,).
         names: Path of every frame's image, relative to the file.
-        fps: Frames per second; adds every frame's `time` in seconds.
+        times: Moment of every frame, 0 at the start of the clip and 1 at its end, as dynamic scenes have it.
+        fps: Frames per second.
     """
     poses = (cameras.camera_to_world.double().cpu() * OPENGL).tolist()
     frames = []
     for index, (name, pose, values) in enumerate(zip(names, poses, cameras.intrinsics.tolist(), strict=True)):
         frame = {"file_path": name, "transform_matrix": pose}
         frame |= dict(zip(("fl_x", "fl_y", "cx", "cy"), values, strict=True))
-        frames.append(frame | ({} if fps is None else {"time": index / fps}))
+        frames.append(frame | ({"time": times[index]} if times else {}))
     head = {"camera_model": "PINHOLE", "w": cameras.width, "h": cameras.height}
     return json.dumps(head | ({} if fps is None else {"fps": fps}) | {"frames": frames}, indent=1) + "\n"
 

@@ -42,6 +42,7 @@ class CosmosCameraTransformer(DenoiserMixin, CosmosTransformer3DModel):
 
     # Saved pipelines name a component's class by this path: the public one, which stays when files move.
     __module__ = "plenodream"
+    _repeated_blocks = ("CosmosTransformerBlock",)  # what `compile_repeated_blocks` compiles, once for all of them
     _keep_in_fp32_modules = None  # the stock entry names a module that this network never has
 
     @register_to_config

@@ -1,0 +1,114 @@
+"""`plenodream cameras`: cameras of a clip, estimated, or taken from another program's file."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+
+@dataclass(frozen=True)
+class Cameras:
+    """Write a clip's cameras as `render --cameras` reads them, and say what was found.
+
+    From a video, a folder of images or a pattern like frames/%05d.png they are estimated (pycolmap: install
+    plenodream[sfm]); from a camera file of another program they are converted.
+    """
+
+    given: Annotated[str, tyro.conf.Positional]
+    """The clip; or a camera file or folder (docs/cameras.md lists the formats; FILE#NAME takes one of several)."""
+    out: Path = Path("cameras.json")
+    """What to write: a .json of ours, or a folder for a COLMAP model, with the points that were found."""
+    clip: Path | None = None
+    """The clip that a camera file is for: its size and number of frames are checked."""
+    fov: float | None = None
+    """Horizontal field of view in degrees, where it is known or the file has none."""
+    subject_distance: float = 4.0
+    """Metres to the middle of what an estimated clip shows: it does not tell its scale."""
+    start: int = 0
+    """First frame of the clip to estimate from."""
+    frames: int | None = None
+    """How many frames of it (default: all)."""
+    quiet: bool = False
+    """Print nothing but errors."""
+    json: bool = False
+    """Print one JSON object on stdout and nothing else."""
+
+
+def cameras(args: Cameras) -> int:
+    """`plenodream cameras`."""
+    from plenodream.files.atomic import write_file
+    from plenodream.files.folders import new_folder
+    from plenodream.geometry.formats.colmap import colmap_files
+    from plenodream.geometry.formats.ours import cameras_json
+
+    if args.fov is not None and not 0 < args.fov < 180:
+        raise ValueError(f"--fov {args.fov:g}: expected more than 0 and less than 180 degrees")
+    if not args.subject_distance > 0:
+        raise ValueError(f"--subject-distance {args.subject_distance:g}: expected more than 0 m")
+    if args.start < 0 or (args.frames is not None and args.frames < 2):
+        raise ValueError("--start and --frames: expected a first frame of 0 or more, and 2 frames or more")
+    found, points, fps, lines = (_estimate if _is_clip(args.given) else _convert)(args)
+    if args.out.suffix == ".json":
+        write_file(args.out, cameras_json(found, fps).encode())
+    else:
+        if args.out.exists() and (not args.out.is_dir() or any(args.out.iterdir())):
+            raise ValueError(f"{args.out}: holds something already; expected a name.json, or a new folder")
+        names = [f"{index:05d}.png" for index in range(len(found))]
+        with new_folder(args.out) as folder:
+            for name, data in colmap_files(found, names, points).items():
+                write_file(folder / name, data)
+    if args.json:
+        print(json.dumps({"out": str(args.out), "frames": len(found), "notes": lines}))
+    elif not args.quiet:
+        print("\n".join([*lines, f"wrote {args.out}"]))
+    return 0
+
+
+def _is_clip(given: str) -> bool:
+    """Whether a path is a video or images, and not what another program says of cameras."""
+    from plenodream.geometry.formats import is_camera_file
+    from plenodream.media.images import is_sequence
+
+    path = Path(given)
+    if path.is_file():
+        with open(path, "rb") as file:
+            return b"\0" in file.read(4096) and not is_camera_file(given)
+    return is_sequence(path) and not is_camera_file(given)
+
+
+def _estimate(args: Cameras):
+    from plenodream.estimate.cameras import estimate_cameras
+    from plenodream.media.video import read_video
+
+    if args.clip is not None:
+        raise ValueError(f"{args.given} is a clip itself; expected a camera file before --clip")
+    stop = None if args.frames is None else args.start + args.frames
+    video = read_video(args.given, stop)
+    frames = video.frames[args.start : stop]
+    if len(frames) < 2:
+        raise ValueError(f"{args.given}: {len(frames)} frames from --start {args.start} on; expected at least 2")
+    found = estimate_cameras(frames, args.fov, args.subject_distance)
+    resampled = () if video.index is None else ("these cameras are for the frames at the constant rate",)
+    points = found.points if len(found.points) else None
+    return found.cameras, points, video.fps, [*video.notes, *found.notes, *resampled]
+
+
+def _convert(args: Cameras):
+    import torch
+
+    from plenodream.geometry.cameras import intrinsics_from_fov
+    from plenodream.geometry.formats import read_cameras, stated_size
+    from plenodream.media.video import read_video
+
+    video = None if args.clip is None else read_video(args.clip)
+    size = stated_size(args.given) if video is None else (video.frames.shape[1], video.frames.shape[2])
+    if size is None:
+        read_cameras(args.given, 1, 1, intrinsics=torch.ones(4))  # what is wrong with the file itself comes first
+        raise ValueError(f"{args.given}: says no image size; expected --clip: the clip that the cameras are for")
+    lens = None if args.fov is None else intrinsics_from_fov(args.fov, *size)
+    found = read_cameras(args.given, *size, None if video is None else len(video.frames), lens)
+    return found.cameras, None, None if video is None else video.fps, list(found.lines())

@@ -1,0 +1,76 @@
+"""`plenodream cameras`: a clip or another program's file in, our JSON or a COLMAP model out."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from plenodream import cli
+from plenodream.geometry.formats import load_cameras
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    def call(*words):
+        monkeypatch.setattr(sys, "argv", ["plenodream", *map(str, words)])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        said = capsys.readouterr()
+        return stop.value.code or 0, said.out, said.err
+
+    return call
+
+
+def noise_clip(folder, frames=4):
+    """A noise picture that the camera slides along."""
+    generator = np.random.default_rng(0)
+    picture = np.asarray(Image.fromarray(generator.integers(0, 255, (48, 80, 3), dtype=np.uint8)).resize((320, 192)))
+    folder.mkdir()
+    for index in range(frames):
+        Image.fromarray(picture[16:176, 8 + 4 * index : 248 + 4 * index]).save(folder / f"{index:03d}.png")
+    return folder
+
+
+def test_a_folder_of_images_is_estimated(run, tmp_path):
+    pytest.importorskip("pycolmap")
+    clip = noise_clip(tmp_path / "clip")
+    code, out, err = run("cameras", clip / "%03d.png", "--fov", 60, "--out", tmp_path / "c.json")
+    assert (code, err) == (0, "") and "the camera moves: 4 of 4 frames" in out and "60.0 degrees: given" in out
+    cameras = load_cameras(tmp_path / "c.json", 160, 240, 4)
+    assert cameras.camera_to_world[3, 0, 3] > 0.1  # to the right
+
+
+def test_another_programs_file_is_converted(run, tmp_path):
+    text = "".join(f"1 0 0 {index} 0 1 0 0 0 0 1 0\n" for index in range(4))
+    (tmp_path / "lines.txt").write_text(text)
+    clip = noise_clip(tmp_path / "clip")
+    words = ("cameras", tmp_path / "lines.txt", "--clip", clip, "--fov", 60)
+    code, out, _ = run(*words, "--out", tmp_path / "model")
+    assert code == 0 and "12 numbers a line: 4 cameras" in out and "the caller" in out
+    code, out, _ = run("cameras", tmp_path / "model", "--out", tmp_path / "c.json", "--json")
+    assert code == 0 and json.loads(out)["frames"] == 4 and "COLMAP" in json.loads(out)["notes"][0]
+    assert load_cameras(tmp_path / "c.json", 160, 240, 4).camera_to_world[:, 0, 3].tolist() == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("{}/lines.txt",), "says no image size; expected --clip"),
+        (("{}/nothing.json",), "no such file"),
+        (("{}/prose.txt",), "text of no known camera format; tried"),
+        (("{}/lines.txt", "--fov", "200"), "--fov 200: expected"),
+        (("{}/clip", "--clip", "{}/clip"), "is a clip itself"),
+        (("{}/clip", "--start", "3"), "1 frames from --start 3 on"),
+        (("{}/lines.txt", "--clip", "{}/clip", "--fov", "60"), "2 cameras for 4 frames"),
+        (("{}/lines.txt", "--clip", "{}/clip"), "poses without focal lengths"),
+    ],
+)
+def test_bad_input_gets_one_line_and_nothing_is_written(run, tmp_path, words, message):
+    (tmp_path / "lines.txt").write_text("1 0 0 0 0 1 0 0 0 0 1 0\n" * 2)
+    (tmp_path / "prose.txt").write_text("hello")
+    noise_clip(tmp_path / "clip")
+    code, out, err = run("cameras", *(word.format(tmp_path) for word in words), "--out", tmp_path / "out.json")
+    assert code == 2 and message in err and err.count("\n") == 1 and out == ""
+    assert not (tmp_path / "out.json").exists()
