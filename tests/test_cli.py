@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,6 +21,7 @@ import pytest
 import torch
 
 from plenodream import cli
+from plenodream.media.video import read_video
 from plenodream.memory.scene import Scene
 
 
@@ -75,6 +78,35 @@ def digest(folder: Path) -> dict[str, bytes]:
         p for p in sorted(folder.rglob("*")) if p.is_file() and p.name not in ("timing.json", ".lock", "index.html")
     ]
     return {str(p.relative_to(folder)): p.read_bytes() for p in files}
+
+
+@pytest.mark.parametrize("name", ["12:30.mp4", "data:x.mp4", "http:x.mp4"])
+def test_a_name_with_a_colon_is_a_file(monkeypatch, tmp_path, model, clip, name):
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(clip, name)
+    assert (
+        run(monkeypatch, "render", name, "--model", model, "--trajectory", "static", "--quiet", "--out", "scene") == 0
+    )
+
+
+def test_a_part_of_a_clip_its_scale_and_the_papers_choices(monkeypatch, tmp_path, model, clip, capsys):
+    out = tmp_path / "scene"
+    part = ("--frames", 2, "--start", 1, "--stride", 2, "--scale", 2, "--subject-distance", 3, "--as-paper")
+    assert run(monkeypatch, "render", clip, "--model", model, "--trajectory", "arc-left", "--out", out, *part) == 0
+    scene, shown = Scene.open(out), capsys.readouterr().err
+    whole = read_video(clip).frames
+    assert scene.manifest.frames == 2 and scene.manifest.fps == 5 and len(whole) == 5
+    assert "2 frames from frame 1, one of every 2" in shown and "lengths of the cameras times 2" in shown
+    assert scene.manifest.settings["retrieval"]["strategy"] == "fov-paper"
+    assert scene.manifest.settings["retrieval"]["subject_distance"] == 3
+    assert scene.manifest.settings["candidates"] == 6 and not scene.manifest.settings["keep_source"]
+    # An arc of 30 degrees around a subject 3 m away, not 4.
+    travel = scene.cameras("arc-left").camera_to_world[-1, :3, 3].norm()
+    assert abs(travel - 6 * math.sin(math.radians(15))) < 1e-4
+
+
+def test_the_version_is_said(monkeypatch, capsys):
+    assert run(monkeypatch, "--version") == 0 and capsys.readouterr().out.startswith("plenodream 0.")
 
 
 def test_render_then_join(monkeypatch, tmp_path, model, clip, capsys):

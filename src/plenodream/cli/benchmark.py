@@ -8,7 +8,7 @@ from typing import Annotated
 
 import tyro
 
-from plenodream.cli.parse import MaybeText
+from plenodream.cli.parse import MaybePath, MaybeText
 
 
 @dataclass(frozen=True)
@@ -47,10 +47,10 @@ class Reproduce:
     """Bundled model or model folder."""
     scenes: int = 8
     """Number of scenes."""
-    out: Path | None = None
+    out: MaybePath = None
     """Folder (default reproduce/TABLE); the same command goes on where it stopped."""
-    device: str | None = None
-    """cpu, cuda (default: the GPU where there is one)."""
+    device: MaybeText = None
+    """cpu, cuda; left out: the GPU where there is one."""
     quiet: bool = False
     """Print nothing but errors."""
 

@@ -9,6 +9,8 @@ from typing import Annotated
 
 import tyro
 
+from plenodream.cli.parse import MaybeFloat, MaybeInt, MaybePath
+
 
 @dataclass(frozen=True)
 class Cameras:
@@ -22,16 +24,16 @@ class Cameras:
     """The clip; or a camera file or folder (docs/cameras.md lists the formats; FILE#NAME takes one of several)."""
     out: Path = Path("cameras.json")
     """What to write: a .json of ours, or a folder for a COLMAP model, with the points that were found."""
-    clip: Path | None = None
+    clip: MaybePath = None
     """The clip that a camera file is for: its size and number of frames are checked."""
-    fov: float | None = None
+    fov: MaybeFloat = None
     """Horizontal field of view in degrees, where it is known or the file has none."""
     subject_distance: float = 4.0
     """Metres to the middle of what an estimated clip shows: it does not tell its scale."""
     start: int = 0
     """First frame of the clip to estimate from."""
-    frames: int | None = None
-    """How many frames of it (default: all)."""
+    frames: MaybeInt = None
+    """How many frames of it; left out: all."""
     quiet: bool = False
     """Print nothing but errors."""
     json: bool = False

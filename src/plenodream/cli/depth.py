@@ -9,6 +9,8 @@ from typing import Annotated
 
 import tyro
 
+from plenodream.cli.parse import MaybePath, MaybeText
+
 
 @dataclass(frozen=True)
 class Depth:
@@ -16,11 +18,11 @@ class Depth:
 
     clip: Annotated[Path, tyro.conf.Positional]
     """The video."""
-    model: str | None = None
+    model: MaybeText = None
     """A transformers depth-estimation model: a folder, or owner/name on the hub."""
-    file: Path | None = None
+    file: MaybePath = None
     """Instead of a model: depth maps of another program (npz, npy, EXR, 16-bit PNG, a folder or zip of them)."""
-    depth_kind: str | None = None
+    depth_kind: MaybeText = None
     """What the file holds where it does not tell: metric, scaled (an unknown factor) or disparity."""
     subject_distance: float = 4.0
     """Metres to what the picture's middle shows, where nothing else gives a scale."""

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import tyro
 
+from plenodream.cli.parse import MaybeInt, MaybeText
+
 
 @dataclass(frozen=True)
 class Doctor:
@@ -13,12 +15,12 @@ class Doctor:
 
     model: tyro.conf.Positional[str]
     """Bundled model or model folder."""
-    context: int | None = None
-    """Context views (default: the model's own)."""
-    size: str | None = None
-    """HEIGHTxWIDTH in pixels (default: the model's own)."""
-    frames: int | None = None
-    """Frames of a window (default: the model's own)."""
+    context: MaybeInt = None
+    """Context views; left out: the model's own."""
+    size: MaybeText = None
+    """HEIGHTxWIDTH in pixels; left out: the model's own."""
+    frames: MaybeInt = None
+    """Frames of a window; left out: the model's own."""
     dtype: str = "bf16"
     """Type of the weights, bf16 or fp32."""
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
+from plenodream.cli.parse import MaybeFloat, MaybeInt, MaybePath, MaybeText
+
 if TYPE_CHECKING:
     from plenodream.rendering.model import Model
     from plenodream.rendering.preview import Preview
@@ -26,19 +28,19 @@ class Plan:
     """Source video."""
     trajectory: Many[tuple[str, ...]] = ()
     """Preset like arc-left or arc-right:angle=40,ease=smooth; may be repeated."""
-    cameras: Path | None = None
+    cameras: MaybePath = None
     """Camera file of the source video."""
-    source_fov: float | None = None
+    source_fov: MaybeFloat = None
     """Horizontal field of view of the source in degrees, where no file gives a focal length (default 60)."""
-    depth: Path | None = None
+    depth: MaybePath = None
     """Depth of the source: what `plenodream depth` wrote, or another program's files."""
-    depth_kind: str | None = None
+    depth_kind: MaybeText = None
     """What those hold where they do not tell: metric, scaled or disparity."""
     subject_distance: float = 4.0
     """Metres to the subject."""
     model: str = "nano-depth"
     """Bundled model, model folder, owner/name on the hub, or reprojection."""
-    height: int | None = None
+    height: MaybeInt = None
     """Height of the views in pixels, at most; left out: what `render` takes."""
     out: Path = Path("plan")
     """Folder for plan.png and plan.json."""

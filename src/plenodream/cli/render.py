@@ -212,6 +212,8 @@ def _check_request(args: Render, request: Request) -> str:
         )
     if args.scale is not None and not 0 < args.scale < float("inf"):
         raise ValueError(f"--scale {args.scale:g}: expected a factor from the files' lengths to metres, more than 0")
+    if args.clip is not None and "%" not in args.clip.name and not args.clip.exists():
+        raise ValueError(f"{args.clip}: no such file; expected a video")
     for path in (args.cameras, args.depth, *args.trajectory_file):
         if path is not None and not Path(str(path).partition("#")[0]).exists():
             raise ValueError(f"{path}: no such file or folder")

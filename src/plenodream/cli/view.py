@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, TypedDict
 
 import tyro
 
+from plenodream.cli.parse import MaybeText
 from plenodream.files.documents import read_document
 
 if TYPE_CHECKING:
@@ -26,10 +27,10 @@ class View:
     """Scene folder."""
     subject_distance: float = 4.0
     """Metres from the source's first camera to what new paths turn around."""
-    model: str | None = None
-    """Model for renders (default: the scene's own)."""
-    device: str | None = None
-    """cpu, cuda, cuda:1 (default: the GPU where there is one)."""
+    model: MaybeText = None
+    """Model for renders; left out: the scene's own."""
+    device: MaybeText = None
+    """cpu, cuda, cuda:1; left out: the GPU where there is one."""
     host: str = "127.0.0.1"
     """Address to listen on; any but this machine's own asks visitors for a token, which is printed."""
     port: int = 8080

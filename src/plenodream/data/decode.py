@@ -13,6 +13,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from plenodream.media.decode import upright_rgb
+from plenodream.media.opening import open_container
 
 
 class UnreadableVideo(ValueError):
@@ -45,7 +46,7 @@ def probe_video(path: Path) -> VideoFile:
         UnreadableVideo: No video stream, no frames, or not a video.
     """
     try:
-        with av.open(str(path)) as container:
+        with open_container(path) as container:
             if not container.streams.video:
                 raise UnreadableVideo(f"{path}: no video stream found; expected a video file")
             stream = container.streams.video[0]
@@ -70,7 +71,7 @@ def read_window(path: Path, start: int, stop: int) -> Iterator[UInt8[Tensor, "he
     """
     assert 0 <= start < stop, (start, stop)
     try:
-        with av.open(str(path)) as container:
+        with open_container(path) as container:
             if not container.streams.video:
                 raise UnreadableVideo(f"{path}: no video stream found; expected a video file")
             stream = container.streams.video[0]

@@ -13,6 +13,7 @@ from av.stream import Disposition
 from av.video.reformatter import Colorspace, ColorTrc
 
 from plenodream.media.fit import fit_frames
+from plenodream.media.opening import open_container
 
 _UNSPECIFIED = 2  # AVCOL_SPC_UNSPECIFIED, which PyAV does not name
 
@@ -45,7 +46,7 @@ def decode(path: Path, max_frames: int | None, size: tuple[int, int] | None) -> 
         ValueError: Not a video, without a video stream, changing in size, damaged or cut off.
     """
     try:
-        container = av.open(str(path))
+        container = open_container(path)
     except av.FFmpegError as error:
         raise ValueError(f"{path}: cannot be read as a video ({error.strerror}); expected mp4, mov, mkv, ...") from None
     with container:

@@ -17,6 +17,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from plenodream.files.atomic import write_file
+from plenodream.media.opening import open_container
 from plenodream.media.rate import exact_rate
 from plenodream.media.video import encode
 
@@ -59,7 +60,7 @@ def write_grid(path: str | Path, videos: Mapping[str, Path]) -> None:
         raise ValueError(f"{path}: no videos for the grid; expected at least one")
     count, fps = min(video_timing(video) for video in videos.values())
     with ExitStack() as open_files:
-        files = [open_files.enter_context(av.open(str(video))) for video in videos.values()]
+        files = [open_files.enter_context(open_container(video)) for video in videos.values()]
         streams = [file.streams.video[0] for file in files]
         columns, height, width = _tiles(len(files), streams[0].height, streams[0].width)
         labels = np.stack([_label(name, height, width) for name in videos])
@@ -79,7 +80,7 @@ def video_timing(path: Path) -> tuple[int, float]:
         ValueError: Missing or damaged.
     """
     try:
-        with av.open(str(path)) as container:
+        with open_container(path) as container:
             stream = container.streams.video[0]
             stamps = [packet.pts * packet.time_base for packet in container.demux(stream) if packet.pts is not None]
     except (av.FFmpegError, IndexError, OSError) as error:

@@ -19,6 +19,7 @@ from torch import Tensor
 from plenodream.files.atomic import write_file
 from plenodream.media.decode import decode
 from plenodream.media.images import decode_images, is_sequence
+from plenodream.media.opening import open_container
 from plenodream.media.rate import exact_rate
 from plenodream.media.timestamps import constant_rate
 
@@ -158,7 +159,7 @@ def _read_exact(path: Path, wanted: str) -> tuple[np.ndarray, float]:
     if not path.is_file():
         raise ValueError(f"{path}: no such file; expected a lossless video")
     try:
-        with av.open(str(path)) as container:
+        with open_container(path) as container:
             tags = dict(container.metadata)
             images = np.stack([frame.to_ndarray(format=wanted) for frame in container.decode(video=0)])
         rate = Fraction(tags["FRAME_RATE"])

@@ -91,15 +91,13 @@ def _network(generator: DiffusionGenerator, contexts: list[int], frames: int, he
     parameters, layers = sum(w.numel() for w in weights), len(sampler.denoiser.blocks)
     inner = config.num_attention_heads * config.attention_head_dim
     guided = 2 if sampler.config.guidance else 1
-    joint = config.context_attention == "joint"
-    flop = 0.0
+    steps, flop = sampler.config.steps * guided, 0.0
     for count in contexts:
-        sequence, keys = (tokens * (count + 1),) * 2 if joint else (tokens, tokens * (count + 1))
-        attention = 4 * layers * inner * sequence * keys
-        flop += sampler.config.steps * guided * (2 * parameters * sequence + attention)
-        flop += (
-            0 if joint else 2 * parameters * tokens + 4 * layers * inner * tokens**2
-        )  # one view is new to the memory
+        # The last pass is the target's, at every step; one before it makes the context of the view that is new.
+        *before, target = sampler.denoiser.passes(1, count, 1)
+        for each, times in [*((each, 1) for each in before), (target, steps)]:
+            sequence, keys = tokens * each.views, tokens * each.seen
+            flop += times * (2 * parameters * sequence + 4 * layers * inner * sequence * keys)
     size = weights[0].element_size()
     kept = (max(contexts, default=0) + 2) * 2 * layers * tokens * inner * size
     return Cost(flop / (_REACHED * _speed(weights[0])), parameters * size + kept + 40 * tokens * inner * size)
