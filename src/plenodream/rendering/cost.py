@@ -14,6 +14,7 @@ from plenodream.generators.protocol import Generator
 from plenodream.generators.reprojection import LOOKS
 from plenodream.memory.merge import MergeStep
 from plenodream.memory.windows import Window
+from plenodream.models.denoiser import Pass
 from plenodream.rendering.choice import choose_context
 from plenodream.rendering.settings import RenderSettings
 from plenodream.rendering.source import SOURCE
@@ -91,15 +92,15 @@ def _network(generator: DiffusionGenerator, contexts: list[int], frames: int, he
     parameters, layers = sum(w.numel() for w in weights), len(sampler.denoiser.blocks)
     inner = config.num_attention_heads * config.attention_head_dim
     guided = 2 if sampler.config.guidance else 1
-    joint = config.context_attention == "joint"
+
+    def operations(part: Pass) -> float:
+        sequence, keys = part.views * tokens, part.seen * tokens
+        return part.count * (2 * parameters * sequence + 4 * layers * inner * sequence * keys)
+
     flop = 0.0
     for count in contexts:
-        sequence, keys = (tokens * (count + 1),) * 2 if joint else (tokens, tokens * (count + 1))
-        attention = 4 * layers * inner * sequence * keys
-        flop += sampler.config.steps * guided * (2 * parameters * sequence + attention)
-        flop += (
-            0 if joint else 2 * parameters * tokens + 4 * layers * inner * tokens**2
-        )  # one view is new to the memory
+        *reading, step = sampler.denoiser.passes(1, count, 1)  # one view is new to the memory
+        flop += sampler.config.steps * guided * operations(step) + sum(map(operations, reading))
     size = weights[0].element_size()
     kept = (max(contexts, default=0) + 2) * 2 * layers * tokens * inner * size
     return Cost(flop / (_REACHED * _speed(weights[0])), parameters * size + kept + 40 * tokens * inner * size)
