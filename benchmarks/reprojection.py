@@ -15,7 +15,8 @@ from common import machine, seconds
 from plenodream.generators.reprojection import Reprojection
 from plenodream.geometry.blend import fill_holes
 from plenodream.geometry.paths import trajectory_cameras
-from plenodream.geometry.splat import carry, surface, turn
+from plenodream.geometry.splat import carry, turn
+from plenodream.geometry.surface import surface
 from plenodream.geometry.trajectories import make_trajectory
 from plenodream.types import Cameras, View
 from plenodream.worlds.cameras import sample_cameras

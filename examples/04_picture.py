@@ -12,14 +12,14 @@ from plenodream import load_pipeline
 from plenodream.demo.clip import TRAJECTORIES, clip_folder, true_view
 
 out = Path(sys.argv[1] if len(sys.argv) > 1 else "picture")
-pipe = load_pipeline("nano")
-size = pipe.config.height, pipe.config.width
+pipe = load_pipeline("nano-depth")
+
 video = pipe.open(clip_folder() / "source.mp4", clip_folder() / "cameras.json")
 scene = pipe(video, TRAJECTORIES, out / "scene")
 
 columns = [("source", scene.frames("source"))]
 for name in scene.names("view"):
-    truth = true_view(name, *size)
+    truth = true_view(name, video.cameras.height, video.cameras.width)
     columns += [(name, scene.frames(name))] + ([("truth", truth.frames)] if truth else [])
 
 moments = [0, len(video) // 2, len(video) - 1]

@@ -35,9 +35,10 @@ def test_nano_depth_is_as_small_and_knows_depth():
     assert codec.depth_channels == 64 and codec.channels == 256
 
 
-def test_mini_is_the_default_and_of_its_size():
+def test_the_default_model_knows_depth_and_mini_is_of_its_size():
+    assert DEFAULT_MODEL == "nano-depth"
     folder = bundled_models()["mini"]
-    assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) <= 60e6 and DEFAULT_MODEL == "mini"
+    assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) <= 60e6
     pipeline = load_pipeline("mini", "cpu")
     assert 20e6 <= sum(parameter.numel() for parameter in pipeline.transformer.parameters()) <= 30e6
     assert pipeline.config.height >= 64 and pipeline.config.width >= 64 and pipeline.config.frames >= 9

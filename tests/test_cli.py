@@ -82,7 +82,7 @@ def test_render_then_join(monkeypatch, tmp_path, model, clip, capsys):
     arguments = ("render", "--model", model, "--out", out)
     assert run(monkeypatch, *arguments, clip, "--trajectory", "arc-left", "--trajectory", "arc-right:angle=40") == 0
     shown = capsys.readouterr()
-    assert "--source-fov" in shown.err and "fitted" in shown.err and shown.out == ""
+    assert "--source-fov" in shown.err and "resized to" in shown.err and shown.out == ""
     scene = Scene.open(out)
     assert scene.names("view") == ["arc-left", "arc-right-angle-40"]
     assert scene.record("arc-right-angle-40", 0)["context"] == ["source", "arc-left"]
@@ -265,7 +265,7 @@ def wait_for_windows(scene: Path, count: int, process: subprocess.Popen) -> None
 @pytest.mark.usefixtures("one_thread")
 def test_stopped_in_the_middle_and_continued_gives_the_same_bytes(monkeypatch, tmp_path, model, clip, capsys):
     arguments = ["render", clip, "--model", model, "--trajectory", "basic12", "--k", "2", "--quiet", "--device", "cpu"]
-    arguments += ["--steps", "16"]  # long enough to be stopped in the middle of, on a busy machine too
+    arguments += ["--steps", "40"]  # long enough to be stopped in the middle of, on a busy machine too
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     with started(*arguments, "--out", broken) as process:  # Ctrl-C
         wait_for_windows(broken, 5, process)

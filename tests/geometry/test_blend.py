@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from plenodream.geometry.blend import blend, fill_holes, over
-from plenodream.geometry.splat import Carried
+from plenodream.geometry.surface import Carried
 
 
 def flat(colour: float, depth: float, weight: float = 1.0, size=(4, 6)) -> Carried:

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from plenodream.geometry.cameras import intrinsics_from_fov, look_at, pixel_centres, unproject
-from plenodream.geometry.splat import MARGIN, carry, surface, turn
+from plenodream.geometry.splat import MARGIN, carry, turn
+from plenodream.geometry.surface import surface
 from plenodream.geometry.visibility import apply_homography, homography, lookup
 from plenodream.types import Cameras
 

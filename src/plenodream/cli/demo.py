@@ -16,7 +16,7 @@ class Demo:
 
     out: Path = Path("demo")
     """Scene folder."""
-    model: str = "nano"
+    model: str = "nano-depth"
     """Bundled model or model folder."""
     device: MaybeText = None
     """cpu, cuda; left out: the GPU where there is one."""

@@ -36,7 +36,7 @@ class Plan:
     """What those hold where they do not tell: metric, scaled or disparity."""
     subject_distance: float = 4.0
     """Metres to the subject."""
-    model: str = "mini"
+    model: str = "nano-depth"
     """Bundled model, model folder, owner/name on the hub, or reprojection."""
     height: int | None = None
     """Height of the views in pixels, at most; left out: what `render` takes."""

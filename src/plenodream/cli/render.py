@@ -55,7 +55,7 @@ class Render:
     height: MaybeInt = None
     """Height of the views in pixels, at most; left out: the source's up to 480, or a network's without depth."""
     model: MaybeText = None
-    """Bundled model, folder, owner/name on the hub, or reprojection (no network); left out: the scene's or mini."""
+    """Bundled model, folder, owner/name on the hub, or reprojection (no network); left out: the scene's own."""
     k: MaybeInt = None
     """Context views of each new view; left out: what suits the model."""
     strategy: MaybeText = None

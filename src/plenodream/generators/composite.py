@@ -21,7 +21,8 @@ from plenodream.generators.motion import key_frames, moving_pixels, picture, sam
 from plenodream.generators.protocol import Context, Generator, Workings
 from plenodream.generators.reprojection import MOMENTS, StoredView, is_filled, see, see_resting
 from plenodream.geometry.blend import over
-from plenodream.geometry.splat import Carried, look_up
+from plenodream.geometry.splat import look_up
+from plenodream.geometry.surface import Carried
 from plenodream.geometry.upsample import upsample_depth
 from plenodream.geometry.visibility import reproject
 from plenodream.types import Cameras, View

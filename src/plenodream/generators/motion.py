@@ -10,7 +10,8 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate, max_pool2d
 
 from plenodream.geometry.cameras import resize_cameras
-from plenodream.geometry.splat import Carried, carry, surface, turn
+from plenodream.geometry.splat import carry, turn
+from plenodream.geometry.surface import Carried, surface
 from plenodream.types import Cameras, View
 
 # Cameras whose centres are this near (metres) share one.

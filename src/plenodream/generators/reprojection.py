@@ -19,7 +19,7 @@ from torch import Tensor
 from plenodream.generators.motion import carry_frame, is_cut, key_frames, moving_pixels, same_place
 from plenodream.generators.protocol import Workings
 from plenodream.geometry.blend import blend, fill_holes, over
-from plenodream.geometry.splat import Carried
+from plenodream.geometry.surface import Carried
 from plenodream.types import Cameras, View
 
 # Other moments of the context views that still things may be taken from; how many of them one frame looks at, and

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from plenodream.geometry.splat import Carried, slope
+from plenodream.geometry.surface import Carried, slope
 
 # Depths that differ by this share of themselves count e times less: a soft z-buffer.
 SOFTNESS = 0.02

@@ -1,6 +1,6 @@
 """What a picture with depth shows of another camera's: its pixels carried there, nearest first. Ours.
 
-Every pixel is a piece of the plane that it and the neighbours on the same surface span (`surface`). It is splatted into
+Every pixel is a piece of the plane that it and the neighbours on its surface span (`surface.py`). It is splatted into
 a z-buffer at the target's size, so that hidden pixels fall out; then the target's ray is cut with the winner's plane,
 exactly, and the colour looked up where the cut lies in the picture (`carry`). Neighbours across a depth step belong to
 different planes: no surface is stretched over it. Cameras that share a centre need neither depth nor z-buffer (`turn`).
@@ -12,18 +12,16 @@ where it is not known.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from plenodream.geometry.cameras import invert_pose
+from plenodream.geometry.surface import STEP, Carried, Surface, pixel_grid
 from plenodream.geometry.visibility import homography
 from plenodream.types import Cameras
 
-# A neighbour whose inverse depth differs from a pixel's plane by more than this share lies on another surface.
-STEP = 0.03
 # Pixels reach this much farther than their outline, in target pixels, so that no cracks open between them.
 MARGIN = 0.05
 # Half a pixel and what it reaches farther.
@@ -36,71 +34,6 @@ MOST_CUTS = 4
 PINHOLE = 5
 _MARGIN_CELLS = 2  # around the z-buffer
 _EMPTY = torch.iinfo(torch.int64).max
-
-
-@dataclass(frozen=True)
-class Surface:
-    """A picture whose pixels are pieces of planes.
-
-    Attributes:
-        colour: Any range.
-        inverse: 1 / depth; 0 where there is none.
-        normal: n of n . X = 1 for the points X of a pixel's plane, in the camera's own frame, 1 / metres.
-        slope: Change of the inverse depth from pixel to pixel, across and down.
-        edge: Pixels with a neighbour (left, right, above, below) on another surface.
-        camera: Of batch shape ().
-    """
-
-    colour: Float[Tensor, "3 height width"]
-    inverse: Float[Tensor, "height width"]
-    normal: Float[Tensor, "3 height width"]
-    slope: Float[Tensor, "2 height width"]
-    edge: Bool[Tensor, "height width"]
-    camera: Cameras
-
-
-@dataclass(frozen=True)
-class Carried:
-    """A picture as another camera sees it.
-
-    Attributes:
-        colour: Where `weight` > 0.
-        depth: Of the target, metres; 0 where it is not known.
-        weight: How well the target's pixel is known, 0 (not at all) to 1.
-    """
-
-    colour: Float[Tensor, "3 height width"]
-    depth: Float[Tensor, "height width"]
-    weight: Float[Tensor, "height width"]
-
-
-def surface(
-    colour: Float[Tensor, "3 height width"],
-    depth: Float[Tensor, "height width"],
-    camera: Cameras,
-    keep: Bool[Tensor, "height width"] | None = None,
-) -> Surface:
-    """The pieces of planes that a picture shows.
-
-    Args:
-        colour: Any range.
-        depth: Metres; not finite or not positive where it is not known.
-        camera: Of batch shape (), of the picture's size.
-        keep: Pixels to take; all if None.
-    """
-    assert camera.shape == () and depth.shape == (camera.height, camera.width) == colour.shape[1:]
-    known = (depth > 0) & depth.isfinite()
-    known = known if keep is None else known & keep
-    inverse = torch.where(known, 1 / depth, 0)
-    across, apart_across = slope(inverse)
-    down, apart_down = (value.t() for value in slope(inverse.t()))
-    fx, fy, cx, cy = camera.intrinsics.tolist()
-    x, y = _grid(camera, inverse)
-    rest = torch.addcmul(torch.addcmul(inverse, across, cx - x), down, cy - y)
-    return Surface(
-        colour, inverse, torch.stack([across * fx, down * fy, rest]), torch.stack([across, down]),
-        apart_across | apart_down, camera,
-    )  # fmt: skip
 
 
 def carry(view: Surface, target: Cameras) -> Carried:
@@ -169,30 +102,6 @@ def turn(
     return Carried(look_up(colour, x, y), found, torch.where(inside, area.clamp(max=1), 0))
 
 
-def slope(inverse: Tensor) -> tuple[Tensor, Tensor]:
-    """Change of the inverse depth along rows, on each pixel's own surface; and pixels with another one beside them."""
-    steps = inverse.diff(dim=1)
-    before = torch.nn.functional.pad(steps, (1, 0))
-    after = torch.nn.functional.pad(steps, (0, 1))
-    before[:, 0], after[:, -1] = after[:, 0], before[:, -1]
-    own = torch.where(before.abs() < after.abs(), before, after)
-    # Two neighbours are on one surface if the plane of each meets the other.
-    limit = STEP * torch.minimum(inverse[:, 1:], inverse[:, :-1])
-    joined = ((steps - own[:, 1:]).abs() < limit) & ((steps - own[:, :-1]).abs() < limit)
-    left, right = torch.nn.functional.pad(joined, (1, 0)), torch.nn.functional.pad(joined, (0, 1))
-    total = torch.where(left, before, 0) + torch.where(right, after, 0)
-    slope = torch.where(left & right, 0.5 * total, total)
-    left[:, 0], right[:, -1] = True, True
-    return slope, ~(left & right)
-
-
-def _grid(camera: Cameras, like: Tensor) -> tuple[Tensor, Tensor]:
-    """x (1, width) and y (height, 1) of the pixels' centres."""
-    x = torch.arange(camera.width, dtype=like.dtype, device=like.device) + 0.5
-    y = torch.arange(camera.height, dtype=like.dtype, device=like.device) + 0.5
-    return x[None], y[:, None]
-
-
 def _matrix(camera: Cameras) -> Tensor:
     fx, fy, cx, cy = camera.intrinsics.tolist()
     return torch.tensor([[fx, 0, cx], [0, fy, cy], [0, 0, 1]], dtype=torch.float64)
@@ -204,7 +113,7 @@ def _inverse_matrix(camera: Cameras) -> Tensor:
 
 def _rays(matrix: Tensor, camera: Cameras, like: Tensor) -> list[Tensor]:
     """The three rows of a matrix times (x, y, 1) at every pixel."""
-    x, y = _grid(camera, like)
+    x, y = pixel_grid(camera, like)
     return [a * x + (b * y + c) for a, b, c in matrix.tolist()]
 
 
@@ -234,7 +143,7 @@ def _z_buffer(view: Surface, target: Cameras) -> tuple[Int[Tensor, "pixels"], Te
     pose = (invert_pose(target.camera_to_world.double()) @ view.camera.camera_to_world.double()).cpu()
     matrix = _matrix(target) @ pose[:3, :3] @ _inverse_matrix(view.camera)
     lines = torch.cat([matrix, (_matrix(target) @ pose[:3, 3:])], dim=1).tolist()
-    across, down = _grid(view.camera, view.inverse)
+    across, down = pixel_grid(view.camera, view.inverse)
     x, y, over = _project(lines, across, down, view.inverse)
     # Derivatives of (x, y) along the pixel's plane, across and down.
     (xx, yx), (xy, yy) = (_derivative(lines, axis, view.slope[axis], x, y, over) for axis in range(2))

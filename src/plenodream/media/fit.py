@@ -88,7 +88,8 @@ def fit_depth(
     depth: Float[Tensor, "frames source_height source_width"], height: int, width: int
 ) -> Float[Tensor, "frames {height} {width}"]:
     """Depth of the frames that `fit_frames` makes from theirs."""
-    fit = plan_fit(*depth.shape[1:], height, width)
+    whole_height, whole_width = depth.shape[1:]
+    fit = plan_fit(whole_height, whole_width, height, width)
     scaled = stretch_depth(depth, fit.scaled_height, fit.scaled_width)
     return scaled[:, fit.top : fit.top + height, fit.left : fit.left + width].contiguous()
 

@@ -82,7 +82,7 @@ def video_timing(path: Path) -> tuple[int, float]:
         with av.open(str(path)) as container:
             stream = container.streams.video[0]
             stamps = [packet.pts * packet.time_base for packet in container.demux(stream) if packet.pts is not None]
-    except (av.error.FFmpegError, IndexError, OSError) as error:
+    except (av.FFmpegError, IndexError, OSError) as error:
         raise ValueError(f"{path}: cannot be read as a video ({getattr(error, 'strerror', error)})") from None
     if not stamps:
         raise ValueError(f"{path}: a video without frames")
@@ -119,7 +119,8 @@ def _tiles(count: int, height: int, width: int) -> tuple[int, int, int]:
         return -shape - 2 * (rows * columns - count) / (rows * columns)
 
     columns = max(range(1, count + 1), key=lambda n: (scale(n), looks(n)))
-    return columns, *(max(2, int(scale(columns) * side) // 2 * 2) for side in (height, width))
+    tall, wide = (max(2, int(scale(columns) * side) // 2 * 2) for side in (height, width))
+    return columns, tall, wide
 
 
 def _label(name: str, height: int, width: int) -> UInt8[np.ndarray, "height width"]:

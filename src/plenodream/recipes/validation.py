@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from plenodream.evaluation.reconstruction import score_reconstruction
 from plenodream.evaluation.scenes import held_out
@@ -48,7 +49,8 @@ def make_validation(
     family = config.curriculum.stages[-1].family
     family = family if family in FAMILIES else "mild"
     data = held_out(FAMILIES[family], scenes, views, config.frames, config.height, config.width, device=device)
-    codec, scheduler = build_codec(config).to(device), make_scheduler(config)
+    codec, scheduler = build_codec(config), make_scheduler(config)
+    nn.Module.to(codec, device)
 
     def validate(model: CosmosCameraTransformer, out: Path, step: int) -> dict[str, float]:
         result = score_reconstruction(model, codec, scheduler, config.sampling, data)

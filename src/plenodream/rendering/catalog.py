@@ -7,7 +7,7 @@ from pathlib import Path
 
 from plenodream.memory.manifest import FILE, read_manifest
 
-DEFAULT_MODEL = "mini"
+DEFAULT_MODEL = "nano-depth"
 REPROJECTION = "reprojection"  # the point cloud, which is no network and has no folder
 
 

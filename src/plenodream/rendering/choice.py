@@ -72,7 +72,7 @@ def choose_context(
     fixed = {name: stored[name] for name in kept}
 
     def worth(trajectory: Cameras, views: Cameras) -> tuple[float, ...]:
-        others = {str(number): cameras for number, cameras in enumerate(views)}
+        others = {str(number): views[number] for number in range(len(views))}
         return ranked(trajectory, fixed | others, len(fixed) + len(others)).worth[len(fixed) :]
 
     # In the order of the memory: ties go to the earlier view.

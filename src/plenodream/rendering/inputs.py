@@ -147,8 +147,9 @@ def _stacked(frames: Sequence[Any]) -> Any:
     shapes = {tuple(getattr(part, "shape", ())) for part in parts}
     if len(shapes) > 1:
         raise ValueError(f"frames of different sizes {sorted(shapes)[:3]}: expected all of one size")
-    if all(isinstance(part, Tensor) for part in parts):
-        return torch.stack(list(parts))
+    tensors = [part for part in parts if isinstance(part, Tensor)]
+    if len(tensors) == len(parts):
+        return torch.stack(tensors)
     if all(isinstance(part, np.ndarray) for part in parts):
         return np.stack(parts)
     raise ValueError(f"video of a list of {type(parts[0]).__name__}: {EXPECTED}")

@@ -13,9 +13,7 @@ from diffusers.models.modeling_utils import ModelMixin
 from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 from diffusers.schedulers.scheduling_utils import SchedulerMixin
 
-from plenodream.generators.composite import Composite
 from plenodream.generators.diffusion import DiffusionGenerator
-from plenodream.generators.protocol import Generator, Workings
 from plenodream.memory.scene import Scene
 from plenodream.memory.strategies import RetrievalConfig
 from plenodream.models.conditions import NOTHING, neutral_conditions
@@ -23,6 +21,7 @@ from plenodream.rendering.catalog import bundled_models
 from plenodream.rendering.fingerprint import fingerprint
 from plenodream.rendering.inputs import open_video, view_size
 from plenodream.rendering.model import Model, render_owed
+from plenodream.rendering.network import network_generator, network_model
 from plenodream.rendering.prepare import prepare_scene, scene_size
 from plenodream.rendering.quiet import silent_diffusers
 from plenodream.rendering.renderer import Progress
@@ -30,7 +29,6 @@ from plenodream.rendering.request import Asked, make_request
 from plenodream.rendering.settings import Changes, RenderSettings, usual_settings
 from plenodream.rendering.source import WHOLE, SourceVideo
 from plenodream.sampling.config import SamplingConfig
-from plenodream.sampling.sampler import Sampler
 from plenodream.types import View
 
 
@@ -140,35 +138,11 @@ class PlenopticPipeline(DiffusionPipeline):
             subject_distance: How far the subject of the scene is, metres: the model is told lengths as if it were as
                 far as in its training. None: lengths as they are.
         """
-        config, slots = self.config, self.transformer.context_slots
-        sampling = sampling or self.own_sampling()
-        workings = Workings(
-            size=(config.height, config.width),
-            frames=config.frames,
-            overlap=config.overlap,
-            temporal_factor=self.codec.temporal_factor,
-            fewest=slots or 1,
-            most=slots,
-            steps=sampling.steps,
-        )
-        sampler = Sampler(self.transformer.eval(), self.codec, self.scheduler, sampling, self.conditions)
-        unit = 1.0
-        if subject_distance is not None and config.subject_distance is not None:
-            unit = config.subject_distance / subject_distance
-        return DiffusionGenerator(sampler, workings, self._execution_device, self.fingerprint, unit)
+        return network_generator(self, sampling or self.own_sampling(), subject_distance)
 
     def model(self) -> Model:
         """What a scene is rendered by: a network that sees depth has the stored views' detail carried over."""
-        config, detailed = self.config, bool(self.codec.depth_channels)
-
-        def make(settings: RenderSettings) -> Generator:
-            network = self.generator(settings.sampling, settings.retrieval.subject_distance)
-            return Composite(network) if detailed else network
-
-        known = config.max_travel is not None and config.subject_distance is not None
-        reach = config.max_travel / config.subject_distance if known else None
-        size = (config.height, config.width)
-        return Model(config.model_name, make, self.default_settings(), reach, size, config.guided_by)
+        return network_model(self)
 
     def fingerprint(self) -> str:
         """Hash of the weights and the configs: which model a scene was rendered by.

@@ -55,7 +55,8 @@ def static_source(frames: UInt8[Tensor, "frames height width 3"], fps: float, fo
         fps: Frames per second.
         fov: Horizontal, in degrees, 0 to 180.
     """
-    return View(frames, still_cameras(*frames.shape[:3], fov), fps)
+    count, height, width = frames.shape[:3]
+    return View(frames, still_cameras(count, height, width, fov), fps)
 
 
 def open_source(

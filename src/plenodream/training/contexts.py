@@ -112,6 +112,7 @@ def generate_views(
         contexts: What `draw_clean_context` drew.
         generator: Of the noise (CPU): one draw for all views.
     """
+    assert scene.signal is not None
     cameras, anchor = scene.cameras[0], torch.eye(4).to(scene.cameras.camera_to_world)
     views = sampler.encode(scene.signal[0], cameras, anchor)
     noise = sampler.noise(cameras[1:], generator).to(scene.signal)
@@ -191,6 +192,7 @@ def _scene_folder(folder: Path, number: int) -> Path:
 
 def _as_views(scene: Batch, made: UInt8[Tensor, "targets frames height width 3"]) -> dict[str, View]:
     """True and generated views by name, cameras relative to the source's first."""
+    assert scene.signal is not None
     cameras = scene.cameras[0].to("cpu")
     true = to_frames(scene.signal[0]).cpu()
     views = {f"true{index}": View(frames, cameras[index], _FPS) for index, frames in enumerate(true)}

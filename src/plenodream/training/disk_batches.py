@@ -66,7 +66,7 @@ class DiskBatches:
         self.open_dataset, self.device, self.workers = open_dataset, device, workers
         self.rank, self.world_size = rank, world_size
         self.skipped: Counter[str] = Counter()
-        self.codec = None if codec is None else codec.to(device)
+        self.codec = codec if codec is None else codec.to(device)  # type: ignore[arg-type]
         self._codec_name = ""
         if codec is not None:
             statistics = codec.config.latents_mean, codec.config.latents_std

@@ -105,12 +105,14 @@ def load_sharded(
     with _quiet(folder / SHARDS, "damaged checkpoint"):
         stored = dcp.FileSystemReader(folder / SHARDS).read_metadata().state_dict_metadata
         # A weight that no step has used yet (the queries of attention to a single text token) has no moments.
-        state = {name: t for name, t in wanted.items() if name in stored or not name.startswith("optimizer.")}
+        state: dict[str, Any] = {
+            name: t for name, t in wanted.items() if name in stored or not name.startswith("optimizer.")
+        }
         dcp.load(state, checkpoint_id=folder / SHARDS, no_dist=parallel.mesh is None)
         progress = torch.load(folder / PROGRESS, weights_only=True, map_location="cpu")
     set_model_state_dict(model, _part(state, "model."))
     # Rates and betas belong to the recipe, not to the checkpoint.
-    fresh = get_optimizer_state_dict(model, optimizer, options=FLAT)
+    fresh: dict[str, Any] = get_optimizer_state_dict(model, optimizer, options=FLAT)
     set_optimizer_state_dict(model, optimizer, fresh | _part(state, "optimizer."), options=FLAT)
     for name, parameter in model.named_parameters():
         if f"optimizer.state.{name}.step" not in stored:
@@ -165,7 +167,7 @@ def _tensors(model: nn.Module, optimizer: torch.optim.Optimizer, average: dict[s
     }
 
 
-def _part(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+def _part(state: dict[str, Any], prefix: str) -> dict[str, Any]:
     return {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
 
 

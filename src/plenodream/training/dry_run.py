@@ -11,6 +11,7 @@ from plenodream.training.build import build_model, set_trainable
 from plenodream.training.config import TrainConfig
 from plenodream.training.context_parallel import choose_axis
 from plenodream.training.curriculum import Stage
+from plenodream.training.operations import TokenPass, pass_flop
 
 GIB = 2**30
 # Bytes a rank below which a step runs on a small GPU.
@@ -95,16 +96,6 @@ class Plan:
         return [f"To fit {device}, with a fifth of it free:", *options] if options else []
 
 
-@dataclass(frozen=True)
-class _Pass:
-    """A `Pass` of one sample in tokens: `count` sequences of `tokens` each, which see `keys`."""
-
-    count: int
-    tokens: int
-    keys: int
-    per_frame: float  # probability that frames have times of their own
-
-
 def plan(
     config: TrainConfig,
     world_size: int = 32,
@@ -156,7 +147,7 @@ def plan(
         choose_axis((grid[0] * slots, *grid[1:]), context_parallel)
 
     groups = world_size // context_parallel
-    flop = groups * stage.batch * sum(_flop(each, model, config) for each in passes)
+    flop = groups * stage.batch * sum(pass_flop(each, model, config) for each in passes)
     seconds = flop / (world_size * utilisation * peak)
     targets = len(stage.target_views)
     return Plan(
@@ -214,42 +205,13 @@ def _view_grid(config: TrainConfig, frames: int, model: CosmosCameraTransformer)
 
 def _passes(
     config: TrainConfig, stage: Stage, context: int, tokens: int, model: CosmosCameraTransformer
-) -> list[_Pass]:
+) -> list[TokenPass]:
     """What one sample sends through the network; see `training_loss`."""
     targets = len(stage.target_views)
     overlap = config.objective.overlap_probability if config.objective.overlap_frames else 0.0
     clean = max(stage.views, context + 1) if stage.any_context else 1
     passes = model.passes(targets, context, clean, overlap)
-    return [_Pass(each.count, each.views * tokens, each.seen * tokens, each.own_times) for each in passes]
-
-
-def _flop(each: _Pass, model: CosmosCameraTransformer, config: TrainConfig) -> float:
-    """Operations of one pass, forward and backward.
-
-    A linear map of m weights takes 2m a token, as much again for the gradient of its input where something before it
-    is trained, and again for that of its weights if they are. Attention of n queries to N keys of width d takes 4nNd
-    forward and 10nNd backward (flash attention computes the products of queries and keys again).
-    """
-    c = model.config
-    width, lora, everything = c.num_attention_heads * c.attention_head_dim, c.adaln_lora_dim, config.trainable == "all"
-    again = 1 if config.gradient_checkpointing else 0  # recomputation runs up to the last tensor that is needed
-    volume = c.patch_size[0] * c.patch_size[1] * c.patch_size[2]
-    frozen, trained = 2, 3  # forward and gradient of the input; and of the weights
-    hidden = c.mlp_ratio * width * width
-    block = (
-        c.camera_numbers * width * (2 + again)
-        + 4 * width * width * (trained + again)
-        + hidden * ((trained if everything else frozen) + again)
-        + hidden * ((trained + again) if everything else frozen)
-        + each.per_frame * 12 * lora * width * ((trained if everything else 1) + again)
-    )
-    ends = (
-        c.in_channels * volume * width * (2 if everything else 1)
-        + c.out_channels * volume * width * (trained if everything else frozen)
-        + each.per_frame * 3 * lora * width * (trained if everything else 1)
-    )
-    attention = each.keys * width * (4 + 10 + 4 * again)
-    return each.count * each.tokens * (2 * ends + c.num_layers * (2 * block + attention))
+    return [TokenPass(each.count, each.views * tokens, each.seen * tokens, each.own_times) for each in passes]
 
 
 def block_bytes(mlp_ratio: float, per_frame: bool, trainable: str, half: bool) -> float:
@@ -266,7 +228,7 @@ def block_bytes(mlp_ratio: float, per_frame: bool, trainable: str, half: bool) -
 
 
 def _memory(
-    passes: list[_Pass],
+    passes: list[TokenPass],
     model: CosmosCameraTransformer,
     config: TrainConfig,
     stage: Stage,

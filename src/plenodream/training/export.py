@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import torch
 from diffusers import FlowMatchEulerDiscreteScheduler, SchedulerMixin
@@ -55,9 +55,10 @@ def save_model(
         ValueError: The disk is full; the old folder is untouched.
     """
     overlap = min(config.objective.overlap_frames, codec.latent_frames(config.frames) - 1)
+    # The class's own `to` warns of modules that this network never has.
+    parts: tuple[Any, Any] = (nn.Module.to(model, dtype), codec)
     pipeline = PlenopticPipeline(
-        nn.Module.to(model, dtype),  # the class's own `to` warns of modules that this network never has
-        codec,
+        *parts,
         make_scheduler(config),
         height=config.height,
         width=config.width,

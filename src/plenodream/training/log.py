@@ -33,7 +33,8 @@ class TrainingLog:
     def __init__(
         self, out: Path, step: int, writes: bool = True, quiet: bool = False, tensorboard: bool = False
     ) -> None:
-        self.path, self.bar = out / NAME, None
+        self.path = out / NAME
+        self.bar: Any = None
         self._file = self._board = None
         if not writes:
             return

@@ -43,7 +43,7 @@ def apply_overrides(config: Any, changes: Sequence[str]) -> Any:
 def _apply(value: Any, hint: Any, change: Any, path: str) -> Any:
     if isinstance(change, str):
         return _convert(value, hint, change, path)
-    if dataclasses.is_dataclass(value):
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
         hints = typing.get_type_hints(type(value))
         old = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
         return dataclasses.replace(value, **_children(old, hints, change, path))
@@ -75,7 +75,8 @@ def _convert(value: Any, hint: Any, text: str, path: str) -> Any:
         if option is type(None):
             continue
         if dataclasses.is_dataclass(option) or option is dict or typing.get_origin(option) is dict:
-            known = value if isinstance(value, dict) else [field.name for field in dataclasses.fields(option)]
+            fields = () if isinstance(value, dict) else dataclasses.fields(typing.cast(Any, option))
+            known = value if isinstance(value, dict) else [field.name for field in fields]
             raise ValueError(f"--set {path}={text}: {path} has fields; set one of them: {', '.join(known)}")
         try:
             if option is bool:

@@ -9,7 +9,7 @@ from datetime import timedelta
 import torch
 import torch.distributed as dist
 from diffusers import ModelMixin
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor
@@ -71,7 +71,7 @@ class Parallel:
         Raises:
             ValueError: If the attention heads cannot be shared by the context-parallel ranks.
         """
-        model.to(self.device)
+        nn.Module.to(model, self.device)
         if self.mesh is None:
             return model
         shards = init_device_mesh(self.device.type, (self.world_size,))

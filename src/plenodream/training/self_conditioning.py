@@ -84,6 +84,7 @@ class SelfConditioning:
     def __call__(self, stage: Stage, number: int) -> Batch:
         """Batch `number`: true views, their cameras, and the same views as they are given as context."""
         loaded = self.batches(stage, number)
+        assert loaded.signal is not None
         true, generated = loaded.signal[:, : stage.views], loaded.signal[:, stage.views :]
         generator = step_generator(self.seed, number, "data")
         replaced = torch.rand(generated.shape[:2], generator=generator) < stage.self_conditioning

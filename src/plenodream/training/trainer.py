@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from plenodream.models.codecs.protocol import Codec
 from plenodream.models.cosmos.transformer import CosmosCameraTransformer
@@ -62,7 +61,7 @@ class Trainer:
         self.folder, self.device = options.out / "checkpoint", self.parallel.device
         if self.folder.exists() and not options.resume:
             raise ValueError(f"{options.out}: holds a run already; --resume goes on with it, or choose another --out")
-        self.codec = (codec or build_codec(config)).to(self.device)
+        self.codec: Any = (codec or build_codec(config)).to(self.device)  # type: ignore[arg-type]
         self.batches = batches or ProceduralBatches(config, self.device)
         bf16 = config.precision == "bf16" or (config.precision == "auto" and self.device.type == "cuda")
         self.dtype = torch.bfloat16 if bf16 else torch.float32
@@ -133,9 +132,9 @@ class Trainer:
     def averaged_model(self) -> CosmosCameraTransformer:
         """A copy of the network with the averaged weights; all processes call it."""
         weights = whole(self.model.state_dict() | self.average.weights)
-        model = CosmosCameraTransformer.from_config(self.model.config)
+        model: Any = CosmosCameraTransformer.from_config(self.model.config)
         model.load_state_dict(weights)
-        return nn.Module.to(model, self.device, self.dtype).eval()
+        return model.to(self.device, self.dtype).eval()
 
     def save(self) -> None:
         """Write the checkpoint, every process its shards; all processes call it."""
@@ -234,7 +233,7 @@ class Trainer:
                 loss = self._loss(batch, stage, k, generator)
                 self.optimizer.zero_grad(set_to_none=True)
                 loss.backward()
-            if not known:
+            if counter is not None:
                 self.operations[number, k] = counter.get_total_flops()
             trainable = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
             norm = torch.nn.utils.clip_grad_norm_(trainable, config.optimizer.clip)
@@ -266,7 +265,8 @@ class Trainer:
         with autocast:
             return training_loss(self.model, latents, rays, context, targets, config.objective, generator, given, depth)
 
-    def _encode(self, signal: torch.Tensor) -> torch.Tensor:
+    def _encode(self, signal: torch.Tensor | None) -> torch.Tensor:
+        assert signal is not None
         return self.codec.encode(signal.flatten(0, 1)).unflatten(0, signal.shape[:2])
 
     def _number(self) -> int:

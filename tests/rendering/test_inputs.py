@@ -1,0 +1,53 @@
+"""Videos and requests as people have them in Python; what is not understood is one clear error."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+PIXELS = np.random.default_rng(0).integers(0, 255, (3, 20, 20, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda a: a,
+        torch.from_numpy,
+        lambda a: torch.from_numpy(a).float() / 255,
+        lambda a: torch.from_numpy(a).movedim(-1, 1),
+        lambda a: [Image.fromarray(image) for image in a],
+        list,
+    ],
+    ids=["array", "tensor", "floats", "channels first", "pictures", "list of arrays"],
+)
+def test_a_video_may_come_in_any_form(tiny_pipeline, form):
+    pipeline = tiny_pipeline()
+    assert torch.equal(pipeline.open(form(PIXELS)).frames, pipeline.open(PIXELS).frames)
+
+
+@pytest.mark.parametrize("video", [3, None, [], PIXELS[0], PIXELS.astype(float), object(), "nothing.mp4"])
+def test_what_is_no_video_is_one_clear_error(tiny_pipeline, video):
+    with pytest.raises(ValueError, match="expected a"):
+        tiny_pipeline().open(video)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"trajectories": 5}, "trajectories 5: expected presets"),
+        ({"settings": 3}, "settings 3: expected RenderSettings"),
+        ({"guidance_scale": 0.5}, "guidance_scale 0.5: expected a number, 1"),
+        ({"seed": "a"}, "seed 'a': expected a whole number"),
+        ({"report": 3}, "report 3: expected a function"),
+        ({"trajectories": {"a": 3}}, "view a: int; expected Cameras"),
+        ({"out": 7}, "out 7: expected a folder's path"),
+    ],
+)
+def test_a_request_that_is_not_understood_is_one_clear_error(tiny_pipeline, wrong, message):
+    with pytest.raises(ValueError, match=message):
+        tiny_pipeline()(PIXELS, **{"trajectories": "arc-left", **wrong})
+
+
+def test_without_a_folder_the_views_come_back_in_memory_at_the_size_that_is_asked_for(tiny_pipeline):
+    views = tiny_pipeline()(PIXELS, "arc-left", num_inference_steps=1, guidance_scale=1.0, height=24, width=32)
+    assert list(views) == ["arc-left"] and views["arc-left"].frames.shape == (3, 24, 32, 3)
