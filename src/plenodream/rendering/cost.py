@@ -14,6 +14,7 @@ from plenodream.generators.protocol import Generator
 from plenodream.generators.reprojection import LOOKS
 from plenodream.memory.merge import MergeStep
 from plenodream.memory.windows import Window
+from plenodream.models.denoiser import Pass
 from plenodream.rendering.choice import choose_context
 from plenodream.rendering.settings import RenderSettings
 from plenodream.rendering.source import SOURCE
@@ -91,13 +92,15 @@ def _network(generator: DiffusionGenerator, contexts: list[int], frames: int, he
     parameters, layers = sum(w.numel() for w in weights), len(sampler.denoiser.blocks)
     inner = config.num_attention_heads * config.attention_head_dim
     guided = 2 if sampler.config.guidance else 1
-    steps, flop = sampler.config.steps * guided, 0.0
+
+    def operations(part: Pass) -> float:
+        sequence, keys = part.views * tokens, part.seen * tokens
+        return part.count * (2 * parameters * sequence + 4 * layers * inner * sequence * keys)
+
+    flop = 0.0
     for count in contexts:
-        # The last pass is the target's, at every step; one before it makes the context of the view that is new.
-        *before, target = sampler.denoiser.passes(1, count, 1)
-        for each, times in [*((each, 1) for each in before), (target, steps)]:
-            sequence, keys = tokens * each.views, tokens * each.seen
-            flop += times * (2 * parameters * sequence + 4 * layers * inner * sequence * keys)
+        *reading, step = sampler.denoiser.passes(1, count, 1)  # one view is new to the memory
+        flop += sampler.config.steps * guided * operations(step) + sum(map(operations, reading))
     size = weights[0].element_size()
     kept = (max(contexts, default=0) + 2) * 2 * layers * tokens * inner * size
     return Cost(flop / (_REACHED * _speed(weights[0])), parameters * size + kept + 40 * tokens * inner * size)
