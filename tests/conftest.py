@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import signal
 
 import pytest
 from jaxtyping import config, install_import_hook
+
+# A shell's background job has Ctrl-C ignored, and hands that on to the programs that the tests start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Shapes and kinds of all arrays are checked at every call in the tests.
 install_import_hook("plenodream", "shapes.check")
