@@ -7,7 +7,7 @@ from plenodream.geometry.keyframes import Keyframe, read_keyframes
 from plenodream.geometry.paths import trajectory_cameras
 from plenodream.geometry.trajectories import make_trajectory
 from plenodream.memory.scene import Scene
-from plenodream.viewer.preview import HOLE
+from plenodream.rendering.preview import MAGENTA
 from plenodream.viewer.studio import BackgroundRender, Studio, frustum
 
 
@@ -44,9 +44,9 @@ def test_previews_are_the_stored_pixels_and_magenta_where_nothing_is_known(scene
     assert (own.int() - views["source"].frames[2].int()).abs().float().mean() < 2
     away = studio.path((Keyframe(0, azimuth=180),))[0]
     behind = studio.picture(away, 2)
-    assert (behind == torch.tensor(HOLE, dtype=torch.uint8)).all()
+    assert (behind == torch.tensor(MAGENTA, dtype=torch.uint8)).all()
     near = studio.picture(studio.path((Keyframe(0, distance=2),))[0], 2)
-    assert not (near == torch.tensor(HOLE, dtype=torch.uint8)).all(-1).any()
+    assert not (near == torch.tensor(MAGENTA, dtype=torch.uint8)).all(-1).any()
 
 
 def test_the_trained_range_is_told_only_where_it_is_known(scene):

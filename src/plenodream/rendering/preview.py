@@ -11,6 +11,7 @@ from torch import Tensor
 from plenodream.generators.motion import same_place
 from plenodream.generators.reprojection import StoredView, see
 from plenodream.geometry.cameras import horizontal_fov, resize_cameras, rotation_vector
+from plenodream.geometry.surface import Carried
 from plenodream.media.fit import stretch_depth, stretch_frames
 from plenodream.types import Cameras, View
 
@@ -93,6 +94,10 @@ def _warp(source: View, frame: int, target: Cameras) -> tuple[UInt8[Tensor, "hei
     nothing = torch.zeros(source.frames.shape[:3], dtype=torch.bool)
     seen = see([StoredView(source, nothing)], frame, camera)
     assert seen is not None  # there is depth
+    return paint(seen), (seen.weight == 0).float().mean().item()
+
+
+def paint(seen: Carried) -> UInt8[Tensor, "height width 3"]:
+    """What is seen as a picture, magenta where nothing is."""
     colour = seen.colour.round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0)
-    holes = seen.weight == 0
-    return torch.where(holes[..., None], torch.tensor(MAGENTA, dtype=torch.uint8), colour), holes.float().mean().item()
+    return torch.where((seen.weight == 0)[..., None], torch.tensor(MAGENTA, dtype=torch.uint8), colour)

@@ -13,9 +13,8 @@ from plenodream.generators.reprojection import StoredView, see
 from plenodream.geometry.cameras import resize_cameras
 from plenodream.media.fit import stretch_depth, stretch_frames
 from plenodream.memory.scene import Scene
+from plenodream.rendering.preview import MAGENTA, paint
 from plenodream.types import Cameras, View
-
-HOLE = (255, 0, 255)
 
 
 def small_view(scene: Scene, name: str, side: int) -> View:
@@ -50,11 +49,9 @@ def preview(
     deep = [view for view in moment if view.depth is not None]
     flat = [_plane(view, subject_distance) for view in moment if view.depth is None]
     seen = see(_stored(deep + flat), 0, target)
-    picture = torch.tensor(HOLE, dtype=torch.uint8).repeat(target.height, target.width, 1)
-    if seen is not None:
-        colour = seen.colour.permute(1, 2, 0).round().clamp(0, 255).to(torch.uint8)
-        picture = torch.where((seen.weight > 0)[..., None], colour, picture)
-    return picture
+    if seen is None:
+        return torch.tensor(MAGENTA, dtype=torch.uint8).repeat(target.height, target.width, 1)
+    return paint(seen)
 
 
 def _plane(view: View, distance: float) -> View:

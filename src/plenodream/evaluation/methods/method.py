@@ -8,6 +8,7 @@ from plenodream.evaluation.methods.controls import NoContextBut
 from plenodream.generators.protocol import Generator
 from plenodream.generators.reprojection import Reprojection
 from plenodream.memory.retrieval import STRATEGIES, RetrievalConfig
+from plenodream.rendering.catalog import REPROJECTION
 from plenodream.rendering.load import load_pipeline
 from plenodream.rendering.settings import RenderSettings
 from plenodream.sampling.config import SamplingConfig
@@ -18,7 +19,6 @@ MEMORIES = {"all": 0, "source": 1, "source-twice": 2}
 OPTIONS = (
     "strategy", "k", "merging", "keep-source", "steps", "guidance", "seed", "memory", "motion", "update", "depth",
 )  # fmt: skip
-REPROJECTION = "reprojection"
 
 
 @dataclass(frozen=True)
