@@ -26,6 +26,7 @@ RECIPES: dict[str, Callable[[], TrainConfig]] = {
     "nano-depth": _recipe("nano", "nano_depth"),
     "mini": _recipe("mini", "mini"),
     "mini-cpu": _recipe("mini", "mini_cpu"),
+    "mini-depth": _recipe("mini", "mini_depth"),
     "basic": _recipe("basic", "basic"),
     "agibot": _recipe("basic", "agibot"),
 }

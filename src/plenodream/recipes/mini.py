@@ -59,3 +59,35 @@ def mini_cpu() -> TrainConfig:
         steps=3163,
         validate_every=500,
     )
+
+
+def mini_depth() -> TrainConfig:
+    """mini with depth beside colours, as `nano_depth`, in small batches: on a CPU a step is what costs.
+
+    `plenodream train mini-depth --init-from mini`, and `--textures` with some photographs.
+    """
+    patch, shares = 8, (10.0, 4.0, 1.0, 1.0)
+    context = {"max_context": 4, "any_context": True, "context_shares": shares, "source_context": True}
+    return TrainConfig(
+        name="mini-depth",
+        model=pixel_network(patch, heads=6, head_width=64, layers=10, lora=32, depth=True),
+        patch=patch,
+        depth=True,
+        height=64,
+        width=64,
+        curriculum=Curriculum(
+            stages=(
+                Stage(share=0.75, family="mixed", frames=1, batch=4, views=5, targets=5, footage=0.4, **context),
+                Stage(share=0.25, family="mixed", frames=9, batch=1, views=5, targets=4, footage=0.4, **context),
+            )
+        ),
+        objective=ObjectiveConfig(
+            shift=4.0, x0_floor=0.4, overlap_probability=0.2, overlap_frames=3, depth_weight=1.0, hidden_depth=0.6
+        ),
+        optimizer=OptimizerConfig(muon=0.4, decay_share=0.5),
+        sampling=SamplingConfig(steps=4),
+        steps=2000,
+        validate_every=250,
+        precision="bf16",
+        compile=True,
+    )
