@@ -18,7 +18,7 @@ from plenodream.training.checkpoint import load_weights
 from plenodream.training.config import RunOptions, TrainConfig
 from plenodream.training.disk_batches import episode_batches
 from plenodream.training.overrides import apply_overrides
-from plenodream.training.parallel import Parallel, close_parallel, setup_parallel
+from plenodream.training.parallel.ranks import Parallel, close_parallel, setup_parallel
 from plenodream.training.self_conditioning import SelfConditioning, second_stage
 from plenodream.training.trainer import Trainer
 from plenodream.worlds.textures import load_textures

@@ -23,7 +23,7 @@ from plenodream.training.guards import ctrl_c_waits, memory_advice
 from plenodream.training.log import TrainingLog
 from plenodream.training.objective import draw_context, draw_size, training_loss
 from plenodream.training.optim.optimizer import Average, SpikeGuard, learning_rate, make_optimizer
-from plenodream.training.parallel import Parallel, whole
+from plenodream.training.parallel.ranks import Parallel, whole
 from plenodream.training.throughput import Meter, count_operations, matmul_rate, synchronize
 
 # Held-out scores of a network with averaged weights; may leave a sheet in the folder. The best is chosen by `quality`.
