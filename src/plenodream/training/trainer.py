@@ -12,7 +12,8 @@ import torch
 
 from plenodream.models.codecs.protocol import Codec
 from plenodream.models.cosmos.transformer import CosmosCameraTransformer
-from plenodream.training.batches import Batch, BatchSource, ProceduralBatches, step_generator
+from plenodream.training.batches.batch import Batch, BatchSource, step_generator
+from plenodream.training.batches.procedural import ProceduralBatches
 from plenodream.training.build import build_codec, build_model, compile_network, grow_depth, set_trainable
 from plenodream.training.checkpoint import load_checkpoint, load_weights, save_checkpoint
 from plenodream.training.config import RunOptions, TrainConfig
