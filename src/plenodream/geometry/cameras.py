@@ -120,7 +120,7 @@ def stack_cameras(cameras: Sequence[Cameras]) -> Cameras:
 
 
 def join_cameras(cameras: Sequence[Cameras]) -> Cameras:
-    """Cameras of one batch shape (frames,) and image size one after another: (all frames,). Raises as `stack_cameras`."""
+    """Cameras of one batch shape (frames,) and image size, one after another: (all frames,)."""
     stacked = stack_cameras(cameras)
     poses, lenses = stacked.camera_to_world, stacked.intrinsics
     return replace(stacked, camera_to_world=poses.flatten(0, 1), intrinsics=lenses.flatten(0, 1))

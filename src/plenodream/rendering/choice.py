@@ -47,7 +47,7 @@ def choose_context(
 
     Args:
         target: Its cameras, of the whole video: merged views are made along whole paths. Of views that are made
-            together those of all, one after another: what is stored is compared with each, and their mean counts (ours).
+            together those of all, one after another: what is stored is compared with each, the mean counts (ours).
         stored: Cameras of the stored views, of the whole video too; the source among them.
         window: The window, whose cameras alone are compared.
         settings: Strategy, k, candidates, whether the source is kept.
