@@ -193,7 +193,7 @@ def test_views_with_the_longest_names_are_merged_too(tiny_pipeline, tiny_video, 
     pipeline, camera = tiny_pipeline(k=1), tiny_video().cameras
     names = {letter * 100: camera for letter in "ab"}
     scene = pipeline(tiny_video(), names, tmp_path, settings(1, 2))
-    assert len(scene.names("helper")[0]) <= 60
+    assert len(scene.names("helper")[0]) <= 48
     assert pipeline(tiny_video(), FOUR[:1], tmp_path).complete("arc-left")
 
 

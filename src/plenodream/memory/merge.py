@@ -21,7 +21,7 @@ MAX_FOV = 110.0  # degrees over the longer side of the image; a pinhole stretche
 MIN_AGREEMENT = 0.5  # mean axes shorter than this (two unit axes 120 degrees apart) give no direction to look in
 RETREATS = (0.0, 0.5, 1.0)  # how far behind the mean centre to stand, in units of the inputs' spread
 NEARLY_BEST = 0.02  # share of the inputs' points given up for a pose that stands less far back
-SHORT, _MORE = 60, "more"  # characters of a merged view's name, and what stands for the views that it has no room for
+SHORT, _MORE = 48, "more"  # characters of a merged view's name, and what stands for the views that it has no room for
 SMOOTHING = (1 / 16, 4 / 16, 6 / 16, 4 / 16, 1 / 16)  # over time
 
 Score = Callable[[Cameras, Cameras], Sequence[float]]
