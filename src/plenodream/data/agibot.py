@@ -16,8 +16,8 @@ from pathlib import Path
 
 import torch
 
-from plenodream.data.decode import VideoFile
 from plenodream.data.episode import Episode, open_views
+from plenodream.media.seek import VideoFile
 from plenodream.types import Cameras
 
 VIEWS = ("head", "hand_left", "hand_right")
