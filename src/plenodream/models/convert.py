@@ -14,6 +14,7 @@ from diffusers import __version__ as diffusers_version
 from safetensors.torch import save_file
 from torch import Tensor
 
+from plenodream.files.documents import read_document
 from plenodream.files.folders import new_folder
 from plenodream.models.checkpoint import Checkpoint, open_checkpoint
 from plenodream.models.codecs.wan import WanCodec
@@ -34,6 +35,7 @@ class Conversion:
         format: Of what kind the checkpoint was.
         taken: Tensors of the checkpoint.
         from_base: Tensors of the base beneath it.
+        fresh: Tensors that no published file holds: zero, to be trained.
         left_out: Names that the network does without.
     """
 
@@ -41,6 +43,7 @@ class Conversion:
     format: str
     taken: int
     from_base: int
+    fresh: int
     left_out: tuple[str, ...]
 
 
@@ -50,7 +53,8 @@ def convert(
     """A folder of ours from a publisher's checkpoint.
 
     Args:
-        source: The checkpoint.
+        source: The checkpoint: a file, a folder of safetensors, or a pipeline's folder of diffusers, which then is its
+            own base.
         to: The new folder: a model's with its codec and scheduler, or for a codec or text encoder that part alone.
         format_name: One of `FORMATS`; `auto` finds it by the names of the tensors.
         base: The network that the checkpoint was trained from, as published or as diffusers' folder: gives what the
@@ -64,9 +68,12 @@ def convert(
         raise ValueError(f"{to}: holds something already; expected a new folder")
     if format_name not in ("auto", *FORMATS):
         raise ValueError(f"format {format_name!r}: expected auto or one of {', '.join(FORMATS)}")
-    checkpoint = open_checkpoint(source)
+    network = source / "transformer"
+    checkpoint = open_checkpoint(network if network.is_dir() else source)
     known = detect(checkpoint) if format_name == "auto" else FORMATS[format_name]
     weights = _merged(checkpoint, known, base)
+    if base is None and network.is_dir():
+        base = source
     codec = _codec(known, base, vae) if known.part == "transformer" else None
     to.parent.mkdir(parents=True, exist_ok=True)
     with new_folder(to) as fresh:
@@ -76,7 +83,8 @@ def convert(
             _write_model(fresh, known, to.name)
             _write_words(fresh, known, base)
         (fresh / "README.md").write_text(_card(checkpoint, known, weights), encoding="utf-8")
-    return Conversion(to, known.name, weights.taken, len(weights.read) - weights.taken, weights.left_out)
+    from_base = len(weights.read) - weights.taken - weights.fresh
+    return Conversion(to, known.name, weights.taken, from_base, weights.fresh, weights.left_out)
 
 
 def to_published(folder: Path, to: Path, format_name: str) -> int:
@@ -106,6 +114,7 @@ class _Weights:
     config: dict[str, Any]
     read: dict[str, Callable[[], Tensor]]
     taken: int
+    fresh: int
     left_out: tuple[str, ...]
 
 
@@ -114,7 +123,7 @@ def _merged(checkpoint: Checkpoint, known: Format, base: Path | None) -> _Weight
     shapes, read, left_out = _renamed(checkpoint, known)
     taken = len(read)
     if base is not None and (beneath := _base_network(base)) is not None:
-        base_shapes, base_read, base_left_out = _renamed(beneath, known, ours_too=True)
+        base_shapes, base_read, base_left_out = _renamed(beneath, known)
         for name, shape in shapes.items():
             if base_shapes.get(name, shape) != shape:
                 raise ValueError(f"{base}: {name} is {base_shapes[name]}, the checkpoint's {shape}; expected its base")
@@ -127,13 +136,19 @@ def _merged(checkpoint: Checkpoint, known: Format, base: Path | None) -> _Weight
             f"{checkpoint.path}: holds a part of a {known.name} network, {error} is missing; "
             f"expected --base with the rest ({known.base or 'the whole checkpoint'})"
         ) from None
+    config, fresh = _agreed(checkpoint.path, config), 0
     if known.network is not None:
-        _check(checkpoint.path, known, config, shapes)
-    return _Weights(config, read, taken, left_out)
+        expected = _expected(checkpoint.path, known, config)
+        new = [name for name in expected.keys() - shapes.keys() if name.endswith(known.fresh)]
+        fresh, like = len(new), next(iter(read.values()))
+        for name in new:
+            shapes[name], read[name] = expected[name], lambda shape=expected[name]: like().new_zeros(shape)
+        _check(checkpoint.path, known, expected, shapes)
+    return _Weights(config, read, taken, fresh, left_out)
 
 
 def _renamed(
-    checkpoint: Checkpoint, known: Format, ours_too: bool = False
+    checkpoint: Checkpoint, known: Format
 ) -> tuple[dict[str, tuple[int, ...]], dict[str, Callable[[], Tensor]], tuple[str, ...]]:
     """Shapes and readers by our names, and the names that are left out.
 
@@ -142,7 +157,7 @@ def _renamed(
     """
     shapes, read, left_out = {}, {}, list(checkpoint.others)
     for name, shape in checkpoint.shapes.items():
-        ours = name if ours_too and known.keys.published(name) is not None else known.keys.ours(name)
+        ours = name if known.keys.published(name) is not None else known.keys.ours(name)
         if name.startswith(known.left_out) or name.endswith(known.left_out):
             left_out.append(name)
         elif ours is None:
@@ -152,13 +167,37 @@ def _renamed(
     return shapes, read, tuple(left_out)
 
 
-def _check(path: Path, known: Format, config: dict[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> None:
+def _agreed(path: Path, config: dict[str, Any]) -> dict[str, Any]:
+    """The config that the weights have, which that of diffusers beside them must not deny, with what it alone says.
+
+    Its input channels are counted in another way, without the padding's.
+    """
+    if not (path / "config.json").is_file():
+        return config
+    said = read_document(path / "config.json", dict[str, Any])
+    for name, value in config.items():
+        stated = said.get(name, value)
+        if name not in ("in_channels", "rope_scale") and json.dumps(stated) != json.dumps(value):
+            raise ValueError(f"{path}: config.json says {name} {stated}, the weights are of {value}; copy it again")
+    return config | {name: said[name] for name in ("rope_scale",) if name in said and name in config}
+
+
+def _expected(path: Path, known: Format, config: dict[str, Any]) -> dict[str, tuple[int, ...]]:
+    """Shapes of the tensors of the network that a config describes, which has to fit the codec."""
     assert known.network is not None
     try:
         with torch.device("meta"):
-            expected = {name: tuple(tensor.shape) for name, tensor in known.network(**config).state_dict().items()}
+            network = known.network(**config)
     except Exception as error:  # whatever a constructor makes of sizes that are none
         raise ValueError(f"{path}: no {known.name} network has these sizes ({error}); copy it again") from None
+    if known.part == "transformer" and (problem := network.misfit(WanCodec.published_channels, WanCodec.spatial_factor)):
+        raise ValueError(f"{path}: {problem}")
+    return {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+
+
+def _check(
+    path: Path, known: Format, expected: Mapping[str, tuple[int, ...]], shapes: Mapping[str, tuple[int, ...]]
+) -> None:
     for what, names in (("missing", expected.keys() - shapes.keys()), ("too many", shapes.keys() - expected.keys())):
         if names:
             partial = what == "missing" and known.base
@@ -262,13 +301,14 @@ def _write_words(folder: Path, known: Format, base: Path | None) -> None:
 
 
 def _card(checkpoint: Checkpoint, known: Format, weights: _Weights) -> str:
-    base = len(weights.read) - weights.taken
+    base = len(weights.read) - weights.taken - weights.fresh
     lines = [
         f"# {known.name}",
         "",
         f"- weights: {known.source}, converted by `plenodream convert`; only names changed",
         f"- licence: {known.licence or 'see the publisher'}",
         f"- tensors: {weights.taken} of the checkpoint, {base} of its base {known.base}".rstrip(),
+        *([f"- new, zero until they are trained: {weights.fresh} camera projections"] if weights.fresh else []),
         f"- left out: {', '.join(sorted(weights.left_out)) or 'nothing'}",
         *(f"- sha256 of {file.name}: {_sha256(file)}" for file in _files(checkpoint.path)),
     ]

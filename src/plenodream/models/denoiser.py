@@ -140,6 +140,10 @@ class DenoiserMixin:
         projected = self.config.use_crossattn_projection
         return self.config.crossattn_proj_in_channels if projected else self.config.text_embed_dim
 
+    def project_words(self, words: Float[Tensor, "batch words features"]) -> Float[Tensor, "batch words projected"]:
+        """Words as they can be kept: far smaller where the network projects them before anything else."""
+        return words
+
     @property
     def image_shape(self) -> tuple[int, int] | None:
         """Tokens and width of an image's embedding; None for a network that is told none."""
