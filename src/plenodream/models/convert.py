@@ -190,7 +190,8 @@ def _expected(path: Path, known: Format, config: dict[str, Any]) -> dict[str, tu
             network = known.network(**config)
     except Exception as error:  # whatever a constructor makes of sizes that are none
         raise ValueError(f"{path}: no {known.name} network has these sizes ({error}); copy it again") from None
-    if known.part == "transformer" and (problem := network.misfit(WanCodec.published_channels, WanCodec.spatial_factor)):
+    codec = WanCodec.published_channels, WanCodec.spatial_factor
+    if known.part == "transformer" and (problem := network.misfit(*codec)):
         raise ValueError(f"{path}: {problem}")
     return {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
 

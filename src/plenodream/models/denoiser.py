@@ -140,9 +140,13 @@ class DenoiserMixin:
         projected = self.config.use_crossattn_projection
         return self.config.crossattn_proj_in_channels if projected else self.config.text_embed_dim
 
-    def project_words(self, words: Float[Tensor, "batch words features"]) -> Float[Tensor, "batch words projected"]:
-        """Words as they can be kept: far smaller where the network projects them before anything else."""
-        return words
+    @property
+    def word_projection(self) -> nn.Module | None:
+        """What words go through before anything else, so that they are kept after it; far smaller then. None: nothing.
+
+        `run` takes words that went through it, and words that did not.
+        """
+        return None
 
     @property
     def image_shape(self) -> tuple[int, int] | None:

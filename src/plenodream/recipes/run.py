@@ -14,6 +14,7 @@ from plenodream.recipes import get_recipe
 from plenodream.recipes.validation import make_validation
 from plenodream.rendering.catalog import bundled_models
 from plenodream.training.batches import BatchSource, ProceduralBatches
+from plenodream.training.captions import open_captions
 from plenodream.training.checkpoint import load_weights
 from plenodream.training.config import RunOptions, TrainConfig
 from plenodream.training.disk_batches import episode_batches
@@ -99,9 +100,13 @@ def train(
             batches = _disk_batches(config, data, parallel, codec)
         elif images is not None:
             batches = ProceduralBatches(config, parallel.device, images)
+        captions = None
+        if pretrained is not None and (pretrained / "transformer").is_dir():
+            frozen = config.trainable == "attention"
+            captions = open_captions(pretrained, config.objective.caption_dropout, frozen, parallel.device)
         validate = make_validation(config, parallel.device) if parallel.is_main else None
         with locked(options.out, "trained") if parallel.is_main else nullcontext():
-            return Trainer(config, options, validate, batches, codec, parallel).run()
+            return Trainer(config, options, validate, batches, codec, parallel, captions).run()
     finally:
         close_parallel()
 

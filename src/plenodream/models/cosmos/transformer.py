@@ -124,11 +124,10 @@ class CosmosCameraTransformer(DenoiserMixin, CosmosTransformer3DModel):
         """See `Denoiser`."""
         return self.transformer_blocks
 
-    def project_words(self, words: Float[Tensor, "batch words features"]) -> Float[Tensor, "batch words projected"]:
+    @property
+    def word_projection(self) -> nn.Module | None:
         """See `DenoiserMixin`."""
-        if not self.config.use_crossattn_projection:
-            return words
-        return self.crossattn_proj(words.to(self.crossattn_proj[0].weight))
+        return self.crossattn_proj if self.config.use_crossattn_projection else None
 
     def run(
         self,
