@@ -162,15 +162,7 @@ def _euler() -> SchedulerMixin:
     return FlowMatchEulerDiscreteScheduler(shift=5.0)
 
 
-_COSMOS = {
-    "height": 432,
-    "width": 768,
-    "frames": 93,
-    "overlap": 0,
-    "steps": 35,
-    "guidance": 7.0,
-    "guided_by": "text",
-}
+_COSMOS = {"height": 432, "width": 768, "frames": 93, "overlap": 0, "steps": 35, "guidance": 7.0, "guided_by": "text"}
 _WAN = {
     "height": 480,
     "width": 832,
