@@ -3,6 +3,7 @@
 <episode>/videos/cam01.mp4                      RGB without loss (H.264, readable by any FFmpeg)
 <episode>/cameras/cam01.json                    exact cameras, our format (geometry/formats.py)
 <episode>/cameras/camera_extrinsics.json        the same poses as MultiCamVideo writes them, for other readers
+<episode>/caption.txt                           optional: what it shows, in words
 <episode>/depth/cam01.safetensors               optional: depth along z in metres, float16 (frames, height, width)
 """
 
@@ -57,6 +58,12 @@ class Episode:
     def names(self) -> tuple[str, ...]:
         """Names of the views, sorted."""
         return tuple(sorted(self.videos))
+
+    @property
+    def caption(self) -> str:
+        """What it shows, in words, from `caption.txt` in its folder; empty without."""
+        file = self.folder / "caption.txt"
+        return file.read_text(encoding="utf-8", errors="replace").strip() if file.is_file() else ""
 
     @property
     def frames(self) -> int:

@@ -146,6 +146,14 @@ class DenoiserMixin:
         return self.config.crossattn_proj_in_channels if projected else self.config.text_embed_dim
 
     @property
+    def word_projection(self) -> nn.Module | None:
+        """What words go through before anything else, so that they are kept after it; far smaller then. None: nothing.
+
+        `run` takes words that went through it, and words that did not.
+        """
+        return None
+
+    @property
     def image_shape(self) -> tuple[int, int] | None:
         """Tokens and width of an image's embedding; None for a network that is told none."""
         return None
