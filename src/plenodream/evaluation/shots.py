@@ -35,6 +35,11 @@ class Shot:
         """The video."""
         return self._reader.frames(self.sample.video)
 
+    @property
+    def fps(self) -> float:
+        """Frames per second of the video."""
+        return self._reader.video(self.sample.video)[1]
+
     @cached_property
     def cameras(self) -> Cameras:
         """The cameras that were asked for, at the video's size."""
@@ -107,6 +112,11 @@ def pairs_of_videos(a: Shot, b: Shot) -> dict[str, tuple[Tensor, Tensor]]:
     if OTHER in a.videos:
         rows[UNSEEN] = (a.videos[OTHER], b.videos[VIDEO])
     return rows
+
+
+def few_frames(shot: Shot) -> list[int]:
+    """First, middle and last frame: what costly metrics look at."""
+    return list(dict.fromkeys((0, (len(shot.frames) - 1) // 2, len(shot.frames) - 1)))
 
 
 def _clean(depth: Tensor) -> Tensor:
