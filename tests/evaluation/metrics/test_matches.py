@@ -54,5 +54,5 @@ def test_xfeat_finds_what_two_views_share_and_prefers_views_that_ignore_their_ca
     image, moved = wall[:, :256], wall[:, 64:]
     counts = [matcher.count(image, seen) for seen in (image, moved, texture(1)[:, 64:])]
     # Ignoring the camera (the same picture) beats a true view from elsewhere: why the measure is not read alone.
-    assert counts[0] > 1.1 * counts[1] > 1.5 * counts[2]
+    assert counts[0] > 1.2 * counts[1] and counts[1] > 1.5 * counts[2]
     assert len(matcher.protocol()["weights"]) == 64

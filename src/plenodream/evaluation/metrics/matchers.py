@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from functools import cache, cached_property
+from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Protocol
@@ -106,10 +106,8 @@ class Roma:
 
     def protocol(self) -> dict[str, Any]:
         """See `Matcher`."""
-        files_of = [] if self._folder is None else [self._folder / name for name in self._FILES]
-        hashes = [_hash_file(path) if path.is_file() else None for path in files_of]
         size = "x".join(map(str, _ROMA_SIDE))
-        return {"matcher": self.name, "weights": hashes, "size": size, "confidence": _CONFIDENCE}
+        return {"matcher": self.name, "weights": self._hashes, "size": size, "confidence": _CONFIDENCE}
 
     def count(self, a: Float[Tensor, "height width 3"], b: Float[Tensor, "height width 3"]) -> float:
         """See `Matcher`."""
@@ -118,6 +116,11 @@ class Roma:
         confidence = confidence.reshape(1, 1, *confidence.shape[-2:]).float()
         sized = interpolate(confidence, size=_ROMA_SIDE, mode="bilinear", align_corners=False)
         return float((sized >= _CONFIDENCE).sum())
+
+    @cached_property
+    def _hashes(self) -> list[str | None]:
+        paths = [] if self._folder is None else [self._folder / name for name in self._FILES]
+        return [_hash_file(path) if path.is_file() else None for path in paths]
 
     @cached_property
     def _network(self) -> Any:
@@ -129,7 +132,6 @@ class Roma:
         return needed("romatch", needs).roma_outdoor("cpu", *states, **options)
 
 
-@cache
 def _hash_packaged(package: str, name: str) -> str | None:
     """SHA-256 of a file in a package; None where it is not installed."""
     try:
@@ -138,7 +140,6 @@ def _hash_packaged(package: str, name: str) -> str | None:
         return None
 
 
-@cache
 def _hash_file(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
