@@ -68,3 +68,18 @@ def unframed(box: str) -> str:
         paragraph = part.partition("\n\n")[0].splitlines()
         said.append(" ".join(row.strip() for row in paragraph if not row.startswith(" " * 6)))
     return "; ".join(text.rstrip(".") for text in said)
+
+
+def part_of(args: Any) -> slice:
+    """The part of the video that `--start`, `--frames` and `--stride` ask for.
+
+    Raises:
+        ValueError: None that there can be.
+    """
+    for name, least in (("frames", 2), ("start", 0), ("stride", 1)):
+        value = getattr(args, name)
+        if value is not None and value < least:
+            raise ValueError(f"--{name} {value}: expected at least {least}")
+    whole = args.frames is None and args.start == 0 and args.stride == 1
+    stop = None if args.frames is None else args.start + (args.frames - 1) * args.stride + 1
+    return slice(None) if whole else slice(args.start, stop, args.stride)

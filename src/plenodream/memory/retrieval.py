@@ -37,7 +37,27 @@ class Retrieval:
 
 # Depth of every candidate at any size, or None where it is not known.
 Depths = Sequence[Tensor | None]
-Strategy = Callable[[Cameras, Cameras, RetrievalConfig, torch.Generator, Sequence[int], Depths], Retrieval]
+
+
+@dataclass(frozen=True)
+class Query:
+    """What a strategy answers: the arguments of `retrieve`, checked, cameras in float64 on the CPU."""
+
+    target: Cameras
+    candidates: Cameras
+    config: RetrievalConfig
+    generator: torch.Generator
+    kept: Sequence[int]
+    depths: Depths
+
+    def best(self, scores: Sequence[float]) -> Retrieval:
+        """The kept candidates, then those of the highest scores; ties stay in index order."""
+        others = (n for n in range(len(scores)) if n not in self.kept)
+        order = [*self.kept, *sorted(others, key=lambda n: -scores[n])]
+        return Retrieval(tuple(scores), tuple(order[: self.config.k]), tuple(scores))
+
+
+Strategy = Callable[[Query], Retrieval]
 
 
 def retrieve(
@@ -77,7 +97,7 @@ def retrieve(
     generator = torch.Generator().manual_seed(0) if generator is None else generator
     target, candidates = (cameras.to("cpu", torch.float64) for cameras in (target, candidates))
     depths = depths or [None] * views
-    return STRATEGIES[config.strategy](target, candidates, config, generator, kept[: config.k], depths)
+    return STRATEGIES[config.strategy](Query(target, candidates, config, generator, kept[: config.k], depths))
 
 
 def overlap(
@@ -137,47 +157,21 @@ def _fov_score(seen: Bool[Tensor, "views frames points"], back: Int[Tensor, "vie
     return ((seen.sum(dim=(1, 2)) + back).double() / (2 * seen[0].numel())).tolist()
 
 
-def _best(scores: Sequence[float], k: int, kept: Sequence[int]) -> Retrieval:
-    others = (n for n in range(len(scores)) if n not in kept)
-    order = [*kept, *sorted(others, key=lambda n: -scores[n])]  # stable: ties stay in index order
-    return Retrieval(tuple(scores), tuple(order[:k]), tuple(scores))
-
-
-def _fov(
-    target: Cameras,
-    candidates: Cameras,
-    config: RetrievalConfig,
-    generator: torch.Generator,
-    kept: Sequence[int],
-    depths: Depths,
-) -> Retrieval:
+def _fov(query: Query) -> Retrieval:
     """Algorithm 1, fields of view from the intrinsics: S_n = sum_f (n's points in the target + back) / (2 P F)."""
-    return _best(_fov_score(*overlap(target, candidates, config)), config.k, kept)
+    return query.best(_fov_score(*overlap(query.target, query.candidates, query.config)))
 
 
-def _visible(
-    target: Cameras,
-    candidates: Cameras,
-    config: RetrievalConfig,
-    generator: torch.Generator,
-    kept: Sequence[int],
-    depths: Depths,
-) -> Retrieval:
+def _visible(query: Query) -> Retrieval:
     """Ours: `fov` without the points that a candidate cannot see, since its own depth says what stands before them."""
-    return _best(_fov_score(*overlap(target, candidates, config, depths)), config.k, kept)
+    return query.best(_fov_score(*overlap(query.target, query.candidates, query.config, query.depths)))
 
 
-def _fov_paper(
-    target: Cameras,
-    candidates: Cameras,
-    config: RetrievalConfig,
-    generator: torch.Generator,
-    kept: Sequence[int],
-    depths: Depths,
-) -> Retrieval:
+def _fov_paper(query: Query) -> Retrieval:
     """Algorithm 1 with the numbers of the appendix: 90 x 60 degrees whatever the lens, 0 to 10 m, 8 x 6 points."""
-    config = replace(config, near=0.0, far=10.0, columns=8, rows=6, planes=10)
-    return _fov(_paper_lens(target), _paper_lens(candidates), config, generator, kept, depths)
+    config = replace(query.config, near=0.0, far=10.0, columns=8, rows=6, planes=10)
+    target, candidates = _paper_lens(query.target), _paper_lens(query.candidates)
+    return _fov(replace(query, target=target, candidates=candidates, config=config))
 
 
 def _paper_lens(cameras: Cameras) -> Cameras:
@@ -187,26 +181,20 @@ def _paper_lens(cameras: Cameras) -> Cameras:
     return replace(cameras, intrinsics=lens.expand_as(cameras.intrinsics))
 
 
-def _coverage(
-    target: Cameras,
-    candidates: Cameras,
-    config: RetrievalConfig,
-    generator: torch.Generator,
-    kept: Sequence[int],
-    depths: Depths,
-) -> Retrieval:
+def _coverage(query: Query) -> Retrieval:
     """Ours: greedily the set of views that together see most of the target's frustum points.
 
     Each pick adds the most points not seen yet; ties go to the higher `fov` score, then to the lower index. The set
     sees at least 1 - 1/e of what the best set of k sees (coverage is submodular). Scores: share of points seen alone.
     """
-    seen, back = overlap(target, candidates, config)
+    config, candidates = query.config, query.candidates
+    seen, back = overlap(query.target, candidates, config)
     fov = _fov_score(seen, back)
     missing = torch.ones_like(seen[0])
     worth, chosen = [0.0] * len(candidates), list[int]()
     while len(chosen) < min(config.k, len(candidates)):
         gain = (seen & missing).sum(dim=(1, 2)).tolist()
-        left = kept[len(chosen) : len(chosen) + 1] or [n for n in range(len(candidates)) if n not in chosen]
+        left = query.kept[len(chosen) : len(chosen) + 1] or [n for n in range(len(candidates)) if n not in chosen]
         best = max(left, key=lambda n: (gain[n], fov[n], -n))
         chosen.append(best)
         worth[best] = gain[best] / missing.numel()
@@ -214,44 +202,23 @@ def _coverage(
     return Retrieval(tuple(seen.double().mean(dim=(1, 2)).tolist()), tuple(chosen), tuple(worth))
 
 
-def _pose(
-    target: Cameras,
-    candidates: Cameras,
-    config: RetrievalConfig,
-    generator: torch.Generator,
-    kept: Sequence[int],
-    depths: Depths,
-) -> Retrieval:
+def _pose(query: Query) -> Retrieval:
     """Nearest pose: minus (distance of the centres in units of the scene's scale + angle in radians), frames' mean."""
-    scale = scene_scale(target, candidates, subject_distance=config.subject_distance)
-    ours, theirs = target.camera_to_world, candidates.camera_to_world
+    scale = scene_scale(query.target, query.candidates, subject_distance=query.config.subject_distance)
+    ours, theirs = query.target.camera_to_world, query.candidates.camera_to_world
     distance = (theirs[..., :3, 3] - ours[..., :3, 3]).norm(dim=-1) / scale
     angle = rotation_vector(ours[..., :3, :3].transpose(-1, -2) @ theirs[..., :3, :3]).norm(dim=-1)
-    return _best((-(distance + angle).mean(dim=-1)).tolist(), config.k, kept)
+    return query.best((-(distance + angle).mean(dim=-1)).tolist())
 
 
-def _random(
-    target: Cameras,
-    candidates: Cameras,
-    config: RetrievalConfig,
-    generator: torch.Generator,
-    kept: Sequence[int],
-    depths: Depths,
-) -> Retrieval:
+def _random(query: Query) -> Retrieval:
     """The paper's ablation: any views, by uniform random scores."""
-    return _best(torch.rand(len(candidates), generator=generator).tolist(), config.k, kept)
+    return query.best(torch.rand(len(query.candidates), generator=query.generator).tolist())
 
 
-def _last(
-    target: Cameras,
-    candidates: Cameras,
-    config: RetrievalConfig,
-    generator: torch.Generator,
-    kept: Sequence[int],
-    depths: Depths,
-) -> Retrieval:
+def _last(query: Query) -> Retrieval:
     """The newest views; the score is the index."""
-    return _best([float(n) for n in range(len(candidates))], config.k, kept)
+    return query.best([float(n) for n in range(len(query.candidates))])
 
 
 STRATEGIES: dict[str, Strategy] = {

@@ -12,7 +12,8 @@ import torch
 
 from plenodream.models.codecs.protocol import Codec
 from plenodream.models.cosmos.transformer import CosmosCameraTransformer
-from plenodream.training.batches import Batch, BatchSource, ProceduralBatches, step_generator
+from plenodream.training.batches.batch import Batch, BatchSource, step_generator
+from plenodream.training.batches.procedural import ProceduralBatches
 from plenodream.training.build import build_codec, build_model, compile_network, grow_depth, set_trainable
 from plenodream.training.checkpoint import load_checkpoint, load_weights, save_checkpoint
 from plenodream.training.config import RunOptions, TrainConfig
@@ -22,8 +23,8 @@ from plenodream.training.export import batches_seen, quality, save_model
 from plenodream.training.guards import ctrl_c_waits, memory_advice
 from plenodream.training.log import TrainingLog
 from plenodream.training.objective import draw_context, draw_size, training_loss
-from plenodream.training.optimizer import Average, SpikeGuard, learning_rate, make_optimizer
-from plenodream.training.parallel import Parallel, whole
+from plenodream.training.optim.optimizer import Average, SpikeGuard, learning_rate, make_optimizer
+from plenodream.training.parallel.ranks import Parallel, whole
 from plenodream.training.throughput import Meter, count_operations, matmul_rate, synchronize
 
 # Held-out scores of a network with averaged weights; may leave a sheet in the folder. The best is chosen by `quality`.
