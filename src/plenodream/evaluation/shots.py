@@ -79,7 +79,9 @@ class Shot:
 
     @cached_property
     def seen(self) -> Bool[Tensor, "frames height width"] | None:
-        """Pixels whose point the source shows at the same time; None without depth and cameras of both."""
+        """Pixels whose point the source shows at the same time, by depth and cameras of both, or as the sample says."""
+        if self.sample.seen is not None:
+            return self._reader.array(self.sample.seen).bool()
         if self.depth is None or self.source_depth is None or self.source_cameras is None:
             return None
         return seen_by_source(self.depth, single(self.cameras), self.source_depth, single(self.source_cameras))
