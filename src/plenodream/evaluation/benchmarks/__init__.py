@@ -6,9 +6,10 @@ from pathlib import Path
 
 from plenodream.evaluation.benchmarks.basic import BASIC
 from plenodream.evaluation.benchmarks.recorded import RecordedBenchmark
+from plenodream.evaluation.benchmarks.robot import ROBOT
 from plenodream.evaluation.benchmarks.scene import Benchmark
 
-NAMES = tuple(BASIC)
+SHIPPED: dict[str, Benchmark] = {**BASIC, **ROBOT}
 
 
 def get_benchmark(name: str, frames: int | None = None, height: int | None = None) -> Benchmark:
@@ -22,10 +23,10 @@ def get_benchmark(name: str, frames: int | None = None, height: int | None = Non
     Raises:
         ValueError: Neither; frames or height for one that ships; a folder without recordings.
     """
-    if name in BASIC:
+    if name in SHIPPED:
         if frames is not None or height is not None:
             raise ValueError(f"--frames and --height: {name} has its own; expected them for a folder of recordings")
-        return BASIC[name]
+        return SHIPPED[name]
     if Path(name).is_dir():
         return RecordedBenchmark(Path(name), frames, height)
-    raise ValueError(f"unknown benchmark {name!r}: expected one of {', '.join(NAMES)}, or a folder of recordings")
+    raise ValueError(f"unknown benchmark {name!r}: expected one of {', '.join(SHIPPED)}, or a folder of recordings")
