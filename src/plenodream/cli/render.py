@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from plenodream.cli.parse import MaybeFloat, MaybeInt, MaybePath, MaybeText, part_of
+from plenodream.words import printable, shown
 
 if TYPE_CHECKING:
     from plenodream.memory.scene import Scene
@@ -111,7 +112,7 @@ def render(args: Render) -> int:
         console = Console(stderr=True)
         done = f"{rendered} view{'s' * (rendered != 1)} rendered" if rendered else "nothing to do"
         console.print(table_of_views(scene))
-        console.print(f"{done}; page: {page}", highlight=False, markup=False, soft_wrap=True)
+        console.print(f"{done}; page: {shown(page)}", highlight=False, markup=False, soft_wrap=True)
     return 0
 
 
@@ -143,7 +144,7 @@ def render_scene(args: Render) -> tuple[Scene, int]:
     before = pending(scene)
     work = plan_work(scene, maker.generator.workings.fewest, maker.generator.workings.targets)
     for line in _announcement(scene, work, args.clip is not None):
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        console.print(printable(line), highlight=False, markup=False, soft_wrap=True)
     try:
         with progress_lines(sys.stderr, work) if args.json_progress else progress_bar(console, work) as report:
             render_owed(scene, maker, report)

@@ -10,6 +10,7 @@ from typing import Annotated
 import tyro
 
 from plenodream.cli.parse import MaybePath, MaybeText
+from plenodream.words import printable, shown
 
 
 @dataclass(frozen=True)
@@ -67,9 +68,11 @@ def eval_run(args: EvalRun) -> int:
 
         outcome = run(args.results, out, metrics, name, shard, args.jobs, progress, parse_weights(args.weights))
     for fault in outcome.faults:
-        print(f"plenodream: {fault.sample.name}: {fault.kind}: {fault.reason}", file=sys.stderr)
+        print(f"plenodream: {printable(fault.sample.name)}: {fault.kind}: {printable(fault.reason)}", file=sys.stderr)
     if not args.quiet:
-        print(to_text(outcome.report) if outcome.report else f"rows in {out}; the other shards are still to come")
+        print(
+            to_text(outcome.report) if outcome.report else f"rows in {shown(out)}; the other shards are still to come"
+        )
     return int(bool(outcome.faults))
 
 
