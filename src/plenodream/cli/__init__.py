@@ -67,6 +67,11 @@ def _explained(error: Exception) -> tuple[str, int]:
 
 def _prepare_streams() -> None:
     """Output that is closed is nowhere, and what a terminal cannot show is replaced: neither stops a command."""
+    for number in range(3):  # else a file that is opened later gets the number, and what libraries print
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))

@@ -16,6 +16,7 @@ from plenodream.words import printable, shown
 
 if TYPE_CHECKING:
     from plenodream.memory.scene import Scene
+    from plenodream.rendering.model import Model
     from plenodream.rendering.outlook import Work
     from plenodream.rendering.request import Request
     from plenodream.rendering.settings import Changes
@@ -143,7 +144,7 @@ def render_scene(args: Render) -> tuple[Scene, int]:
     scene = prepare_scene(args.out, video, request, maker)
     before = pending(scene)
     work = plan_work(scene, maker.generator.workings.fewest, maker.generator.workings.targets)
-    for line in _announcement(scene, work, args.clip is not None):
+    for line in _announcement(scene, work, maker, args.clip is not None):
         console.print(printable(line), highlight=False, markup=False, soft_wrap=True)
     try:
         with progress_lines(sys.stderr, work) if args.json_progress else progress_bar(console, work) as report:
@@ -170,7 +171,7 @@ def _plan(args: Render) -> int:
     return plan(Plan(**same, model=model, out=args.out.with_name(f"{args.out.name}-plan")), _changes(args))
 
 
-def _announcement(scene: Scene, work: list[Work], fresh: bool) -> list[str]:
+def _announcement(scene: Scene, work: list[Work], model: Model, fresh: bool) -> list[str]:
     """What is said before the first view: of the source, of the windows, how many views there will be."""
     from plenodream.rendering.outlook import announce
     from plenodream.rendering.source import source_notes
@@ -184,7 +185,7 @@ def _announcement(scene: Scene, work: list[Work], fresh: bool) -> list[str]:
         )
     elif work and manifest.frames < length:
         lines.append(f"{manifest.frames} frames padded to {length} by repeating the last one")
-    return lines + ([announce(scene, work)] if work else [])
+    return lines + ([announce(scene, work, model.generator)] if work else [])
 
 
 def _request(args: Render) -> Request:
