@@ -1,7 +1,7 @@
 """The live viewer's server: it starts, answers on this machine, and its buttons do what they say."""
 
 from types import SimpleNamespace
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 import numpy as np
 import pytest
@@ -28,6 +28,11 @@ def test_the_server_answers_and_a_path_is_made_saved_and_rendered(live, tmp_path
     assert address.startswith("http://127.0.0.1:") and "token" not in address
     with urlopen(address, timeout=20) as answer:
         assert answer.status == 200 and b"<html" in answer.read()
+    inner = f"http://127.0.0.1:{viewer.server.get_port()}/"  # viser itself answers nobody but the front
+    with pytest.raises(OSError, match="403"):
+        urlopen(inner, timeout=20)
+    with urlopen(Request(inner, headers={"X-Plenodream-Key": viewer.key}), timeout=20) as answer:
+        assert answer.status == 200
     viewer._put()
     viewer.frame.value, viewer.azimuth.value = 3, 20.0
     viewer._put()

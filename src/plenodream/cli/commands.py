@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from plenodream.cli.app import App, app
 from plenodream.cli.benchmark import Benchmark, Reproduce, benchmark, reproduce
 from plenodream.cli.cameras import Cameras, cameras
 from plenodream.cli.contexts import Contexts, contexts
@@ -30,6 +31,7 @@ def commands() -> dict[str, tuple[type, Callable[[Any], int]]]:
         "render": (Render, render),
         "trajectories": (Trajectories, trajectories),
         "view": (View, view),
+        "app": (App, app),
         "page": (Page, page),
         "demo": (Demo, demo),
         "cameras": (Cameras, cameras),
