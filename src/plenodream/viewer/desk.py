@@ -13,6 +13,7 @@ from plenodream.geometry.keyframes import Keyframe, Keyframes, write_keyframes
 from plenodream.media.depth import load_depth
 from plenodream.media.preview import video_timing
 from plenodream.memory.export import EXPORTS, export_scene
+from plenodream.memory.manifest import Entry
 from plenodream.memory.scene import Scene
 from plenodream.rendering.inputs import open_video, view_size
 from plenodream.rendering.model import Model, render_owed
@@ -124,11 +125,11 @@ class Desk:
         frames, _ = video_timing(wish.video)
         if frames > self.limits.frames:
             raise ValueError(f"a video of {frames} frames; expected at most {self.limits.frames}: cut it")
-        files = [] if wish.dials is None else [visit.folder / f"{wish.name}.json"]
+        files = [] if wish.dials is None else [visit.folder / f"{Entry(wish.name, 'view').name}.json"]
         request = make_request(wish.presets, files, Changes(subject_distance=wish.subject_distance))
         if not request.names:
             raise ValueError("no trajectories; choose a preset, or turn the dials on")
-        if wish.dials is not None:  # its name is a fit one by now
+        if wish.dials is not None:
             write_keyframes(files[0], Keyframes((Keyframe(0.0), wish.dials), wish.subject_distance))
         self._model = self._model or self._load()
         return self._model, request

@@ -46,11 +46,12 @@ class Live:
             self.server = viser.ViserServer(host="127.0.0.1", port=port, label="plenodream", verbose=False)
         self.server.scene.set_up_direction("-y")
         start = studio.source[0]
-        centre, ahead = start.camera_to_world[:3, 3], start.camera_to_world[:3, 2]
-        subject = centre + studio.subject_distance * ahead
-        self.server.initial_camera.position = (centre - 0.5 * studio.subject_distance * ahead).numpy()
-        self.server.initial_camera.look_at = subject.numpy()
-        self.server.initial_camera.up = (-start.camera_to_world[:3, 1]).numpy()
+        right, down, ahead, centre = start.camera_to_world[:3].unbind(-1)
+        # From behind, above and beside: no camera's path runs through where one looks from.
+        aside = centre + studio.subject_distance * (0.45 * right - 0.4 * down - 0.75 * ahead)
+        self.server.initial_camera.position = aside.numpy()
+        self.server.initial_camera.look_at = (centre + 0.3 * studio.subject_distance * ahead).numpy()
+        self.server.initial_camera.up = (-down).numpy()
         self.render = BackgroundRender(load, self._progressed)
         self._panel()
         self.show()
