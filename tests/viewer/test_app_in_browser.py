@@ -1,7 +1,12 @@
 """The app in a real browser: upload, plan, render, look, take home; nobody reads what is not theirs."""
 
+import json
 import threading
 import zipfile
+from http.client import HTTPConnection
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import urlopen
 
 import numpy as np
 import pytest

@@ -90,9 +90,14 @@ class Front:
     def __init__(self, host: str, port: int, behind: int, key: str, token: str | None, hosts: tuple[str, ...]) -> None:
         self._behind, self._key, self._token, self._hosts = behind, key, token, hosts
         self._loop = asyncio.new_event_loop()
-        self._server = self._loop.run_until_complete(asyncio.start_server(self._serve, host, port, limit=_LONGEST))
-        self.port = self._server.sockets[0].getsockname()[1]
         threading.Thread(target=self._loop.run_forever, daemon=True).start()
+        listening = asyncio.start_server(self._serve, host, port, limit=_LONGEST)
+        try:
+            self._server = asyncio.run_coroutine_threadsafe(listening, self._loop).result(30)
+        except OSError:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            raise
+        self.port = self._server.sockets[0].getsockname()[1]
 
     def stop(self) -> None:
         """Listen no more, and send all visitors away."""
