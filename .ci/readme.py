@@ -1,4 +1,6 @@
-"""Run every command and snippet of the README in a folder that holds a clip.mp4 and photos; the training run must help.
+"""Run every command and snippet of the README; the training run must help.
+
+The folder holds a clip.mp4, photos, and depth-model, a tiny one of random weights.
 
 `make` lines are left out: .ci/run itself runs them. The program is on the PATH only as far as the README puts it there.
 """
@@ -23,6 +25,7 @@ with tempfile.TemporaryDirectory() as name:
     shutil.copy(root / "src/plenodream/bundled/clip/source.mp4", folder / "clip.mp4")
     (folder / "photos").mkdir()
     shutil.copy(root / "docs/demo.png", folder / "photos")
+    subprocess.run([sys.executable, root / "tests/tiny_depth.py", folder / "depth-model"], check=True)
     for language, text in blocks:
         lines = [text] if language == "python" else text.splitlines()
         for line in lines:

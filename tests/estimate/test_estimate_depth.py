@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from tiny_depth import save_tiny_depth
 
 from plenodream.estimate.depth import estimate_depth, metric_depth
 from plenodream.geometry.metres import FARTHEST, smooth, steady_inverse
@@ -15,23 +16,10 @@ TRUTH = 1 / (0.1 + 0.4 * torch.rand(6, 12, 16, generator=torch.Generator().manua
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     """Folders of a metric and of a relative model."""
-    transformers = pytest.importorskip("transformers")
-    folders = {}
-    for kind in ("metric", "relative"):
-        backbone = transformers.Dinov2Config(
-            hidden_size=16, num_hidden_layers=4, num_attention_heads=2, image_size=28, patch_size=14,
-            out_features=["stage1", "stage2", "stage3", "stage4"], reshape_hidden_states=False, apply_layernorm=True,
-        )  # fmt: skip
-        config = transformers.DepthAnythingConfig(
-            backbone_config=backbone, reassemble_hidden_size=16, neck_hidden_sizes=[4, 4, 4, 4], fusion_hidden_size=4,
-            head_hidden_size=4, depth_estimation_type=kind, max_depth=20, patch_size=14,
-        )  # fmt: skip
-        folders[kind] = tmp_path_factory.mktemp(kind)
-        torch.manual_seed(0)
-        transformers.DepthAnythingForDepthEstimation(config).save_pretrained(folders[kind])
-        size = {"height": 28, "width": 28}
-        processor = transformers.DPTImageProcessor(size=size, keep_aspect_ratio=True, ensure_multiple_of=14)
-        processor.save_pretrained(folders[kind])
+    pytest.importorskip("transformers")
+    folders = {kind: tmp_path_factory.mktemp(kind) for kind in ("metric", "relative")}
+    for kind, folder in folders.items():
+        save_tiny_depth(folder, kind)
     return folders
 
 
@@ -93,6 +81,15 @@ def test_without_points_the_subject_gives_the_scale():
     relative, _ = metric_depth(RawDepth(4 / truth, DISPARITY, "x"), 3.0)
     assert torch.allclose(relative[:, 4:8, 5:11], torch.tensor(3.0))
     assert abs(relative.quantile(0.99) / (3 * FARTHEST) - 1) < 0.1
+
+
+def test_disparity_of_a_wall_and_of_a_far_middle_stays_within_reason():
+    wall, _ = metric_depth(RawDepth(torch.full((2, 12, 16), 7.0), DISPARITY, "x"), 3.0)
+    assert torch.allclose(wall, torch.tensor(3.0))
+    sky = torch.zeros(2, 12, 16)
+    sky[:, :3, :3] = torch.linspace(1, 2, 9).reshape(3, 3)
+    far, _ = metric_depth(RawDepth(sky, DISPARITY, "x"), 3.0)
+    assert far.min() > 0.01 and far.max() < 5.01 * 3 * FARTHEST
 
 
 def test_jumps_from_frame_to_frame_are_evened_out_and_slow_change_stays():

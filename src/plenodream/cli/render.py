@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from plenodream.cli.parse import MaybeFloat, MaybeInt, MaybePath, MaybeText
+from plenodream.cli.parse import MaybeFloat, MaybeInt, MaybePath, MaybeText, part_of
 
 if TYPE_CHECKING:
     from plenodream.memory.scene import Scene
     from plenodream.rendering.outlook import Work
     from plenodream.rendering.request import Request
+    from plenodream.rendering.settings import Changes
 
 Many = tyro.conf.UseAppendAction
 _NOTHING = "nothing to render: expected --trajectory or --trajectory-file (see `plenodream trajectories`)"
@@ -82,6 +83,8 @@ class Render:
     """Words that guidance leads away from; left out: the publisher's."""
     device: MaybeText = None
     """cpu, cuda, cuda:1; left out: the GPU where there is one."""
+    dry_run: bool = False
+    """Render nothing: what `plenodream plan` does, into a folder beside --out that is called so with -plan added."""
     quiet: bool = False
     """Print nothing but errors."""
     json: bool = False
@@ -92,6 +95,8 @@ class Render:
 
 def render(args: Render) -> int:
     """`plenodream render`."""
+    if args.dry_run:
+        return _plan(args)
     scene, rendered = render_scene(args)
     page = scene.folder / "index.html"
     if args.json:
@@ -133,10 +138,10 @@ def render_scene(args: Render) -> tuple[Scene, int]:
         size = scene_size(args.out) or view_size(args.clip, maker.generator.workings.size, args.height)
         lens, distance = (args.cameras, args.source_fov, None, args.scale or 1.0), args.subject_distance or 4.0
         depth = None if args.depth is None else load_depth(args.depth, args.depth_kind)
-        video = open_video(args.clip, *size, *lens, _part(args), depth, distance)
+        video = open_video(args.clip, *size, *lens, part_of(args), depth, distance)
     scene = prepare_scene(args.out, video, request, maker)
     before = pending(scene)
-    work = plan_work(scene, maker.generator.workings.fewest)
+    work = plan_work(scene, maker.generator.workings.fewest, maker.generator.workings.targets)
     for line in _announcement(scene, work, args.clip is not None):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     try:
@@ -148,6 +153,20 @@ def render_scene(args: Render) -> tuple[Scene, int]:
         raise
     write_scene_page(scene)
     return scene, len({name for name, _ in before})
+
+
+def _plan(args: Render) -> int:
+    """What rendering would show and cost."""
+    from dataclasses import fields
+
+    from plenodream.cli.plan import Plan, plan
+
+    request = _request(args)
+    model = _check_request(args, request)
+    if args.clip is None:
+        raise ValueError("--dry-run without a video: expected one, since it plans new scenes alone")
+    same = {field.name: getattr(args, field.name) for field in fields(Plan) if field.name not in ("out", "model")}
+    return plan(Plan(**same, model=model, out=args.out.with_name(f"{args.out.name}-plan")), _changes(args))
 
 
 def _announcement(scene: Scene, work: list[Work], fresh: bool) -> list[str]:
@@ -170,9 +189,14 @@ def _announcement(scene: Scene, work: list[Work], fresh: bool) -> list[str]:
 def _request(args: Render) -> Request:
     """What the arguments ask for; needs neither torch nor a model."""
     from plenodream.rendering.request import make_request
+
+    return make_request(args.trajectory, args.trajectory_file, _changes(args), args.seed, args.force)
+
+
+def _changes(args: Render) -> Changes:
     from plenodream.rendering.settings import Changes
 
-    settings = Changes(
+    return Changes(
         k=args.k,
         strategy=args.strategy,
         near=args.near,
@@ -183,18 +207,6 @@ def _request(args: Render) -> Request:
         guidance=args.guidance,
         as_paper=args.as_paper,
     )
-    return make_request(args.trajectory, args.trajectory_file, settings, args.seed, args.force)
-
-
-def _part(args: Render) -> slice:
-    """The part of the video that is asked for."""
-    for name, least in (("frames", 2), ("start", 0), ("stride", 1)):
-        value = getattr(args, name)
-        if value is not None and value < least:
-            raise ValueError(f"--{name} {value}: expected at least {least}")
-    whole = args.frames is None and args.start == 0 and args.stride == 1
-    stop = None if args.frames is None else args.start + (args.frames - 1) * args.stride + 1
-    return slice(None) if whole else slice(args.start, stop, args.stride)
 
 
 def _check_request(args: Render, request: Request) -> str:
@@ -203,7 +215,7 @@ def _check_request(args: Render, request: Request) -> str:
     from plenodream.rendering.catalog import find_model, model_for
     from plenodream.rendering.request import check_manifest
 
-    partial = _part(args) != slice(None)
+    partial = part_of(args) != slice(None)
     given = (args.cameras, args.source_fov, args.scale, args.depth, args.depth_kind, args.height)
     if args.clip is None and (partial or any(value is not None for value in given)):
         raise ValueError(

@@ -150,8 +150,9 @@ def _load(model: str):
         raise ValueError(
             "estimating depth needs transformers; expected it installed: pip install plenodream[depth]"
         ) from None
-    before = logging.get_verbosity()
+    before, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
+    logging.disable_progress_bar()
     try:
         return (
             AutoImageProcessor.from_pretrained(model),
@@ -164,3 +165,5 @@ def _load(model: str):
         ) from None
     finally:
         logging.set_verbosity(before)
+        if bars:
+            logging.enable_progress_bar()

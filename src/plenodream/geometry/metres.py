@@ -15,6 +15,8 @@ FEWEST, MISFIT = 8, 0.35
 OPPOSITE = -0.3
 # Where nothing else is known of a disparity's shift: how much farther than the subject the farthest is.
 FARTHEST = 5.0
+# Least share of the range of a disparity that the subject is taken to lie before the farthest.
+_DEEP = 0.02
 
 
 def steady_inverse(inverse: Float[Tensor, "frames height width"], shift: bool) -> Float[Tensor, "frames height width"]:
@@ -109,8 +111,12 @@ def metres_by_subject(
     subject = middle[middle > 0].median() if bool((middle > 0).any()) else inverse[inverse > 0].median()
     if not shift:
         return inverse / (subject * subject_distance)
-    far = torch.quantile(inverse[inverse > 0][:: max(1, inverse.numel() // 10**6)], 0.01)
-    a = (1 - 1 / FARTHEST) / subject_distance / (subject - far).clamp(min=1e-6 * subject)
+    known = inverse[inverse > 0][:: max(1, inverse.numel() // 10**6)]
+    far, near = torch.quantile(known, torch.tensor([0.01, 0.99], dtype=known.dtype))
+    if near - far <= 1e-6 * near:  # a wall
+        return torch.where(inverse > 0, 1 / subject_distance, 0.0)
+    # Where the middle is as far as anything, only what is nearer tells how deep the picture is.
+    a = (1 - 1 / FARTHEST) / subject_distance / (subject - far).clamp(min=_DEEP * (near - far))
     found = a * (inverse - far) + 1 / (FARTHEST * subject_distance)
     return torch.where(inverse > 0, found.clamp(min=0.2 / (FARTHEST * subject_distance)), 0)
 

@@ -7,10 +7,12 @@ from dataclasses import asdict
 from typing import Any
 
 from plenodream.memory.windows import plan_windows
-from plenodream.rendering.cost import estimate_cost, foresee
+from plenodream.rendering.cost import estimate_cost
 from plenodream.rendering.model import Model
+from plenodream.rendering.outlook import foresee
 from plenodream.rendering.preview import Preview
 from plenodream.rendering.settings import Changes
+from plenodream.rendering.source import SOURCE
 from plenodream.types import Cameras, View
 
 
@@ -18,10 +20,13 @@ def plan_cost(
     model: Model, source: View, targets: Mapping[str, Cameras], changes: Changes | None = None
 ) -> dict[str, Any]:
     """Windows, merged views, seconds and memory of a render, as JSON."""
-    frames = model.generator.workings.frames or len(source)
-    windows = plan_windows(len(source), frames, model.generator.workings.overlap)
+    workings = model.generator.workings
+    frames = workings.frames or len(source)
+    windows = plan_windows(len(source), frames, workings.overlap)
     settings = model.settings if changes is None else changes.of(model.settings)
-    contexts, merged = foresee(source.cameras, targets, windows, settings)
+    owed = [([name], number) for number in range(len(windows)) for name in targets]
+    work = foresee({SOURCE: source.cameras, **targets}, windows, owed, settings, fewest=workings.fewest)
+    contexts, merged = (item.contexts for item in work), {item.view for item in work} - set(targets)
     cost = estimate_cost(model.generator, contexts, frames, source.cameras.height, source.cameras.width)
     return {"model": model.name, "windows": len(windows), "merged": len(merged), **asdict(cost)}
 

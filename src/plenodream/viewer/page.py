@@ -45,6 +45,7 @@ class PageView:
         camera_file: Its cameras as a file for people.
         depth: An mp4 of its depth, where that is known.
         points: What stands before its cameras, where that is known; of the same moments for all views.
+        serves: Of a helper: the views that it was merged for.
     """
 
     name: str
@@ -60,6 +61,7 @@ class PageView:
     camera_file: Path | None = None
     depth: Path | None = None
     points: Points | None = None
+    serves: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
