@@ -82,7 +82,7 @@ def retrieval() -> None:
         axes.barh(place, found.scores[place], color=path_colour(place), alpha=1 if chosen else 0.3)
         axes.text(found.scores[place], place, f" {found.scores[place]:.2f}{' read' if chosen else ''}", va="center")
     axes.set_yticks(range(len(paths)), paths)
-    axes.set(xlabel="overlap of fields of view with arc-left", xlim=(0, 1.15 * max(found.scores)))
+    axes.set(xlabel="overlap of fields of view with arc-left", xlim=(0, 1.35 * max(found.scores)))
     axes.invert_yaxis()
     keep("retrieval", figure)
     drawn("retrieval-paths", paths | {"arc-left (new)": target})

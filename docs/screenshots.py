@@ -68,6 +68,7 @@ def view(browser, scene: Path) -> None:
     live._put()
     live.frame.value = 5
     live.show()
+    tab.locator(".mantine-Notification-closeButton").first.click()  # that WebGL runs in software here
     tab.wait_for_timeout(6000)
     shot(tab, "view")
     tab.close()

@@ -22,7 +22,7 @@ from plenodream.types import View
 from plenodream.viewer.preview import small_view
 
 _SIDE = 128  # pixels of the longer side of what is kept
-_MOMENTS, _POINTS = 8, 200  # of a view
+_MOMENTS, _POINTS = 6, 400  # of a view
 _UNKNOWN = -(2**15)  # in the place of x, of points that are not known
 _GREY = 4.0  # metres that are middle grey
 

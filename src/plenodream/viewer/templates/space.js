@@ -40,7 +40,7 @@ const looks = {free: [-0.55, 0.45, 1], above: [0, Math.PI / 2 - 1e-3, 1], side: 
 let look = {}, through = null;
 function reset(kind) {
   const [turn, tilt, near] = looks[kind];
-  look = {turn, tilt, distance: 1.35 * near * (extent + 1.5 * length) + 0.9 * ahead, target: add(middle, [0, 0, 0.4 * ahead])};
+  look = {turn, tilt, distance: 1.35 * near * (extent + 1.5 * length) + 0.6 * ahead, target: add(middle, [0, 0, 0.35 * ahead])};
   through = null;
   at("through").value = "";
   stale = true;
