@@ -9,6 +9,9 @@ from threading import Lock, Thread
 import fsspec
 import pytest
 
+from plenodream.batch.records import DONE, FAILED, Records
+from plenodream.batch.summary import Summary
+from plenodream.cli.batch import owed_jobs
 from plenodream.cli.job import check_jobs, job_type, read_jobs
 from plenodream.cli.render import Render
 from plenodream.files.places import Folder, Mirror
@@ -61,7 +64,10 @@ def test_a_folder_stands_for_its_clips(clips):
         ({"clip": "b.mp4", "name": "jobs"}, r":2: name 'jobs'.*not 'jobs'"),
         ({"clip": "no.mp4", "trajectory": ["tilt-up"]}, r":2: .*no\.mp4: no such file"),
         ({"clip": "memory://none/b.mp4", "trajectory": ["tilt-up"]}, r":2: memory://none/b\.mp4: no such file"),
-        ({"clip": "gone://x/b.mp4", "trajectory": ["tilt-up"]}, r":2: gone:.*expected a path, or a URL that fsspec knows"),
+        (
+            {"clip": "gone://x/b.mp4", "trajectory": ["tilt-up"]},
+            r":2: gone:.*expected a path, or a URL that fsspec knows",
+        ),
         ({"clip": "b.mp4", "trajectory": ["tilt"]}, r":2: .*tilt"),
         ({"clip": "b.mp4", "trajectory": ["tilt-up"], "k": 0}, r":2: .*k"),
         ({"clip": "b.mp4", "trajectory": ["tilt-up"], "model": "nono"}, r":2: no model 'nono'"),
@@ -79,6 +85,21 @@ def test_no_jobs_at_all(tmp_path):
     for place in (write(tmp_path, ""), str(tmp_path / "none"), str(tmp_path / "none.jsonl")):
         with pytest.raises(ValueError, match="expected"):
             read_jobs(place, {})
+
+
+def test_what_is_done_is_skipped_and_what_was_set_aside_waits_until_it_is_asked_for(clips, tmp_path):
+    jobs = read_jobs(write(clips, {"clip": "a.mp4"}, {"clip": "b.mp4"}, {"clip": "b.mp4", "name": "c"}), {})
+    out = Folder(str(tmp_path / "out"))
+    for job, state in zip(jobs, (DONE, FAILED), strict=False):
+        Records(out).write(job.name, job.asked, state, {})
+        out.write(f"{job.name}/scene.json", b"")
+    owed = {retry: [job.name for job in owed_jobs(jobs, Records(out), Summary(3), retry)] for retry in (False, True)}
+    assert owed == {False: ["c"], True: ["b", "c"]}
+    (other,) = read_jobs(write(clips, {"clip": "a.mp4", "seed": 1}), {})
+    assert Records(out).state(other.name, other.asked) is None, "another job is not done"
+    (tmp_path / "out/a/scene.json").unlink()
+    (tmp_path / "out/a").rmdir()
+    assert Records(out).state("a", jobs[0].asked) is None, "its result was deleted"
 
 
 def test_render_works_where_ray_cannot_be_imported_and_batch_says_how_to_get_it(tmp_path):

@@ -17,7 +17,10 @@ def test_every_task_is_given_once():
 
 
 def test_a_worker_stays_with_the_model_that_it_has_loaded():
-    schedule, place = Schedule([*tasks("a", kind="nano"), *tasks("b", "c", "d", kind="mini")]), Place("one", GIB, "nano")
+    schedule, place = (
+        Schedule([*tasks("a", kind="nano"), *tasks("b", "c", "d", kind="mini")]),
+        Place("one", GIB, "nano"),
+    )
     assert [schedule.take(place).task.kind for _ in range(4)] == ["nano", "mini", "mini", "mini"]
 
 

@@ -28,9 +28,11 @@ class Hands:
 
     def memory(self) -> int:
         """Bytes of its device: of the GPU where it was given one, else of the machine."""
-        import torch
+        import ray
 
-        if torch.cuda.is_available():
+        if ray.get_gpu_ids():
+            import torch
+
             return torch.cuda.get_device_properties(0).total_memory
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 

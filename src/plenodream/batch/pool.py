@@ -1,11 +1,10 @@
-"""Workers on Ray: started here on one machine, or on a cluster; a dead one is replaced, its tasks are done elsewhere."""
+"""Workers on Ray, started here or on a cluster: a dead one is replaced, its tasks are done elsewhere."""
 
 from __future__ import annotations
 
 import contextlib
 import io
 import os
-import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -170,7 +169,9 @@ class Pool:
             return
         most = max(place.memory for place in self._places.values())
         for task in schedule.unfit(most):
-            yield Outcome(task, reason=f"needs {task.memory / 2**30:.1f} GiB; the largest device has {most / 2**30:.1f}")
+            yield Outcome(
+                task, reason=f"needs {task.memory / 2**30:.1f} GiB; the largest device has {most / 2**30:.1f}"
+            )
 
     def _landed(self, schedule: Schedule) -> Iterator[Outcome]:
         """What has ended since the last look."""
@@ -203,7 +204,9 @@ class Pool:
         if attempt is None:
             self._stillborn += 1
             if self._stillborn >= ATTEMPTS:
-                raise ValueError(f"{self._stillborn} workers could not begin ({_cause(error)}); expected plenodream there")
+                raise ValueError(
+                    f"{self._stillborn} workers could not begin ({_cause(error)}); expected plenodream there"
+                )
             return self._start()
         place = self._places.pop(name)
         for promise in [promise for promise, (owner, _) in self._begun.items() if owner == name]:

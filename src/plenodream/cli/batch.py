@@ -19,7 +19,6 @@ from plenodream.cli.parse import MaybeInt, MaybeText
 if TYPE_CHECKING:
     from plenodream.batch.pool import Outcome
     from plenodream.batch.records import Records
-    from plenodream.batch.schedule import Task
     from plenodream.batch.summary import Summary
     from plenodream.cli.job import Job
 
@@ -68,12 +67,13 @@ def batch(args: Batch) -> int:
 
     if args.workers is not None and args.workers < 1:
         raise ValueError(f"--workers {args.workers}: expected at least 1")
-    shared = {key: value for key in ("trajectory", "model", "height", "frames", "seed") if (value := getattr(args, key))}
+    of_all = ("trajectory", "model", "height", "frames", "seed")
+    shared = {key: value for key in of_all if (value := getattr(args, key)) not in (None, ())}
     jobs = read_jobs(args.jobs, shared)
     check_jobs(jobs)
     out = args.out if is_remote(args.out) else str(Path(args.out).absolute())
     records, summary, began = Records(Folder(out)), Summary(len(jobs)), time.monotonic()
-    owed = _owed(jobs, records, summary, args.retry)
+    owed = owed_jobs(jobs, records, summary, args.retry)
     if owed:
         with connected(args.address, args.workers):
             _run(args, out, owed, records, summary)
@@ -85,7 +85,7 @@ def batch(args: Batch) -> int:
     return int(bool(about["failed"]))
 
 
-def _owed(jobs: Sequence[Job], records: Records, summary: Summary, retry: bool) -> list[Job]:
+def owed_jobs(jobs: Sequence[Job], records: Records, summary: Summary, retry: bool) -> list[Job]:
     """Jobs that are still to be done."""
     from plenodream.batch.records import DONE, FAILED
 
@@ -165,7 +165,9 @@ def _shown(total: int, quiet: bool) -> Iterator[tuple[Callable[[dict[str, str]],
             ended_so_far += 1
             bar.update(whole, advance=1)
             if hidden and not quiet:
-                how = f"set aside: {outcome.reason}" if outcome.reason else f"{outcome.seconds:.1f} s on {outcome.worker}"
+                how = (
+                    f"set aside: {outcome.reason}" if outcome.reason else f"{outcome.seconds:.1f} s on {outcome.worker}"
+                )
                 print(printable(f"{ended_so_far}/{total} {outcome.task.name}: {how}"), file=sys.stderr, flush=True)
 
         yield watch, ended

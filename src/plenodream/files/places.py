@@ -1,4 +1,4 @@
-"""Files on this machine or in an object store (`s3://bucket/name` and all else that fsspec knows), by one set of calls."""
+"""Files on this machine or in an object store (`s3://bucket/name`, all that fsspec knows), by one set of calls."""
 
 from __future__ import annotations
 
@@ -138,8 +138,12 @@ def _system(place: str) -> tuple[Any, str]:
     try:
         return url_to_fs(place)
     except (ImportError, ValueError) as error:
-        raise ValueError(f"{place}: {' '.join(str(error).split())}; expected a path, or a URL that fsspec knows") from None
+        raise ValueError(
+            f"{place}: {' '.join(str(error).split())}; expected a path, or a URL that fsspec knows"
+        ) from None
 
 
 def _unreachable(place: str, error: Exception) -> ValueError:
-    return ValueError(f"{place}: cannot be listed ({' '.join(str(error).split())[:160]}); check address and permissions")
+    return ValueError(
+        f"{place}: cannot be listed ({' '.join(str(error).split())[:160]}); check address and permissions"
+    )
