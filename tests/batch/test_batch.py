@@ -12,7 +12,7 @@ from threading import Event, Thread
 import pytest
 import torch
 
-from plenodream.batch.pool import Pool, connected
+from plenodream.batch.pool import Pool, connected, sharing
 from plenodream.batch.schedule import Task
 from plenodream.cli.batch import Batch, batch
 from plenodream.cli.render import Render, render_scene
@@ -148,6 +148,15 @@ def test_what_fails_is_tried_elsewhere_and_what_kills_takes_nobody_along(cluster
         "hopeless": 3,
         "wrong": 1,
     }
+
+
+def test_a_map_is_shared_and_says_what_failed(cluster):
+    with sharing(None, 1) as share:
+        assert sorted(share(abs, [-1, -2, 3])) == [1, 2, 3]
+        with pytest.raises(ValueError, match="part 1: invalid literal"):
+            list(share(int, ["1", "x"]))
+    with sharing() as share:
+        assert share is map
 
 
 def test_a_job_that_fits_no_device_is_set_aside(cluster):

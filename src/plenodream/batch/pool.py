@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from plenodream.batch.hands import AT_ONCE, Hands
@@ -98,6 +99,43 @@ def _import_ray() -> Any:
     return ray
 
 
+@contextmanager
+def sharing(address: str | None = None, workers: int | None = None) -> Iterator[Callable[..., Iterable[Any]]]:
+    """A `map` whose calls are shared among workers; results come in any order. Without arguments `map` itself.
+
+    Args:
+        address: As for `connected`.
+        workers: How many.
+
+    Raises:
+        ValueError: A call failed for good; or as `connected`.
+    """
+    if address is None and workers is None:
+        yield map
+        return
+    with connected(address, workers):
+        yield partial(_shared, workers)
+
+
+def _shared(workers: int | None, function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
+    tasks = [Task(f"part {number}", item) for number, item in enumerate(items)]
+    for outcome in Pool(partial(_Each, function), workers, at_once=1).run(tasks):
+        if outcome.reason is not None:
+            raise ValueError(f"{outcome.task.name}: {outcome.reason}")
+        yield outcome.result
+
+
+class _Each:
+    """A function as `Work`; it lives as long as its worker, with what it keeps."""
+
+    def __init__(self, function: Callable[[Any], Any]) -> None:
+        self._function = function
+
+    def __call__(self, task: Task, note: Callable[[str], None]) -> Any:
+        note("")
+        return self._function(task.content)
+
+
 class Pool:
     """Workers of a connected Ray that do tasks.
 
@@ -105,6 +143,7 @@ class Pool:
         make: Gives the work, in each worker.
         workers: How many; None: one for each GPU or, where there is none, for each core that has the memory.
         watch: Called now and then with what every worker does, by its name.
+        at_once: Tasks of a worker at a time.
     """
 
     def __init__(
@@ -112,8 +151,10 @@ class Pool:
         make: Callable[[], Work],
         workers: int | None = None,
         watch: Callable[[dict[str, str]], None] | None = None,
+        at_once: int = AT_ONCE,
     ) -> None:
         self._ray, self._make, self._watch = _import_ray(), make, watch or (lambda notes: None)
+        self._at_once = at_once
         self._count, self._asked, self._stillborn, self._needs = workers, 0, 0, 0
         self._hands: dict[str, ActorHandle] = {}
         self._places: dict[str, Place] = {}
@@ -150,7 +191,7 @@ class Pool:
         self._asked += 1
         name = f"worker {self._asked}"
         gpus = int(has_gpus())
-        groups = {"tasks": AT_ONCE, "talk": 1}
+        groups = {"tasks": self._at_once, "talk": 1}
         options = {"num_cpus": 1, "num_gpus": gpus, "memory": 0 if gpus else self._needs, "concurrency_groups": groups}
         actor = self._ray.remote(**options)(Hands)
         self._hands[name] = actor.remote(self._make, name)
@@ -159,7 +200,7 @@ class Pool:
     def _submit(self, schedule: Schedule) -> None:
         places = list(self._places.values())
         for place in places:
-            while len(place.running) < AT_ONCE and (attempt := schedule.take(place, places)) is not None:
+            while len(place.running) < self._at_once and (attempt := schedule.take(place, places)) is not None:
                 do = self._hands[place.name].do.options(concurrency_group="tasks")
                 self._begun[do.remote(attempt.task)] = place.name, attempt
 
@@ -169,9 +210,8 @@ class Pool:
             return
         most = max(place.memory for place in self._places.values())
         for task in schedule.unfit(most):
-            yield Outcome(
-                task, reason=f"needs {task.memory / 2**30:.1f} GiB; the largest device has {most / 2**30:.1f}"
-            )
+            reason = f"needs {task.memory / 2**30:.1f} GiB; the largest device has {most / 2**30:.1f}"
+            yield Outcome(task, reason=reason)
 
     def _landed(self, schedule: Schedule) -> Iterator[Outcome]:
         """What has ended since the last look."""

@@ -165,9 +165,8 @@ def _shown(total: int, quiet: bool) -> Iterator[tuple[Callable[[dict[str, str]],
             ended_so_far += 1
             bar.update(whole, advance=1)
             if hidden and not quiet:
-                how = (
-                    f"set aside: {outcome.reason}" if outcome.reason else f"{outcome.seconds:.1f} s on {outcome.worker}"
-                )
+                good = f"{outcome.seconds:.1f} s on {outcome.worker}"
+                how = good if outcome.reason is None else f"set aside: {outcome.reason}"
                 print(printable(f"{ended_so_far}/{total} {outcome.task.name}: {how}"), file=sys.stderr, flush=True)
 
         yield watch, ended

@@ -102,9 +102,7 @@ def _job(asked: dict[str, Any], base: str, where: str) -> Job:
             f"{where}: name {name!r} (the clip's, unless it says another); expected up to 100 letters, digits and "
             f". _ = + , - that start with a letter or digit, and not {_RESERVED!r}"
         )
-    options = {
-        field.name: getattr(typed, field.name) for field in msgspec.structs.fields(typed) if field.name != "name"
-    }
+    options = {field: getattr(typed, field) for field in job_type().__struct_fields__ if field != "name"}
     given = {key: value for key, value in options.items() if value != _defaults()[key]}
     home = base if is_remote(base) else str(Path(base or ".").absolute())
     for key in set(_PATHS) & set(given):
