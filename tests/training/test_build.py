@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
-
-sys.path.insert(0, str(Path(__file__).parent))
 from tiny import tiny_config
 
 from plenodream.recipes import RECIPES, get_recipe

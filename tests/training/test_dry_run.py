@@ -1,23 +1,19 @@
 """The dry run's formulas against what torch counts on small networks, and the published setting."""
 
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
-
-sys.path.insert(0, str(Path(__file__).parent))
 from tiny import tiny_config
 
 from plenodream.models.cosmos.transformer import CosmosCameraTransformer
 from plenodream.recipes import get_recipe
 from plenodream.training.build import build_model, set_trainable
 from plenodream.training.config import TrainConfig
-from plenodream.training.context_parallel import tie_records
 from plenodream.training.curriculum import Curriculum, Stage
 from plenodream.training.dry_run import FITS, block_bytes, plan
 from plenodream.training.objective import ObjectiveConfig, draw_context, training_loss
+from plenodream.training.parallel.sequences import tie_records
 from plenodream.training.throughput import count_operations
 
 COSMOS = {

@@ -19,10 +19,9 @@ import plenodream.training.trainer as module
 from plenodream.rendering.load import load_pipeline
 from plenodream.training.build import build_model, set_trainable
 from plenodream.training.checkpoint import load_weights
-from plenodream.training.config import RunOptions
+from plenodream.training.config import OptimizerConfig, RunOptions
 from plenodream.training.curriculum import Curriculum, Stage
 from plenodream.training.export import quality
-from plenodream.training.optimizer import OptimizerConfig
 from plenodream.training.throughput import count_operations
 from plenodream.training.trainer import Trainer
 

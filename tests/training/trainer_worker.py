@@ -9,7 +9,7 @@ import torch
 from tiny import tiny_config
 
 from plenodream.training.config import RunOptions
-from plenodream.training.parallel import close_parallel, setup_parallel
+from plenodream.training.parallel.ranks import close_parallel, setup_parallel
 from plenodream.training.trainer import Trainer
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ class Contexts:
 def contexts(args: Contexts) -> int:
     """`plenodream contexts`."""
     from plenodream.rendering.load import load_pipeline
-    from plenodream.training.contexts import SceneSet, generate_contexts
+    from plenodream.training.batches.contexts import SceneSet, generate_contexts
 
     pipeline = load_pipeline(args.model, args.device)
     config = pipeline.config

@@ -76,7 +76,7 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class Batch:
+class StackedSamples:
     """Samples stacked.
 
     Attributes:
@@ -201,7 +201,7 @@ class EpisodeLoader:
         self.position = 0
         self.skipped: Counter[str] = Counter()
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[StackedSamples]:
         """Batches from `position` on, without end."""
         loader = DataLoader(
             self.dataset,
@@ -224,7 +224,7 @@ def note_skipped(skipped: Counter[str], reason: str) -> None:
     skipped[reason] += 1
 
 
-def collate(samples: Sequence[Sample]) -> Batch:
+def collate(samples: Sequence[Sample]) -> StackedSamples:
     """Stack samples; their own tensors are dropped."""
     cameras = [sample.cameras for sample in samples]
     stacked = Cameras(
@@ -234,7 +234,7 @@ def collate(samples: Sequence[Sample]) -> Batch:
         cameras[0].width,
     )
     frames = [sample.frames for sample in samples if sample.frames is not None]
-    return Batch(
+    return StackedSamples(
         torch.stack(frames) if frames else None,
         stacked,
         tuple(Sample(None, s.cameras, s.names, s.episode, s.start, s.fps, s.skipped) for s in samples),

@@ -88,7 +88,7 @@ class Stage:
         if self.self_conditioning and not self.any_context:
             raise ValueError("self_conditioning with the source as only context: expected any_context=true")
         if self.self_conditioning and self.targets != 1:
-            # A generated view was made from views before it (`training.contexts`): only the last is in none of them.
+            # A generated view was made from views before it (`batches.contexts`): only the last is in none of them.
             raise ValueError("self_conditioning with targets that generated views were made from: expected targets=1")
 
     @property

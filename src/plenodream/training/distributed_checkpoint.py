@@ -26,7 +26,7 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 
 from plenodream.files.folders import tidy
 from plenodream.training.checkpoint import RECIPE, STATE, WEIGHTS, check_recipe, whole_folder
-from plenodream.training.parallel import Parallel
+from plenodream.training.parallel.ranks import Parallel
 
 SHARDS, PROGRESS = "shards", "progress.pt"
 FLAT = StateDictOptions(flatten_optimizer_state_dict=True)

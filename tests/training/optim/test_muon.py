@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from plenodream.training.config import OptimizerConfig
-from plenodream.training.muon import Muon, orthogonalize
-from plenodream.training.optimizer import make_optimizer
+from plenodream.training.optim.muon import Muon, orthogonalize
+from plenodream.training.optim.optimizer import make_optimizer
 
 
 @pytest.mark.parametrize("shape", [(3, 16, 16), (2, 32, 8), (2, 8, 32)])

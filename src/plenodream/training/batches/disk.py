@@ -16,17 +16,17 @@ from plenodream.data.dataset import (
     EpisodeDataset,
     EpisodeLoader,
     Sample,
+    StackedSamples,
     Window,
     collate,
     note_skipped,
 )
-from plenodream.data.dataset import Batch as LoadedBatch
 from plenodream.data.discover import find_episodes
 from plenodream.data.latents import cached_latents
 from plenodream.models.codecs.protocol import to_signal
 from plenodream.models.codecs.wan import WanCodec
 from plenodream.models.weights import weights_hash
-from plenodream.training.batches import Batch
+from plenodream.training.batches.batch import Batch
 from plenodream.training.curriculum import Stage
 
 
@@ -73,7 +73,7 @@ class DiskBatches:
             self._codec_name = f"{weights_hash(codec.state_dict())} {statistics}"
         self._fingerprints = [open_dataset(stage).fingerprint() for stage in stages]
         self._running: tuple[Stage, int] | None = None
-        self._batches: Iterator[LoadedBatch] = iter(())
+        self._batches: Iterator[StackedSamples] = iter(())
         self._dataset: EpisodeDataset | None = None  # of the running batches
 
     def __call__(self, stage: Stage, number: int) -> Batch:
@@ -84,12 +84,14 @@ class DiskBatches:
         """
         loaded = self.load(stage, number)
         if loaded.frames is not None:
-            return Batch(to_signal(loaded.frames.to(self.device)), loaded.cameras.to(self.device))
+            signal = to_signal(loaded.frames.to(self.device))
+            return Batch(signal, loaded.cameras.to(self.device), captions=self._captions(loaded.samples))
         encoded = [self._encoded(sample, stage) for sample in loaded.samples]
         cameras = collate([sample for sample, _ in encoded]).cameras.to(self.device)
-        return Batch(None, cameras, latents=torch.stack([latents for _, latents in encoded]).to(self.device))
+        latents = torch.stack([latents for _, latents in encoded]).to(self.device)
+        return Batch(None, cameras, latents=latents, captions=self._captions([sample for sample, _ in encoded]))
 
-    def load(self, stage: Stage, number: int) -> LoadedBatch:
+    def load(self, stage: Stage, number: int) -> StackedSamples:
         """The same as bytes, with what the samples came from. Any number can be asked for; the next one is fastest."""
         step, rank = divmod(number, self.world_size)
         assert rank == self.rank, (number, self.rank)
@@ -103,6 +105,10 @@ class DiskBatches:
         loaded = next(self._batches)
         self._running = stage, number + self.world_size
         return loaded
+
+    def _captions(self, samples: Sequence[Sample]) -> tuple[str, ...]:
+        assert self._dataset is not None
+        return tuple(self._dataset.episodes[sample.episode].caption for sample in samples)
 
     def _encoded(self, sample: Sample, stage: Stage) -> tuple[Sample, Tensor]:
         """A sample with its latents; one whose videos cannot be read is replaced by another."""

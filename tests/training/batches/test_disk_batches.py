@@ -14,9 +14,9 @@ from plenodream.data.synth import synthesize
 from plenodream.models.codecs.protocol import to_signal
 from plenodream.models.codecs.wan import WanCodec
 from plenodream.training import trainer
+from plenodream.training.batches.disk import episode_batches
 from plenodream.training.config import RunOptions
 from plenodream.training.curriculum import Curriculum, Stage
-from plenodream.training.disk_batches import episode_batches
 from plenodream.training.trainer import Trainer
 
 PAIRS = Stage(0.5, "disk", frames=1, batch=2, views=2)

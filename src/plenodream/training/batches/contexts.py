@@ -31,9 +31,10 @@ from plenodream.models.denoiser import Denoiser
 from plenodream.models.weights import weights_hash
 from plenodream.sampling.config import SamplingConfig
 from plenodream.sampling.sampler import Sampler
-from plenodream.training.batches import Batch, step_generator, synthetic_batch
+from plenodream.training.batches.batch import Batch, step_generator
+from plenodream.training.batches.disk import episode_batches
+from plenodream.training.batches.procedural import synthetic_batch
 from plenodream.training.curriculum import Stage
-from plenodream.training.disk_batches import episode_batches
 from plenodream.types import View
 
 _MANIFEST = "contexts.json"

@@ -12,11 +12,11 @@ from plenodream.data.dataset import EpisodeDataset, Sample, Window
 from plenodream.data.discover import find_episodes
 from plenodream.data.episode import decode_fitted
 from plenodream.geometry.cameras import stack_cameras
-from plenodream.training.batches import Batch, step_generator
+from plenodream.training.batches.batch import Batch, step_generator
+from plenodream.training.batches.contexts import SceneSet, read_manifest
+from plenodream.training.batches.disk import DiskBatches
 from plenodream.training.config import TrainConfig
-from plenodream.training.contexts import SceneSet, read_manifest
 from plenodream.training.curriculum import Stage
-from plenodream.training.disk_batches import DiskBatches
 
 
 class SelfConditioning:

@@ -15,8 +15,8 @@ from plenodream.models.cosmos.transformer import CosmosCameraTransformer
 from plenodream.training.config import OptimizerConfig, RunOptions
 from plenodream.training.distributed_checkpoint import load_sharded, save_sharded
 from plenodream.training.objective import ObjectiveConfig, training_loss
-from plenodream.training.optimizer import Average, make_optimizer
-from plenodream.training.parallel import Parallel, close_parallel, setup_parallel
+from plenodream.training.optim.optimizer import Average, make_optimizer
+from plenodream.training.parallel.ranks import Parallel, close_parallel, setup_parallel
 from plenodream.training.trainer import Trainer
 
 RECIPE = '{"name": "test"}'

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -11,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from plenodream.models.codecs.depth import depth_to_signal
+from plenodream.training.batches.batch import Batch, step_generator
 from plenodream.training.config import TrainConfig
 from plenodream.training.curriculum import MIXED, Stage
 from plenodream.types import Cameras
@@ -18,36 +17,10 @@ from plenodream.worlds.cameras import Footage, sample_cameras
 from plenodream.worlds.family import FAMILIES
 from plenodream.worlds.raycast import render
 from plenodream.worlds.textures import textures_fingerprint
-from plenodream.worlds.world import sample_worlds, world_generator
+from plenodream.worlds.world import sample_worlds
 
 # Single frames are taken from paths of this many.
 _PATH_FRAMES = 9
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Views of several scenes.
-
-    Attributes:
-        signal: Videos as the codec takes them, with depth or without; None where `latents` are given.
-        cameras: Batch shape (batch, views, frames), relative to the first camera of view 0, the source.
-        context_signal: The videos as they are given as context, where that is not the truth (self-conditioning).
-        latents: The videos as a pretrained codec has encoded them.
-    """
-
-    signal: Float[Tensor, "batch views channels frames height width"] | None
-    cameras: Cameras
-    context_signal: Float[Tensor, "batch views channels frames height width"] | None = None
-    latents: Float[Tensor, "batch views channels frames height width"] | None = None
-
-
-# What a run trains on: the stage and the number of the batch in, the batch out, always the same for the same number.
-BatchSource = Callable[[Stage, int], Batch]
-
-
-def step_generator(seed: int, number: int, purpose: str) -> torch.Generator:
-    """Randomness of one step: `data` for its scenes, `noise` for all else. Never that of validation scenes."""
-    return world_generator("train", 2 * (seed * 1_000_003 + number) + ("data", "noise").index(purpose))
 
 
 def synthetic_batch(

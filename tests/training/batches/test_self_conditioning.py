@@ -21,14 +21,15 @@ from plenodream.rendering.load import load_pipeline
 from plenodream.sampling.config import SamplingConfig
 from plenodream.sampling.sampler import Sampler
 from plenodream.sampling.view import sample_view
-from plenodream.training import contexts as module
 from plenodream.training import trainer
-from plenodream.training.batches import step_generator, synthetic_batch
+from plenodream.training.batches import contexts as module
+from plenodream.training.batches.batch import step_generator
+from plenodream.training.batches.contexts import SceneSet, draw_clean_context, generate_contexts, generate_views
+from plenodream.training.batches.procedural import synthetic_batch
+from plenodream.training.batches.self_conditioning import SelfConditioning, second_stage
 from plenodream.training.config import RunOptions
-from plenodream.training.contexts import SceneSet, draw_clean_context, generate_contexts, generate_views
 from plenodream.training.curriculum import Curriculum, SecondStage, Stage
 from plenodream.training.objective import ObjectiveConfig, training_loss
-from plenodream.training.self_conditioning import SelfConditioning, second_stage
 from plenodream.training.trainer import Trainer
 
 SCENES = SceneSet(count=4, views=3, frames=2, height=16, width=16)
@@ -197,7 +198,7 @@ def test_generation_goes_on_after_a_kill(parts, folder, tmp_path):
         from plenodream.models.cosmos.transformer import CosmosCameraTransformer
         from plenodream.data import episode
         from plenodream.sampling.config import SamplingConfig
-        from plenodream.training.contexts import SceneSet, generate_contexts
+        from plenodream.training.batches.contexts import SceneSet, generate_contexts
 
         torch.set_num_threads(1)
         write, files = episode.write_file, []

@@ -14,7 +14,7 @@ from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor
 
-from plenodream.training.context_parallel import share_sequences, tie_records
+from plenodream.training.parallel.sequences import share_sequences, tie_records
 
 
 @dataclass(frozen=True)

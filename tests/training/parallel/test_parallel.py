@@ -6,18 +6,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import parallel_worker as worker
 import pytest
 import torch
 from safetensors.torch import load_file
-
-sys.path.insert(0, str(Path(__file__).parent))
-import parallel_worker as worker
 from tiny import tiny_config
 
 from plenodream.training.config import RunOptions
-from plenodream.training.context_parallel import choose_axis
 from plenodream.training.distributed_checkpoint import export_weights, read_whole
-from plenodream.training.parallel import Parallel, setup_parallel
+from plenodream.training.parallel.ranks import Parallel, setup_parallel
+from plenodream.training.parallel.sequences import choose_axis
 from plenodream.training.trainer import Trainer
 
 
@@ -48,7 +46,7 @@ def torchrun(ranks: int, folder: Path, what: str) -> None:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks)]
     done = subprocess.run(
         [*command, worker.__file__, str(folder), what],
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,
         text=True,
         timeout=240,

@@ -7,7 +7,8 @@ import torch
 from tiny import tiny_config
 
 from plenodream.models.codecs.depth import signal_to_depth
-from plenodream.training.batches import ProceduralBatches, step_generator, synthetic_batch
+from plenodream.training.batches.batch import step_generator
+from plenodream.training.batches.procedural import ProceduralBatches, synthetic_batch
 from plenodream.training.curriculum import Stage
 from plenodream.worlds.world import SPLITS
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from plenodream.training.config import OptimizerConfig
-from plenodream.training.muon import Muon
+from plenodream.training.optim.muon import Muon
 
 # Projections of a block's self-attention and its two-layer network: what Muon is for.
 _HIDDEN = (".attn1.to_", ".ff.net")

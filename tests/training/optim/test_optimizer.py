@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from plenodream.training.config import OptimizerConfig
-from plenodream.training.optimizer import PATIENCE, Average, SpikeGuard, learning_rate, make_optimizer
+from plenodream.training.optim.optimizer import PATIENCE, Average, SpikeGuard, learning_rate, make_optimizer
 
 
 def test_rate_warms_up_stays_and_decays_to_zero():
