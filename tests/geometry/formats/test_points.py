@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -27,10 +29,8 @@ def test_our_json_keeps_points_and_who_sees_them(tmp_path):
         assert found.points.seen is None if seen is None else torch.equal(found.points.seen, seen)
 
 
-@pytest.mark.parametrize("points", [[[1, 2]], "far", [[1, 2, float("nan")]]])
+@pytest.mark.parametrize("points", [[[1, 2]], "far", [[1, 2, 3], [4]]])
 def test_malformed_points_are_said(tmp_path, points):
-    import json
-
     data = json.loads(cameras_json(arc(2))) | {"points": points}
     (tmp_path / "c.json").write_text(json.dumps(data))
     with pytest.raises(ValueError, match=r"c\.json: malformed points"):
