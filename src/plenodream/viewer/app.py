@@ -52,7 +52,7 @@ def make_app(desk: Desk, visits: Visits, uploads: Path, token: str | None, hosts
     limits = visits.limits
     gr.mount_gradio_app(
         app, _Page(desk, visits, uploads).blocks, "/", ssr_mode=False, max_file_size=limits.megabytes * 2**20,
-        run_history=False, **look,
+        run_history=False, enable_monitoring=False, **look,
     )  # fmt: skip
     return app
 
@@ -169,6 +169,8 @@ class _Page:
         place = Path(file).resolve()
         if not place.is_relative_to(self._uploads.resolve()):
             raise ValueError(f"{place.name}: expected a file that was uploaded")
+        if not place.is_file():
+            raise ValueError(f"{place.name} was removed after {self._visits.limits.keep:g} minutes; upload it again")
         return place
 
     def _plan(self, wish: dict[Any, Any], request: gr.Request):
