@@ -29,7 +29,8 @@ def errors(name: str, folder: Path) -> list[float]:
     model = load_model(name, "cpu")
     size = model.generator.workings.size or (SIDE, SIDE)
     video = open_video(clip_folder() / "source.mp4", *size, clip_folder() / "cameras.json")
-    views = VIEWS if name != "reprojection" else VIEWS[:5]  # which needs depth for the others
+    still = [view for view in VIEWS if view.startswith(("rotate", "tilt"))]
+    views = still if name == "reprojection" else VIEWS  # it has no depth here
     scene = prepare_scene(folder / name, video, make_request(views), model)
     outlook = Outlook(plan_work(scene, model.generator.workings.fewest), time.process_time)
     foreseen = []
