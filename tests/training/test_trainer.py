@@ -18,7 +18,7 @@ from tiny import tiny_config
 import plenodream.training.trainer as module
 from plenodream.rendering.load import load_pipeline
 from plenodream.training.build import build_model, set_trainable
-from plenodream.training.checkpoint import load_weights
+from plenodream.training.checkpoint.weights import load_weights
 from plenodream.training.config import OptimizerConfig, RunOptions
 from plenodream.training.curriculum import Curriculum, Stage
 from plenodream.training.export import quality
@@ -64,9 +64,9 @@ def test_an_interrupted_run_goes_on_exactly(tmp_path, monkeypatch):
     keys = ("step", "loss", "rate", "gradient_norm", "k", "stage")
     whole, parts = ([tuple(line[key] for key in keys) for line in lines(tmp_path / x)] for x in "ab")
     assert parts == whole and [step for step, *_ in whole] == list(range(1, 9))
-    one, other = (torch.load(tmp_path / x / "checkpoint" / "state.pt", weights_only=True) for x in "ab")
-    assert all(torch.equal(one["model"][name], other["model"][name]) for name in one["model"])
-    assert all(torch.equal(one["average"][name], other["average"][name]) for name in one["average"])
+    one, other = (load_file(next((tmp_path / x / "checkpoint" / "shards").iterdir())) for x in "ab")
+    assert one.keys() == other.keys() and {name.split(".")[0] for name in one} == {"model", "average", "optimizer"}
+    assert all(torch.equal(one[name], other[name]) for name in one)
 
 
 def test_ctrl_c_ends_after_the_step_and_loses_nothing(tmp_path):
@@ -250,7 +250,7 @@ def test_a_full_disk_ends_the_run_and_keeps_the_old_checkpoint(tmp_path, monkeyp
     def fail(*args):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("plenodream.training.checkpoint.torch.save", fail)
+    monkeypatch.setattr("plenodream.training.checkpoint.state.save_file", fail)
     with pytest.raises(ValueError, match="free some space, then --resume"):
         make(tmp_path, resume=True).run()
     monkeypatch.undo()

@@ -17,7 +17,7 @@ from plenodream.models.codecs.protocol import Codec
 from plenodream.models.cosmos.scheduler import cosmos_scheduler
 from plenodream.models.cosmos.transformer import CosmosCameraTransformer
 from plenodream.rendering.pipeline import PlenopticPipeline
-from plenodream.training.checkpoint import whole_folder
+from plenodream.training.checkpoint.folder import whole_folder
 from plenodream.training.config import TrainConfig
 
 NOTES = "training.json"
