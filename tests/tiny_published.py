@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+from diffusers import AutoencoderKLWan, CosmosTransformer3DModel
 from torch import Tensor
 
 from plenodream.models.codecs.wan import WanCodec
@@ -46,6 +47,32 @@ def network(name: str, seed: int = 0):
         )
     for tensor in made.state_dict().values():
         tensor.normal_(0, 0.1)
+    return made.eval()
+
+
+STOCK_COSMOS = {
+    "in_channels": 17,
+    "out_channels": 16,
+    "num_attention_heads": 2,
+    "attention_head_dim": 24,
+    "num_layers": 2,
+    "text_embed_dim": 16,
+    "adaln_lora_dim": 8,
+    "patch_size": (1, 2, 2),
+    "rope_scale": (1.0, 2.0, 2.0),
+    "extra_pos_embed_type": None,
+    "use_crossattn_projection": True,
+    "crossattn_proj_in_channels": 32,
+    "encoder_hidden_states_channels": 16,
+}
+
+
+def write_stock_cosmos(folder: Path, **changes) -> CosmosTransformer3DModel:
+    """A pipeline's folder of diffusers as Cosmos-Predict2.5 has it: transformer and vae; returns the network."""
+    torch.manual_seed(0)
+    made = CosmosTransformer3DModel(**(STOCK_COSMOS | changes))
+    made.save_pretrained(folder / "transformer")
+    AutoencoderKLWan(base_dim=4).save_pretrained(folder / "vae")
     return made.eval()
 
 

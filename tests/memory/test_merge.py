@@ -1,5 +1,6 @@
 import itertools
 import math
+import re
 from dataclasses import replace
 
 import pytest
@@ -11,7 +12,7 @@ from plenodream.geometry.cameras import horizontal_fov, intrinsics_from_fov, mak
 from plenodream.geometry.frustum import inside_frustum, sample_frustum
 from plenodream.geometry.rig import Rig, rig_poses
 from plenodream.memory.manifest import Entry
-from plenodream.memory.merge import MAX_FOV, condense, merge_cameras, merged_name
+from plenodream.memory.merge import MAX_FOV, condense, merge_cameras, merge_names, merged_name
 from plenodream.memory.retrieval import RetrievalConfig, retrieve
 from plenodream.types import Cameras
 
@@ -278,24 +279,33 @@ def test_the_same_merge_has_the_same_name_and_cameras_for_every_target_and_order
 
 
 def test_names_of_merges():
-    name = merged_name(["b", "a"])
-    assert name == merged_name(["a", "b"])
-    assert name.startswith("merge-a-")
-    assert len(name) == len("merge-a-") + 8
-    again = merged_name([name, "z"])
-    assert again.startswith("merge-a-")
-    assert len(again) == len(name)
+    assert merged_name(["tilt-up", "arc-left"]) == merged_name(["arc-left", "tilt-up"]) == "arc-left+tilt-up"
+    again = merged_name(["arc-left+tilt-up", "zoom-out"])
+    assert re.fullmatch(r"arc-left\+tilt-up\+zoom-out-[0-9a-f]{8}", again)  # not what all three at once would be
+    more = merged_name([again, "dolly-in"])
+    assert re.fullmatch(r"arc-left\+tilt-up\+zoom-out\+dolly-in-[0-9a-f]{8}", more) and more != again
     names = {merged_name(pair) for pair in itertools.combinations("abcdefgh", 2)}
-    assert len(names) == 28
+    names |= {merged_name(pair) for pair in [("a+b", "c"), ("a", "b+c"), ("a+b+c", "d"), ("a", "b+c+d")]}
+    names |= {merged_name(["a", "b"], taken=["a+b"])}
+    assert len(names) == 28 + 5
+    many = merged_name([f"truck-left-{number}" for number in range(6)])
+    assert re.fullmatch(r"truck-left-0\+truck-left-1\+more-[0-9a-f]{8}", many)
+
+
+def test_a_scene_keeps_the_names_of_the_merges_it_has():
+    old = Entry("merge-a-0123abcd", "helper", {"merge_of": ["a", "b"]})
+    called = merge_names([Entry("a", "view"), Entry("a+c", "view"), old])
+    assert called(["b", "a"]) == "merge-a-0123abcd" and called(["b", "c"]) == "b+c"
+    assert called(["a", "c"]) not in ("a+c", "b+c")
 
 
 def test_names_of_merges_of_long_names_are_names_of_views_too():
     long = "a" * 100
     names = [merged_name([long, "b"]), merged_name([long, "c"]), merged_name([long[:99], "b"])]
     names += [merged_name([names[0], "z"]), merged_name([merged_name([names[0], "z"]), names[1]])]
-    assert len(set(names)) == 5 and {len(name) for name in names} == {100}
+    assert len(set(names)) == 5 and max(len(name) for name in names) == 48
     for name in names:
-        assert Entry(name, "helper").name.startswith("merge-aaa")
+        assert Entry(name, "helper").name.startswith("aaa")
 
 
 def test_bad_input_gets_one_clear_line():

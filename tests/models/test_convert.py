@@ -10,7 +10,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from tiny_published import network, published, write_checkpoint, write_vae
 
-from plenodream.models.convert import convert, to_published, write_shards
+from plenodream.models.convert import convert, to_published
+from plenodream.models.model_folder import write_shards
 from plenodream.models.registry import CODECS, DENOISERS
 
 NAMES = ("recammaster", "redirector", "cosmos", "plenoptic")

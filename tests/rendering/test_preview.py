@@ -15,7 +15,8 @@ from plenodream.geometry.paths import trajectory_cameras
 from plenodream.geometry.trajectories import parse_trajectories
 from plenodream.memory.strategies import RetrievalConfig
 from plenodream.memory.windows import plan_windows
-from plenodream.rendering.cost import estimate_cost, foresee
+from plenodream.rendering.cost import estimate_cost
+from plenodream.rendering.outlook import foresee
 from plenodream.rendering.preview import MAGENTA, preview
 from plenodream.rendering.settings import RenderSettings
 from plenodream.sampling.config import SamplingConfig
@@ -68,14 +69,11 @@ def test_contexts_and_merged_views_are_foreseen():
     source = still()
     targets = {name: along(name, source) for name in ("arc-left", "arc-right", "rotate-left", "tilt-up")}
     windows = plan_windows(4, 3, 1)
-    contexts, merged = foresee(
-        source.cameras, targets, windows, RenderSettings(RetrievalConfig(k=2), 2, SamplingConfig(1, 0.0), True)
-    )
-    assert contexts == [1, 2, 2, 2] * 2 and merged == []
-    contexts, merged = foresee(
-        source.cameras, targets, windows, RenderSettings(RetrievalConfig(k=2), 3, SamplingConfig(1, 0.0), True)
-    )
-    assert merged and len(contexts) > 8
+    cameras, owed = {"source": source.cameras, **targets}, [([name], number) for number in (0, 1) for name in targets]
+    few, more = (RenderSettings(RetrievalConfig(k=2), count, SamplingConfig(1, 0.0), True) for count in (2, 3))
+    work = foresee(cameras, windows, owed, few)
+    assert [item.contexts for item in work] == [1, 2, 2, 2] * 2 and {item.view for item in work} == set(targets)
+    assert len(foresee(cameras, windows, owed, more)) > 8
 
 
 def test_cost_grows_with_what_is_to_be_done(tiny_pipeline):

@@ -16,11 +16,11 @@ class Convert:
     """Make a model's folder of a publisher's checkpoint (`plenodream models` lists them), or go back."""
 
     checkpoint: tyro.conf.Positional[Path]
-    """The publisher's file (.ckpt, .pt, .pth, .safetensors); with --to-published a model's folder."""
+    """The publisher's file (.ckpt, .pt, .safetensors) or diffusers' folder; with --to-published a model's folder."""
     to: Path
     """New folder; with --to-published the new .safetensors file."""
     format: str = "auto"
-    """recammaster, redirector, cosmos, plenoptic, wan-vae or umt5; auto finds it by the names of the tensors."""
+    """recammaster, redirector, cosmos, plenoptic, cosmos-base, wan-vae or umt5; auto finds it by the tensors' names."""
     base: MaybeText = None
     """What the checkpoint was trained from: a folder, a file, or owner/name on the hub. Gives what it does not hold."""
     vae: MaybePath = None
@@ -46,6 +46,7 @@ def convert(args: Convert) -> int:
     base = None if args.base is None else local_folder(args.base)
     made = conversion.convert(args.checkpoint, args.to, args.format, base, args.vae)
     beneath = f" over {made.from_base} of its base" if made.from_base else ""
+    beneath += f", {made.fresh} new ones (zero: fine-tune them)" if made.fresh else ""
     left = f"; left out: {', '.join(made.left_out)}" if made.left_out else ""
     print(f"wrote {made.folder} ({made.format}): {made.taken} tensors{beneath}{left}", file=sys.stderr)
     return 0

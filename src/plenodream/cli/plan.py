@@ -106,12 +106,17 @@ def _source(args: Plan, model: Model, distance: float) -> SourceVideo:
 def _cost(model: Model, source: View, targets: dict[str, Cameras], changes: Changes | None) -> dict[str, Any]:
     """Windows, merged views, seconds and memory."""
     from plenodream.memory.windows import plan_windows
-    from plenodream.rendering.cost import estimate_cost, foresee
+    from plenodream.rendering.cost import estimate_cost
+    from plenodream.rendering.outlook import foresee
+    from plenodream.rendering.source import SOURCE
 
-    frames = model.generator.workings.frames or len(source)
-    windows = plan_windows(len(source), frames, model.generator.workings.overlap)
+    workings = model.generator.workings
+    frames = workings.frames or len(source)
+    windows = plan_windows(len(source), frames, workings.overlap)
     settings = model.settings if changes is None else changes.of(model.settings)
-    contexts, merged = foresee(source.cameras, targets, windows, settings)
+    owed = [([name], number) for number in range(len(windows)) for name in targets]
+    work = foresee({SOURCE: source.cameras, **targets}, windows, owed, settings, fewest=workings.fewest)
+    contexts, merged = (item.contexts for item in work), {item.view for item in work} - set(targets)
     cost = estimate_cost(model.generator, contexts, frames, source.cameras.height, source.cameras.width)
     return {"model": model.name, "windows": len(windows), "merged": len(merged), **asdict(cost)}
 

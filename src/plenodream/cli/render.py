@@ -141,7 +141,7 @@ def render_scene(args: Render) -> tuple[Scene, int]:
         video = open_video(args.clip, *size, *lens, part_of(args), depth, distance)
     scene = prepare_scene(args.out, video, request, maker)
     before = pending(scene)
-    work = plan_work(scene, maker.generator.workings.fewest)
+    work = plan_work(scene, maker.generator.workings.fewest, maker.generator.workings.targets)
     for line in _announcement(scene, work, args.clip is not None):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     try:

@@ -3,6 +3,7 @@
 <episode>/videos/cam01.mp4                      RGB without loss (H.264, readable by any FFmpeg)
 <episode>/cameras/cam01.json                    exact cameras, our format (geometry/formats.py)
 <episode>/cameras/camera_extrinsics.json        the same poses as MultiCamVideo writes them, for other readers
+<episode>/caption.txt                           optional: what it shows, in words
 <episode>/depth/cam01.safetensors               optional: depth along z in metres, float16 (frames, height, width)
 """
 
@@ -21,13 +22,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from plenodream.data.decode import UnreadableVideo, VideoFile, probe_video, read_window
 from plenodream.files.atomic import sync_folder, temporary_name, write_file
 from plenodream.geometry.cameras import check_cameras
 from plenodream.geometry.formats import load_cameras, save_cameras
 from plenodream.geometry.formats.recammaster import save_unreal_poses
 from plenodream.media.fit import fit_cameras, fit_frames
 from plenodream.media.rate import exact_rate
+from plenodream.media.seek import UnreadableVideo, VideoFile, probe_video, read_window
 from plenodream.media.video import encode
 from plenodream.types import Cameras, View
 
@@ -57,6 +58,12 @@ class Episode:
     def names(self) -> tuple[str, ...]:
         """Names of the views, sorted."""
         return tuple(sorted(self.videos))
+
+    @property
+    def caption(self) -> str:
+        """What it shows, in words, from `caption.txt` in its folder; empty without."""
+        file = self.folder / "caption.txt"
+        return file.read_text(encoding="utf-8", errors="replace").strip() if file.is_file() else ""
 
     @property
     def frames(self) -> int:

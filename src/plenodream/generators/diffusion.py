@@ -66,6 +66,7 @@ class DiffusionGenerator:
             start,
             torch.stack([self._signal(view) for view in given]) if given else None,
             on_step,
+            together=len(targets) if self.workings.targets > 1 else 1,
         )
         if not bool(signal.isfinite().all()):
             raise ValueError(

@@ -119,6 +119,13 @@ def stack_cameras(cameras: Sequence[Cameras]) -> Cameras:
     )
 
 
+def join_cameras(cameras: Sequence[Cameras]) -> Cameras:
+    """Cameras of one batch shape (frames,) and image size, one after another: (all frames,)."""
+    stacked = stack_cameras(cameras)
+    poses, lenses = stacked.camera_to_world, stacked.intrinsics
+    return replace(stacked, camera_to_world=poses.flatten(0, 1), intrinsics=lenses.flatten(0, 1))
+
+
 def resize_cameras(cameras: Cameras, height: int, width: int) -> Cameras:
     """Cameras of the same images resized to `height` x `width` (intrinsics scale with the size, per axis)."""
     sx, sy = width / cameras.width, height / cameras.height

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -14,13 +14,14 @@ from torch import Tensor
 
 from plenodream.geometry.cameras import make_pose, project, stack_cameras, unproject
 from plenodream.geometry.frustum import inside_frustum, sample_frustum, scene_depth_range
-from plenodream.memory.manifest import MAX_NAME
+from plenodream.memory.manifest import Entry
 from plenodream.types import Cameras
 
 MAX_FOV = 110.0  # degrees over the longer side of the image; a pinhole stretches its corners too much beyond
 MIN_AGREEMENT = 0.5  # mean axes shorter than this (two unit axes 120 degrees apart) give no direction to look in
 RETREATS = (0.0, 0.5, 1.0)  # how far behind the mean centre to stand, in units of the inputs' spread
 NEARLY_BEST = 0.02  # share of the inputs' points given up for a pose that stands less far back
+SHORT, _MORE = 48, "more"  # characters of a merged view's name, and what stands for the views that it has no room for
 SMOOTHING = (1 / 16, 4 / 16, 6 / 16, 4 / 16, 1 / 16)  # over time
 
 Score = Callable[[Cameras, Cameras], Sequence[float]]
@@ -68,6 +69,7 @@ def condense(
     score: Score,
     render: Callable[[MergeStep], None],
     subject_distance: float = 4.0,
+    name: Callable[[Sequence[str]], str] | None = None,
 ) -> Condensed:
     """Reduce candidates to k views by merging the least similar ones, Algorithm 2 corrected.
 
@@ -85,6 +87,7 @@ def condense(
         render: Called once per merge, in order; must make the view `step.name` from `step.context`, unless it is there
             already, before it returns.
         subject_distance: As for `merge_cameras`.
+        name: Gives the name of the view merged from some; `merged_name` if None.
 
     Raises:
         ValueError: k < 1, no candidates, a merged view next to its own inputs, or unequal frame counts.
@@ -93,19 +96,19 @@ def condense(
         raise ValueError(f"context of k={k} views: expected at least 1")
     if not candidates:
         raise ValueError("no candidates to condense: expected at least one stored view; add the source first")
-    left = dict(candidates)
+    left, name = dict(candidates), name or merged_name
     steps: list[MergeStep] = []
     while True:
         names, scores = _rank(target, left, score)
         if len(names) <= k:
             return Condensed(tuple(names), tuple(scores), tuple(steps))
         size = max(2, min(len(names) - k + 1, k))
-        inputs = {name: left.pop(name) for name in sorted(names[-size:])}
+        inputs = {each: left.pop(each) for each in sorted(names[-size:])}
         cameras = merge_cameras(stack_cameras(list(inputs.values())), subject_distance)
         ranked, scores = _rank(cameras, inputs, score)
         by_name = dict(zip(ranked, scores, strict=True))
-        scores = tuple(by_name[name] for name in inputs)
-        step = MergeStep(merged_name(tuple(inputs)), tuple(inputs), tuple(ranked[:k]), scores, cameras)
+        scores = tuple(by_name[each] for each in inputs)
+        step = MergeStep(name(tuple(inputs)), tuple(inputs), tuple(ranked[:k]), scores, cameras)
         if step.name in left:
             raise ValueError(f"{step.name} and the views it merges are both candidates: leave merged views out")
         render(step)
@@ -113,16 +116,36 @@ def condense(
         steps.append(step)
 
 
-def merged_name(inputs: Sequence[str]) -> str:
-    """Name of the view merged from the named views, in any order: merge-<first of them>-<8 hex digits>.
+def merged_name(inputs: Sequence[str], taken: Iterable[str] = ()) -> str:
+    """Name of the view merged from the named views, in any order: theirs, as in `arc-left+tilt-up`.
 
-    The first name is cut where the whole would be longer than a view's name may be; the digits keep it unique.
+    A name that would be long, that is taken, or that might mean other views, since one of these has a plus in its own
+    name (as merged ones have), ends with 8 hex digits of the views' names, which keep it unique.
     """
     ordered = sorted(inputs)
+    plain = "+".join(ordered)
+    if len(plain) <= SHORT and plain.count("+") < len(ordered) and plain not in taken:
+        return plain
     digest = hashlib.sha256("\n".join(ordered).encode()).hexdigest()[:8]
-    first = re.sub(r"^merge-(.*)-[0-9a-f]{8}$", r"\1", ordered[0])  # merges of merges keep one prefix
-    room = MAX_NAME - len(f"merge--{digest}")
-    return f"merge-{first[:room]}-{digest}"
+    merges = [re.sub(r"-[0-9a-f]{8}$", "", name) if "+" in name else name for name in ordered]
+    words = [word for word in "+".join(merges).split("+") if word not in ("", _MORE)]
+    tails = [f"{'+' + _MORE if count < len(words) else ''}-{digest}" for count in range(len(words) + 1)]
+    fitting = [
+        name for count in range(1, len(words) + 1) if len(name := "+".join(words[:count]) + tails[count]) <= SHORT
+    ]
+    return fitting[-1] if fitting else words[0][: SHORT - len(tails[1])] + tails[1]
+
+
+def merge_names(entries: Iterable[Entry]) -> Callable[[Sequence[str]], str]:
+    """How views merged for a scene are called: as the one of the same views that it has already, or else anew.
+
+    Args:
+        entries: The scene's views.
+    """
+    entries = tuple(entries)
+    known = {tuple((e.trajectory or {}).get("merge_of", ())): e.name for e in entries if e.kind == "helper"}
+    taken = {entry.name for entry in entries if entry.kind != "helper"}
+    return lambda inputs: known.get(tuple(sorted(inputs))) or merged_name(inputs, taken)
 
 
 def _rank(target: Cameras, views: Mapping[str, Cameras], score: Score) -> tuple[list[str], list[float]]:

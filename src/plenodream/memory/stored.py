@@ -24,6 +24,7 @@ class Record(TypedDict, total=False):
         candidates: Scores of all views that it could have been generated from.
         merged: By helper that was made for it, the views merged in that.
         merged_from: Of a helper: the views merged in it.
+        together: The views that it was made together with, itself among them; nothing for one that was made alone.
         notes: Of a source: what was done to the video.
         size: Of a source: height and width of the video it was made from.
     """
@@ -33,6 +34,7 @@ class Record(TypedDict, total=False):
     candidates: dict[str, float]
     merged: dict[str, list[str]]
     merged_from: list[str]
+    together: list[str]
     notes: list[str]
     size: tuple[int, int]
 

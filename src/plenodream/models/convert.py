@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import __version__ as diffusers_version
 from safetensors.torch import save_file
 from torch import Tensor
 
+from plenodream.files.documents import read_document
 from plenodream.files.folders import new_folder
 from plenodream.models.checkpoint import Checkpoint, open_checkpoint
 from plenodream.models.codecs.wan import WanCodec
 from plenodream.models.formats import FORMATS, Format, detect
-from plenodream.models.text import SETTINGS
+from plenodream.models.model_folder import Weights, card, write_model, write_part, write_words
 
-_SHARD = 2 << 30  # bytes of a weights file, which is what is held in memory at a time
-_WEIGHTS = {"text_encoder": "model"}
 _BASE_VAE = ("vae", "Wan2.1_VAE.pth", "codec")
 
 
@@ -34,6 +31,7 @@ class Conversion:
         format: Of what kind the checkpoint was.
         taken: Tensors of the checkpoint.
         from_base: Tensors of the base beneath it.
+        fresh: Tensors that no published file holds: zero, to be trained.
         left_out: Names that the network does without.
     """
 
@@ -41,6 +39,7 @@ class Conversion:
     format: str
     taken: int
     from_base: int
+    fresh: int
     left_out: tuple[str, ...]
 
 
@@ -50,7 +49,8 @@ def convert(
     """A folder of ours from a publisher's checkpoint.
 
     Args:
-        source: The checkpoint.
+        source: The checkpoint: a file, a folder of safetensors, or a pipeline's folder of diffusers, which then is its
+            own base.
         to: The new folder: a model's with its codec and scheduler, or for a codec or text encoder that part alone.
         format_name: One of `FORMATS`; `auto` finds it by the names of the tensors.
         base: The network that the checkpoint was trained from, as published or as diffusers' folder: gives what the
@@ -64,19 +64,23 @@ def convert(
         raise ValueError(f"{to}: holds something already; expected a new folder")
     if format_name not in ("auto", *FORMATS):
         raise ValueError(f"format {format_name!r}: expected auto or one of {', '.join(FORMATS)}")
-    checkpoint = open_checkpoint(source)
+    network = source / "transformer"
+    checkpoint = open_checkpoint(network if network.is_dir() else source)
     known = detect(checkpoint) if format_name == "auto" else FORMATS[format_name]
     weights = _merged(checkpoint, known, base)
+    if base is None and network.is_dir():
+        base = source
     codec = _codec(known, base, vae) if known.part == "transformer" else None
     to.parent.mkdir(parents=True, exist_ok=True)
     with new_folder(to) as fresh:
-        _write_part(fresh if codec is None else fresh / known.part, known, weights)
+        write_part(fresh if codec is None else fresh / known.part, known, weights)
         if codec is not None:
             _write_codec(fresh / "codec", codec)
-            _write_model(fresh, known, to.name)
-            _write_words(fresh, known, base)
-        (fresh / "README.md").write_text(_card(checkpoint, known, weights), encoding="utf-8")
-    return Conversion(to, known.name, weights.taken, len(weights.read) - weights.taken, weights.left_out)
+            write_model(fresh, known, to.name)
+            write_words(fresh, known, base)
+        (fresh / "README.md").write_text(card(checkpoint, known, weights), encoding="utf-8")
+    from_base = len(weights.read) - weights.taken - weights.fresh
+    return Conversion(to, known.name, weights.taken, from_base, weights.fresh, weights.left_out)
 
 
 def to_published(folder: Path, to: Path, format_name: str) -> int:
@@ -99,22 +103,12 @@ def to_published(folder: Path, to: Path, format_name: str) -> int:
     return len(names)
 
 
-@dataclass(frozen=True)
-class _Weights:
-    """Tensors by our names, and the config of the network that they fill."""
-
-    config: dict[str, Any]
-    read: dict[str, Callable[[], Tensor]]
-    taken: int
-    left_out: tuple[str, ...]
-
-
-def _merged(checkpoint: Checkpoint, known: Format, base: Path | None) -> _Weights:
+def _merged(checkpoint: Checkpoint, known: Format, base: Path | None) -> Weights:
     """Lay a checkpoint over its base and see that the network is filled, with nothing over."""
     shapes, read, left_out = _renamed(checkpoint, known)
     taken = len(read)
     if base is not None and (beneath := _base_network(base)) is not None:
-        base_shapes, base_read, base_left_out = _renamed(beneath, known, ours_too=True)
+        base_shapes, base_read, base_left_out = _renamed(beneath, known)
         for name, shape in shapes.items():
             if base_shapes.get(name, shape) != shape:
                 raise ValueError(f"{base}: {name} is {base_shapes[name]}, the checkpoint's {shape}; expected its base")
@@ -127,13 +121,19 @@ def _merged(checkpoint: Checkpoint, known: Format, base: Path | None) -> _Weight
             f"{checkpoint.path}: holds a part of a {known.name} network, {error} is missing; "
             f"expected --base with the rest ({known.base or 'the whole checkpoint'})"
         ) from None
+    config, fresh = _agreed(checkpoint.path, config), 0
     if known.network is not None:
-        _check(checkpoint.path, known, config, shapes)
-    return _Weights(config, read, taken, left_out)
+        expected = _expected(checkpoint.path, known, config)
+        new = [name for name in expected.keys() - shapes.keys() if name.endswith(known.fresh)]
+        fresh, like = len(new), next(iter(read.values()))
+        for name in new:
+            shapes[name], read[name] = expected[name], lambda shape=expected[name]: like().new_zeros(shape)
+        _check(checkpoint.path, known, expected, shapes)
+    return Weights(config, read, taken, fresh, left_out)
 
 
 def _renamed(
-    checkpoint: Checkpoint, known: Format, ours_too: bool = False
+    checkpoint: Checkpoint, known: Format
 ) -> tuple[dict[str, tuple[int, ...]], dict[str, Callable[[], Tensor]], tuple[str, ...]]:
     """Shapes and readers by our names, and the names that are left out.
 
@@ -142,7 +142,7 @@ def _renamed(
     """
     shapes, read, left_out = {}, {}, list(checkpoint.others)
     for name, shape in checkpoint.shapes.items():
-        ours = name if ours_too and known.keys.published(name) is not None else known.keys.ours(name)
+        ours = name if known.keys.published(name) is not None else known.keys.ours(name)
         if name.startswith(known.left_out) or name.endswith(known.left_out):
             left_out.append(name)
         elif ours is None:
@@ -152,13 +152,38 @@ def _renamed(
     return shapes, read, tuple(left_out)
 
 
-def _check(path: Path, known: Format, config: dict[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> None:
+def _agreed(path: Path, config: dict[str, Any]) -> dict[str, Any]:
+    """The config that the weights have, which that of diffusers beside them must not deny, with what it alone says.
+
+    Its input channels are counted in another way, without the padding's.
+    """
+    if not (path / "config.json").is_file():
+        return config
+    said = read_document(path / "config.json", dict[str, Any])
+    for name, value in config.items():
+        stated = said.get(name, value)
+        if name not in ("in_channels", "rope_scale") and json.dumps(stated) != json.dumps(value):
+            raise ValueError(f"{path}: config.json says {name} {stated}, the weights are of {value}; copy it again")
+    return config | {name: said[name] for name in ("rope_scale",) if name in said and name in config}
+
+
+def _expected(path: Path, known: Format, config: dict[str, Any]) -> dict[str, tuple[int, ...]]:
+    """Shapes of the tensors of the network that a config describes, which has to fit the codec."""
     assert known.network is not None
     try:
         with torch.device("meta"):
-            expected = {name: tuple(tensor.shape) for name, tensor in known.network(**config).state_dict().items()}
+            network = known.network(**config)
     except Exception as error:  # whatever a constructor makes of sizes that are none
         raise ValueError(f"{path}: no {known.name} network has these sizes ({error}); copy it again") from None
+    codec = WanCodec.published_channels, WanCodec.spatial_factor
+    if known.part == "transformer" and (problem := network.misfit(*codec)):
+        raise ValueError(f"{path}: {problem}")
+    return {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+
+
+def _check(
+    path: Path, known: Format, expected: Mapping[str, tuple[int, ...]], shapes: Mapping[str, tuple[int, ...]]
+) -> None:
     for what, names in (("missing", expected.keys() - shapes.keys()), ("too many", shapes.keys() - expected.keys())):
         if names:
             partial = what == "missing" and known.base
@@ -191,94 +216,4 @@ def _write_codec(folder: Path, source: Path) -> None:
         WanCodec.from_pretrained(str(source)).save_pretrained(str(folder))
     else:
         known = FORMATS["wan-vae"]
-        _write_part(folder, known, _merged(open_checkpoint(source), known, None))
-
-
-def _write_part(folder: Path, known: Format, weights: _Weights) -> None:
-    """Weights in files of bounded size, and the config."""
-    folder.mkdir(exist_ok=True)
-    if known.network is not None:
-        with torch.device("meta"):
-            network: Any = known.network(**weights.config)
-        network.save_config(str(folder))
-    else:
-        (folder / "config.json").write_text(json.dumps(weights.config, indent=2) + "\n")
-    write_shards(folder, weights.read, _WEIGHTS.get(known.part, "diffusion_pytorch_model"))
-
-
-def write_shards(folder: Path, read: Mapping[str, Callable[[], Tensor]], stem: str, most: int = _SHARD) -> None:
-    """Tensors in safetensors files of at most `most` bytes (but one tensor at least), as diffusers reads them."""
-    files: list[Path] = []
-    places: dict[str, int] = {}
-    held: dict[str, Tensor] = {}
-    total = size = 0
-
-    def write() -> None:
-        files.append(folder / f"part{len(files)}")
-        save_file(held, files[-1], metadata={"format": "pt"})
-        held.clear()
-
-    for name, tensor_of in read.items():
-        tensor = tensor_of().contiguous()
-        number = tensor.numel() * tensor.element_size()
-        if held and size + number > most:
-            write()
-            size = 0
-        held[name], places[name] = tensor, len(files)
-        size, total = size + number, total + number
-    write()
-    if len(files) == 1:
-        files[0].rename(folder / f"{stem}.safetensors")
-        return
-    names = [f"{stem}-{number:05d}-of-{len(files):05d}.safetensors" for number in range(1, len(files) + 1)]
-    for file, name in zip(files, names, strict=True):
-        file.rename(folder / name)
-    index = {"metadata": {"total_size": total}, "weight_map": {name: names[place] for name, place in places.items()}}
-    (folder / f"{stem}.safetensors.index.json").write_text(json.dumps(index, indent=2) + "\n")
-
-
-def _write_model(folder: Path, known: Format, name: str) -> None:
-    """The scheduler and the index that make parts a model."""
-    assert known.scheduler is not None and known.network is not None
-    scheduler = known.scheduler()
-    scheduler.save_pretrained(str(folder / "scheduler"))
-    library = type(scheduler).__module__.partition(".")[0]
-    index = {
-        "_class_name": "PlenopticPipeline",
-        "_diffusers_version": diffusers_version,
-        "transformer": ["plenodream", known.network.__name__],
-        "codec": ["plenodream", WanCodec.__name__],
-        "scheduler": [library, type(scheduler).__name__],
-        **known.settings,
-        "model_name": name,
-    }
-    (folder / "model_index.json").write_text(json.dumps(index, indent=2) + "\n")
-
-
-def _write_words(folder: Path, known: Format, base: Path | None) -> None:
-    """How the model is told words: by encoders beside its weights or, where they are not, in its base."""
-    words = replace(known.words, base=None if base is None else str(base.resolve()))
-    (folder / SETTINGS).write_text(json.dumps(asdict(words), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-def _card(checkpoint: Checkpoint, known: Format, weights: _Weights) -> str:
-    base = len(weights.read) - weights.taken
-    lines = [
-        f"# {known.name}",
-        "",
-        f"- weights: {known.source}, converted by `plenodream convert`; only names changed",
-        f"- licence: {known.licence or 'see the publisher'}",
-        f"- tensors: {weights.taken} of the checkpoint, {base} of its base {known.base}".rstrip(),
-        f"- left out: {', '.join(sorted(weights.left_out)) or 'nothing'}",
-        *(f"- sha256 of {file.name}: {_sha256(file)}" for file in _files(checkpoint.path)),
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def _files(path: Path) -> Iterable[Path]:
-    return sorted(path.glob("*.safetensors")) if path.is_dir() else [path]
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        write_part(folder, known, _merged(open_checkpoint(source), known, None))

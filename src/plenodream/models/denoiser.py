@@ -61,6 +61,11 @@ class Denoiser(Protocol):
         """Context views that its sequence always holds (fewer are filled up with the source); None: any number."""
         ...
 
+    @property
+    def targets(self) -> int:
+        """Views that it predicts in one sequence; fewer stand in several slots."""
+        ...
+
     def rays(
         self, codec: Codec, cameras: Cameras, anchor: Float[Tensor, "*#batch 4 4"]
     ) -> Float[Tensor, "*batch frames rows columns numbers"]:
@@ -141,6 +146,14 @@ class DenoiserMixin:
         return self.config.crossattn_proj_in_channels if projected else self.config.text_embed_dim
 
     @property
+    def word_projection(self) -> nn.Module | None:
+        """What words go through before anything else, so that they are kept after it; far smaller then. None: nothing.
+
+        `run` takes words that went through it, and words that did not.
+        """
+        return None
+
+    @property
     def image_shape(self) -> tuple[int, int] | None:
         """Tokens and width of an image's embedding; None for a network that is told none."""
         return None
@@ -149,6 +162,11 @@ class DenoiserMixin:
     def context_slots(self) -> int | None:
         """See `Denoiser`."""
         return None if self._independent else context_slots(tuple(self.config.layout))
+
+    @property
+    def targets(self) -> int:
+        """See `Denoiser`."""
+        return 1 if self._independent else tuple(self.config.layout).count(TARGET)
 
     def run(
         self,
@@ -218,7 +236,7 @@ class DenoiserMixin:
     ) -> Tensor:
         """All views in one sequence, as published; fewer targets than it has slots stand in several."""
         batch, frames, layout = noisy.shape[0], noisy.shape[3], tuple(self.config.layout)
-        targets, missing = noisy.shape[1], max(0, layout.count(TARGET) - noisy.shape[1])
+        targets, missing = noisy.shape[1], max(0, self.targets - noisy.shape[1])
         noisy, rays = (torch.cat([x, *[x[:, -1:]] * missing], dim=1) for x in (noisy, rays))
         views, slots = lay_out(layout, noisy, context.read(0, batch))
         rays, _ = lay_out(layout, rays, context.read(1, batch))
@@ -253,7 +271,9 @@ class DenoiserMixin:
             raise ValueError(
                 f"context of {context} views for a sequence of {slots} context slots: expected at most {slots}"
             )
-        return [Pass(targets, 1 + slots, 1 + slots, float(self.config.context_timestep is not None))]
+        return [
+            Pass(targets, self.targets + slots, self.targets + slots, float(self.config.context_timestep is not None))
+        ]
 
     def misfit(self, channels: int, factor: int) -> str | None:
         """See `Denoiser`."""

@@ -25,6 +25,7 @@ from plenodream.models.wan.redirector import ReDirectorTransformer
 Shapes = Mapping[str, tuple[int, ...]]
 _NO_WORDS = TextSettings()
 _WAN_HEAD = 128  # of every Wan network
+_COSMOS_RAYS = 6 * 16**2  # numbers of the rays under one token of a Cosmos network, where cameras are new to it
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class Format:
         config: The network's config from the shapes of its tensors, by our names.
         network: Its class; None for one of another library.
         left_out: Beginnings of names that a publisher's file may hold and the network does without.
+        fresh: Endings of names that no file of it holds: new tensors, zero, to be trained.
         scheduler: The published one.
         settings: Size, frames, steps and guidance as published.
         source: Where the weights come from.
@@ -55,6 +57,7 @@ class Format:
     config: Callable[[Shapes], dict[str, Any]]
     network: type | None = None
     left_out: tuple[str, ...] = ()
+    fresh: tuple[str, ...] = ()
     scheduler: Callable[[], SchedulerMixin] | None = None
     settings: dict[str, Any] = field(default_factory=dict)
     source: str = ""
@@ -65,13 +68,13 @@ class Format:
 
 
 def detect(checkpoint: Checkpoint) -> Format:
-    """The format of a checkpoint by the names in it.
+    """The format of a checkpoint by the names in it, which are the publisher's or those of diffusers.
 
     Raises:
         ValueError: None that is known.
     """
     for known in FORMATS.values():
-        if all(name in checkpoint for name in known.signature):
+        if all(name in checkpoint or known.keys.ours(name) in checkpoint.shapes for name in known.signature):
             return known
     found = ", ".join(sorted(checkpoint.shapes)[:2])
     raise ValueError(f"{checkpoint.path}: no known network ({found}, …); expected one of {', '.join(FORMATS)}")
@@ -119,7 +122,7 @@ def _cosmos(shapes: Shapes, layout: str) -> dict[str, Any]:
         "text_embed_dim": shapes[f"{block}.attn2.to_k.weight"][1],
         "adaln_lora_dim": shapes[f"{block}.norm1.linear_1.weight"][0],
         "rope_scale": (1.0, 3.0, 3.0),
-        "camera_numbers": shapes[f"{block}.attn1.cam_encoder.weight"][1],
+        "camera_numbers": shapes.get(f"{block}.attn1.cam_encoder.weight", (0, _COSMOS_RAYS))[1],
         "context_attention": "joint",
         "layout": LAYOUTS[layout],
         "context_timestep": 1e-4,
@@ -159,7 +162,7 @@ def _euler() -> SchedulerMixin:
     return FlowMatchEulerDiscreteScheduler(shift=5.0)
 
 
-_COSMOS = {"height": 432, "width": 768, "frames": 93, "overlap": 0, "steps": 35, "guidance": 7.0}
+_COSMOS = {"height": 432, "width": 768, "frames": 93, "overlap": 0, "steps": 35, "guidance": 7.0, "guided_by": "text"}
 _WAN = {
     "height": 480,
     "width": 832,
@@ -167,6 +170,7 @@ _WAN = {
     "overlap": 0,
     "steps": 50,
     "guidance": 4.0,
+    "guided_by": "text",
     "context_views": 1,
     "keep_source": False,
 }
@@ -178,7 +182,8 @@ _WAN_WORDS = TextSettings(
     "杂乱的背景，三条腿，背景人很多，倒着走",
 )
 _COSMOS_LEFT_OUT = ("pos_embedder.", "accum_", "_extra_state", "logvar.")
-_COSMOS_SIGNATURE = ("blocks.0.adaln_modulation_self_attn.1.weight", "blocks.0.cam_encoder.weight")
+_COSMOS_BASE = ("blocks.0.adaln_modulation_self_attn.1.weight",)
+_COSMOS_SIGNATURE = (*_COSMOS_BASE, "blocks.0.cam_encoder.weight")
 _COSMOS_LICENCE = "NVIDIA Open Model License"
 
 FORMATS: dict[str, Format] = {
@@ -243,6 +248,22 @@ FORMATS: dict[str, Format] = {
             settings=_COSMOS | {"overlap": 21, "context_views": 4, "candidates": 6, "keep_source": False},
             source="PlenopticDreamer: announced, never published",
             base="nvidia/Cosmos-Predict2.5-2B",
+            licence=_COSMOS_LICENCE,
+            megabytes=4295,
+            words=TextSettings("reason1"),
+        ),
+        Format(
+            "cosmos-base",
+            "transformer",
+            cosmos_keys.TRANSFORMER_KEYS,
+            _COSMOS_BASE,
+            lambda shapes: _cosmos(shapes, "middle-of-4"),
+            CosmosCameraTransformer,
+            left_out=_COSMOS_LEFT_OUT,
+            fresh=(".attn1.cam_encoder.weight",),
+            scheduler=cosmos_scheduler,
+            settings=_COSMOS | {"frames": 81, "overlap": 21, "context_views": 4, "keep_source": False},
+            source="nvidia/Cosmos-Predict2.5-2B, its diffusers folder (to fine-tune: train basic --init-from)",
             licence=_COSMOS_LICENCE,
             megabytes=4295,
             words=TextSettings("reason1"),

@@ -16,11 +16,12 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from safetensors.torch import load_file, save
-from torch import Tensor
+from torch import Tensor, nn
 
 from plenodream.files.atomic import write_file
 from plenodream.files.documents import read_document
 from plenodream.models.conditions import NEUTRAL, Conditions, neutral_conditions
+from plenodream.models.weights import weights_hash
 
 SETTINGS = "text.json"
 _WORDS = 512  # that every published network reads, padded
@@ -43,7 +44,11 @@ class TextSettings:
 
 
 def model_conditions(
-    folder: Path, prompt: str | None = None, negative: str | None = None, device: torch.device | str = "cpu"
+    folder: Path,
+    prompt: str | None = None,
+    negative: str | None = None,
+    device: torch.device | str = "cpu",
+    projection: nn.Module | None = None,
 ) -> Conditions:
     """What a model is told besides views and cameras.
 
@@ -55,18 +60,18 @@ def model_conditions(
         prompt: Words to follow; None: the embedding that the folder holds, or no words.
         negative: Words that guidance leads away from; None: the publisher's.
         device: Where the encoders run.
+        projection: The network's `word_projection`, after which words are kept.
 
     Raises:
         ValueError: Words without an encoder for them.
     """
-    path = folder / SETTINGS
-    settings = read_document(path, TextSettings, "copy the model again") if path.is_file() else TextSettings()
+    settings = text_settings(folder)
     see = _seeing(_part(folder, settings, "image_encoder"), device)
     neutral = neutral_conditions(folder)
     if prompt is None and negative is None and (folder / NEUTRAL).is_file():
         return Conditions(neutral.prompt, neutral.negative, see)
-    encoder, tokenizer = (_part(folder, settings, name) for name in ("text_encoder", "tokenizer"))
-    if encoder is None or tokenizer is None or settings.words is None:
+    encode = word_encoder(folder, device, projection)
+    if encode is None:
         if prompt is not None or negative is not None:
             raise ValueError(
                 f"{folder}: words were given, but the model has no encoder for them; expected text_encoder and "
@@ -74,12 +79,39 @@ def model_conditions(
             )
         return Conditions(neutral.prompt, neutral.negative, see)
     told = [prompt or "", settings.negative if negative is None else negative]
-    words, others = encode_words(settings.words, encoder, tokenizer, told, device)
+    words, others = encode(told)
     return Conditions(words, others, see)
 
 
+def text_settings(folder: Path) -> TextSettings:
+    """Those of a model's folder.
+
+    Raises:
+        ValueError: Damaged.
+    """
+    path = folder / SETTINGS
+    return read_document(path, TextSettings, "copy the model again") if path.is_file() else TextSettings()
+
+
+def word_encoder(
+    folder: Path, device: torch.device | str = "cpu", projection: nn.Module | None = None
+) -> Callable[[list[str]], list[Tensor]] | None:
+    """`encode_words` with the encoder of a model's folder or of its base; None where neither has one."""
+    settings = text_settings(folder)
+    encoder, tokenizer = (_part(folder, settings, name) for name in ("text_encoder", "tokenizer"))
+    if encoder is None or tokenizer is None or settings.words is None:
+        return None
+    kind = settings.words
+    return lambda texts: encode_words(kind, encoder, tokenizer, texts, device, projection)
+
+
 def encode_words(
-    kind: str, encoder: Path, tokenizer: Path, texts: list[str], device: torch.device | str = "cpu"
+    kind: str,
+    encoder: Path,
+    tokenizer: Path,
+    texts: list[str],
+    device: torch.device | str = "cpu",
+    projection: nn.Module | None = None,
 ) -> list[Float[Tensor, "1 words features"]]:
     """Embeddings of some texts, from the disk where they were made before.
 
@@ -89,18 +121,21 @@ def encode_words(
         tokenizer: Folder of its tokenizer.
         texts: The texts.
         device: Where to run it.
+        projection: What they go through before they are kept.
 
     Raises:
         ValueError: Unknown kind; transformers is not installed; no encoder there.
     """
     if kind not in _ENCODERS:
         raise ValueError(f"words are {kind!r}: expected {' or '.join(_ENCODERS)}")
-    kept = {text: _cached(kind, encoder, tokenizer, text) for text in texts}
+    kept = {text: _cached(kind, encoder, tokenizer, text, projection) for text in texts}
     missing = [text for text, path in kept.items() if not path.is_file()]
     if missing:
         transformers = _transformers()
         with torch.no_grad():
             made = _ENCODERS[kind](transformers, encoder, tokenizer, missing, device)
+            if projection is not None:
+                made = projection(made.to(next(projection.parameters())))
         for text, embedding in zip(missing, made.split(1), strict=True):
             kept[text].parent.mkdir(parents=True, exist_ok=True)
             write_file(kept[text], save({"words": embedding.cpu().contiguous()}))
@@ -160,10 +195,14 @@ def _part(folder: Path, settings: TextSettings, name: str) -> Path | None:
     return next((place for place in places if place.is_dir()), None)
 
 
-def _cached(kind: str, encoder: Path, tokenizer: Path, text: str) -> Path:
-    """Where the embedding of a text is kept: by the text, and by the names, sizes and dates of the encoder's files."""
+def _cached(kind: str, encoder: Path, tokenizer: Path, text: str, projection: nn.Module | None) -> Path:
+    """Where the embedding of a text is kept: by the text, the projection's weights, and the encoder's files.
+
+    Of those the names, sizes and dates count.
+    """
     files = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in sorted(encoder.iterdir())]
-    about = repr([kind, str(encoder.resolve()), str(tokenizer.resolve()), files, text])
+    projected = None if projection is None else weights_hash(projection.state_dict())
+    about = repr([kind, str(encoder.resolve()), str(tokenizer.resolve()), files, text, projected])
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return cache / "plenodream" / "words" / f"{hashlib.sha256(about.encode()).hexdigest()[:32]}.safetensors"
 

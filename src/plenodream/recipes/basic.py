@@ -15,9 +15,9 @@ def basic() -> TrainConfig:
 
     It needs the pretrained network (`--init-from`, a pipeline's folder with its VAE) and a folder of episodes
     (`--data`); 81 frames are what MultiCamVideo has. The numbers are the paper's and its published code's (layout,
-    context timestep, rate, clip, weight decay, scheduler); warm-up and averaged weights are ours. It has no text: the
-    network is trained on the null text, so the paper's text dropout (0.2) and its guidance of 7 over the text have no
-    place here. Its second stage (`--contexts`) is the paper's: 2K steps, all contexts but the source replaced.
+    context timestep, rate, clip, weight decay, scheduler, captions that one sample in five is not told, guidance of 7
+    over them); warm-up and averaged weights are ours. Captions are `caption.txt` in an episode's folder. Its
+    second stage (`--contexts`) is the paper's: 2K steps, all contexts but the source replaced; it is told no captions.
     """
     k_steps = ((1, 10_000), (2, 4_000), (3, 1_000), (4, 1_000))
     steps = sum(number for _, number in k_steps)
@@ -64,11 +64,13 @@ def basic() -> TrainConfig:
             )
         ),
         second=SecondStage(steps=2_000, probability=1.0),
-        objective=ObjectiveConfig(shift=5.0, overlap_probability=0.45, overlap_frames=6, overlap_in_loss=True),
+        objective=ObjectiveConfig(
+            shift=5.0, overlap_probability=0.45, overlap_frames=6, overlap_in_loss=True, caption_dropout=0.2
+        ),
         optimizer=OptimizerConfig(
             learning_rate=2e-5, weight_decay=1e-3, warmup_steps=100, decay_share=0.0, clip=0.1, ema_decay=0.999
         ),
-        sampling=SamplingConfig(steps=35),
+        sampling=SamplingConfig(steps=35, guidance=7.0),
         scheduler="unipc",
         steps=steps,
         validate_every=500,

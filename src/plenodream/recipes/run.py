@@ -17,6 +17,7 @@ from plenodream.training.batches.batch import BatchSource
 from plenodream.training.batches.disk import episode_batches
 from plenodream.training.batches.procedural import ProceduralBatches
 from plenodream.training.batches.self_conditioning import SelfConditioning, second_stage
+from plenodream.training.captions import open_captions
 from plenodream.training.checkpoint.weights import load_weights
 from plenodream.training.config import RunOptions, TrainConfig
 from plenodream.training.overrides import apply_overrides
@@ -100,9 +101,13 @@ def train(
             batches = _disk_batches(config, data, parallel, codec)
         elif images is not None:
             batches = ProceduralBatches(config, parallel.device, images)
+        captions = None
+        if pretrained is not None and (pretrained / "transformer").is_dir():
+            frozen = config.trainable == "attention"
+            captions = open_captions(pretrained, config.objective.caption_dropout, frozen, parallel.device)
         validate = make_validation(config, parallel.device) if parallel.is_main else None
         with locked(options.out, "trained") if parallel.is_main else nullcontext():
-            return Trainer(config, options, validate, batches, codec, parallel).run()
+            return Trainer(config, options, validate, batches, codec, parallel, captions).run()
     finally:
         close_parallel()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -41,26 +41,32 @@ def choose_context(
     generator: torch.Generator,
     render: Callable[[MergeStep], None],
     depths: Mapping[str, Tensor | None] | None = None,
+    name: Callable[[Sequence[str]], str] | None = None,
 ) -> Choice:
     """Choose the context of a view in a window.
 
     Args:
-        target: Its cameras, of the whole video: merged views are made along whole paths.
+        target: Its cameras, of the whole video: merged views are made along whole paths. Of views that are made
+            together those of all, one after another: what is stored is compared with each, the mean counts (ours).
         stored: Cameras of the stored views, of the whole video too; the source among them.
         window: The window, whose cameras alone are compared.
         settings: Strategy, k, candidates, whether the source is kept.
         generator: Of strategy `random`.
         render: Called for every merged view, in order; it must be there when this returns.
         depths: Depth of the stored views in the window, for strategy `visible` (`retrieve`).
+        name: Gives merged views their names (`condense`).
     """
-    names, config = list(stored), settings.retrieval
-    index, kept = window_index(window, len(target)), [SOURCE] if settings.keep_source and SOURCE in stored else []
+    names, config, frames = list(stored), settings.retrieval, len(next(iter(stored.values())))
+    index, kept = window_index(window, frames), [SOURCE] if settings.keep_source and SOURCE in stored else []
 
     def ranked(trajectory: Cameras, views: Mapping[str, Cameras], k: int) -> Retrieval:
-        cameras = stack_cameras([views[name] for name in views])[:, index]
+        starts = range(0, len(trajectory), frames)
+        cameras = stack_cameras([views[name] for name in views])[:, index * len(starts)]
         fixed = [number for number, name in enumerate(views) if name in kept]
-        known = [None if depths is None else depths.get(name) for name in views]
-        return retrieve(trajectory[index], cameras, replace(config, k=k), generator, fixed, known)
+        found = [None if depths is None else depths.get(name) for name in views]
+        known = [None if depth is None else depth.repeat(len(starts), 1, 1) for depth in found]
+        moments = [start + frame for start in starts for frame in index]
+        return retrieve(trajectory[moments], cameras, replace(config, k=k), generator, fixed, known)
 
     merging = config.strategy in SIMILARITIES and settings.candidates > config.k > len(kept)
     best = ranked(target, stored, settings.candidates if merging else config.k)
@@ -77,6 +83,6 @@ def choose_context(
 
     # In the order of the memory: ties go to the earlier view.
     compete = {name: stored[name] for name in names if name in chosen and name not in kept}
-    left = condense(target, compete, config.k - len(kept), worth, render, config.subject_distance)
+    left = condense(target, compete, config.k - len(kept), worth, render, config.subject_distance, name)
     scores = {name: candidates[name] for name in kept} | dict(zip(left.names, left.scores, strict=True))
     return Choice(scores, candidates, {step.name: list(step.inputs) for step in left.steps})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -12,13 +12,7 @@ from plenodream.generators.composite import Composite
 from plenodream.generators.diffusion import DiffusionGenerator
 from plenodream.generators.protocol import Generator
 from plenodream.generators.reprojection import LOOKS
-from plenodream.memory.merge import MergeStep
-from plenodream.memory.windows import Window
 from plenodream.models.denoiser import Pass
-from plenodream.rendering.choice import choose_context
-from plenodream.rendering.settings import RenderSettings
-from plenodream.rendering.source import SOURCE
-from plenodream.types import Cameras
 
 # Pixels a second that a core carries from one view to another, all that goes with it included (benchmarks).
 _CARRIED = 2.5e6
@@ -37,26 +31,6 @@ class Cost:
 
     seconds: float
     memory: float
-
-
-def foresee(
-    source: Cameras, targets: Mapping[str, Cameras], windows: Sequence[Window], settings: RenderSettings
-) -> tuple[list[int], list[str]]:
-    """How many views every window of every view will be made from, and the merged views among what is to be made.
-
-    Retrieval reads cameras alone: what comes of it can be known beforehand.
-    """
-    contexts, merged = list[int](), dict[tuple[str, int], MergeStep]()
-    for number, window in enumerate(windows):
-        stored = {SOURCE: source}
-        for name, cameras in targets.items():
-            steps: list[MergeStep] = []
-            choice = choose_context(cameras, stored, window, settings, torch.Generator(), steps.append)
-            new = {(step.name, number): step for step in steps if (step.name, number) not in merged}
-            merged |= new
-            contexts += [*(len(step.context) for step in new.values()), len(choice.scores)]
-            stored[name] = cameras
-    return contexts, list(dict.fromkeys(name for name, _ in merged))
 
 
 def estimate_cost(generator: Generator, contexts: Iterable[int], frames: int, height: int, width: int) -> Cost:

@@ -80,7 +80,8 @@ def load_pipeline(
                 f"model {model}: cannot be loaded ({_line(error)}); expected a folder written by save_pretrained"
             ) from None
     _check_pipeline(pipeline, model)
-    pipeline.conditions = model_conditions(folder, prompt, negative_prompt, device)
+    projection = pipeline.transformer.word_projection
+    pipeline.conditions = model_conditions(folder, prompt, negative_prompt, device, projection)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline.to(device)
 

@@ -28,6 +28,7 @@ def network_generator(
         temporal_factor=pipeline.codec.temporal_factor,
         fewest=slots or 1,
         most=slots,
+        targets=pipeline.transformer.targets,
         steps=sampling.steps,
     )
     parts = (pipeline.transformer.eval(), pipeline.codec, pipeline.scheduler)

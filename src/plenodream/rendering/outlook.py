@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 
-from plenodream.memory.merge import MergeStep
+from plenodream.geometry.cameras import join_cameras
+from plenodream.memory.merge import MergeStep, merge_names, merged_name
 from plenodream.memory.scene import Scene
 from plenodream.memory.strategies import SIMILARITIES
+from plenodream.memory.windows import Window
 from plenodream.rendering.choice import choose_context
-from plenodream.rendering.renderer import Progress, pending
+from plenodream.rendering.renderer import Progress, groups
 from plenodream.rendering.request import SOURCE
 from plenodream.rendering.settings import RenderSettings
+from plenodream.types import Cameras
 
 # Time that one more context view adds to that of a view from one: nano and mini on a CPU, before anything is measured.
 _SHARE = 0.15
@@ -51,40 +54,75 @@ class Ahead:
     seconds: float | None
 
 
-def plan_work(scene: Scene, fewest: int = 1) -> list[Work]:
+def plan_work(scene: Scene, fewest: int = 1, together: int = 1) -> list[Work]:
     """What a scene is still missing, in the order in which it is rendered, the views to be merged for it included.
+
+    Args:
+        scene: With all that is asked for on its list.
+        fewest: Context views that the generator needs (`Workings.fewest`).
+        together: Views that it makes at once (`Workings.targets`).
+    """
+    return foresee(
+        {name: scene.cameras(name) for name in (SOURCE, *scene.names("view"))},
+        scene.manifest.windows,
+        groups(scene, together),
+        RenderSettings.from_json(scene.manifest.settings),
+        scene.has,
+        merge_names(scene.manifest.entries),
+        fewest,
+    )
+
+
+def foresee(
+    cameras: Mapping[str, Cameras],
+    windows: Sequence[Window],
+    owed: Iterable[tuple[Sequence[str], int]],
+    settings: RenderSettings,
+    there: Callable[[str, int], bool] = lambda name, window: name == SOURCE,
+    called: Callable[[Sequence[str]], str] = merged_name,
+    fewest: int = 1,
+) -> list[Work]:
+    """The work of a render in its order, before there is any scene.
 
     Retrieval reads cameras alone, so the whole render can be gone through beforehand; where a strategy also reads what
     was rendered, another merged view may be needed than is foreseen here.
 
     Args:
-        scene: With all that is asked for on its list.
-        fewest: Context views that the generator needs (`Workings.fewest`).
+        cameras: Of the source, first, and of all views by name.
+        windows: Of the video.
+        owed: Views to be made together, and the number of the window, in order.
+        settings: Of the render.
+        there: Whether a window of a view is rendered already.
+        called: Gives merged views their names.
+        fewest: Context views that the generator needs.
     """
-    settings = RenderSettings.from_json(scene.manifest.settings)
     work: list[Work] = []
-    for name, window in pending(scene):
+    for names, window in owed:
         planned = {item.view for item in work if item.window == window}
-        memory = [n for n in (SOURCE, *scene.names("view")) if n != name and (n in planned or scene.has(n, window))]
-        merged = _merged(scene, name, window, memory, settings)
-        work += [
-            Work(step.name, window, max(len(step.context), fewest))
-            for step in merged
-            if step.name not in planned and not scene.has(step.name, window)
-        ]
-        work.append(Work(name, window, max(min(len(memory), settings.retrieval.k), fewest)))
+        memory = {n: c for n, c in cameras.items() if n not in names and (n in planned or there(n, window))}
+        target = join_cameras([cameras[name] for name in names])
+        for step in _merged(target, memory, windows[window], settings, called):
+            if step.name not in planned and not there(step.name, window):
+                own = settings.keep_source and SOURCE not in step.context
+                work.append(Work(step.name, window, max(len(step.context) + own, fewest)))
+        number = max(min(len(memory), settings.retrieval.k), fewest)
+        work += [Work(name, window, number) for name in names if not there(name, window)]
     return work
 
 
-def _merged(scene: Scene, name: str, window: int, memory: Sequence[str], settings: RenderSettings) -> list[MergeStep]:
+def _merged(
+    target: Cameras,
+    stored: Mapping[str, Cameras],
+    window: Window,
+    settings: RenderSettings,
+    called: Callable[[Sequence[str]], str],
+) -> list[MergeStep]:
     """The merged views that one window of a view needs."""
-    few = min(settings.candidates, len(memory)) <= settings.retrieval.k
+    few = min(settings.candidates, len(stored)) <= settings.retrieval.k
     if few or settings.retrieval.strategy not in SIMILARITIES:
         return []
     merged: list[MergeStep] = []
-    stored = {n: scene.cameras(n) for n in memory}
-    span = scene.manifest.windows[window]
-    choose_context(scene.cameras(name), stored, span, settings, torch.Generator(), merged.append)
+    choose_context(target, stored, window, settings, torch.Generator(), merged.append, name=called)
     return merged
 
 

@@ -6,13 +6,14 @@ import resource
 import sys
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 
 from plenodream.generators.protocol import Context, Generator, Workings
-from plenodream.memory.merge import MergeStep
+from plenodream.geometry.cameras import join_cameras
+from plenodream.memory.merge import MergeStep, merge_names
 from plenodream.memory.scene import Scene
 from plenodream.rendering.choice import choose_context
 from plenodream.rendering.request import SOURCE
@@ -57,6 +58,33 @@ def pending(scene: Scene) -> list[tuple[str, int]]:
     return [(name, window) for window in windows for name in views if not scene.has(name, window)]
 
 
+def groups(scene: Scene, together: int) -> Iterator[tuple[list[str], int]]:
+    """What is still to be rendered, by what one call of the generator makes: views, and the window.
+
+    Views that were begun together are gone on with together, also where some of them are there: what a run that was
+    broken off had not yet written comes out as it would have.
+
+    Args:
+        scene: The memory bank.
+        together: Views that a call makes at most (`Workings.targets`).
+    """
+    owed = pending(scene)
+    for window in dict.fromkeys(window for _, window in owed):
+        left = [name for name, number in owed if number == window]
+        begun = _begun(scene, window) if together > 1 else []
+        for group in (group for group in begun if set(group) & set(left)):
+            left = [name for name in left if name not in group]
+            yield group, window
+        yield from ((left[n : n + together], window) for n in range(0, len(left), together))
+
+
+def _begun(scene: Scene, window: int) -> list[list[str]]:
+    """Views of a window that were made together, as the records of those that are there say."""
+    there = [name for name in scene.names("view") if scene.has(name, window)]
+    found = [tuple(scene.record(name, window).get("together", ())) for name in there]
+    return [list(group) for group in dict.fromkeys(found) if len(group) > 1]
+
+
 class AutoregressiveRenderer:
     """Renders what a scene is still missing. It remembers the context of the last few views, and of all
     of them no more than small depth, where retrieval asks for it.
@@ -87,26 +115,28 @@ class AutoregressiveRenderer:
         for name in self.scene.names():  # a killed run may owe the preview of a finished view
             self.scene.finish(name)
         rendered = pending(self.scene)
-        for name, window in rendered:
-            self.render_view(name, window)
-            self.scene.finish(name)
+        for names, window in list(groups(self.scene, self.generator.workings.targets)):
+            self.render_views(names, window)
         return list(dict.fromkeys(name for name, _ in rendered))
 
-    def render_view(self, name: str, window: int) -> None:
-        """One window of one view: retrieve its context from all other views there are, generate, write."""
+    def render_views(self, names: list[str], window: int) -> None:
+        """One window of views that are made together: retrieve context from all other views, generate, write."""
         scene = self.scene
-        memory = [n for n in (SOURCE, *scene.names("view")) if n != name and scene.has(n, window)]
+        memory = [n for n in (SOURCE, *scene.names("view")) if n not in names and scene.has(n, window)]
         choice = choose_context(
-            scene.cameras(name),
+            join_cameras([scene.cameras(name) for name in names]),
             {n: scene.cameras(n) for n in memory},
             scene.manifest.windows[window],
             self.settings,
-            self._noise(name, window, "retrieval"),
+            self._noise(names, window, "retrieval"),
             lambda step: self._render_merged(step, window),
             self._depths(memory, window),
+            merge_names(scene.manifest.entries),
         )
         record = {"candidates": choice.candidates, "scores": choice.scores, "merged": choice.merged}
-        self._generate_and_write(name, window, list(choice.scores), record)
+        if len(names) > 1:
+            record["together"] = names
+        self._generate_and_write(names, window, list(choice.scores), record)
 
     def _render_merged(self, step: MergeStep, window: int) -> None:
         """Really render a merged view (Algorithm 2), unless an earlier view has already needed the same one."""
@@ -116,35 +146,39 @@ class AutoregressiveRenderer:
             scores = {name: candidates[name] for name in step.context}
             record = {"candidates": candidates, "scores": scores, "merged_from": list(step.inputs)}
             kept = [SOURCE] if self.settings.keep_source and SOURCE not in scores else []
-            self._generate_and_write(step.name, window, [*kept, *scores], record)
-            self.scene.finish(step.name)
+            self._generate_and_write([step.name], window, [*kept, *scores], record)
 
-    def _generate_and_write(self, name: str, window: int, context: list[str], record: dict) -> None:
+    def _generate_and_write(self, names: list[str], window: int, context: list[str], record: dict) -> None:
+        """Make views together; write those that are not there."""
         began, steps = time.monotonic(), self.generator.workings.steps + 1
+        owed = [name for name in names if not self.scene.has(name, window)]
         _forget_peak()
         # Fewer views than it needs are filled up with the source.
         context += [SOURCE] * (self.generator.workings.fewest - len(context))
         contexts = [self._encode(n, window) for n in context]
         try:
-            (view,) = self.generator.generate(
-                [self.scene.cameras(name, window)],
+            views = self.generator.generate(
+                [self.scene.cameras(name, window) for name in names],
                 contexts,
                 self.scene.cameras(SOURCE, window).camera_to_world[0],
-                [self._known(name, window)],
-                self._noise(name, window, "noise"),
+                [self._known(name, window) for name in names],
+                self._noise(names, window, "noise"),
                 self.scene.manifest.fps,
-                lambda step: self.report(Progress(name, window, step, steps)),
+                lambda step: self.report(Progress(owed[0], window, step, steps)),
             )
         except ValueError as error:
-            raise ValueError(f"view {name}: {error}") from None
+            raise ValueError(f"view {' and '.join(names)}: {error}") from None
         manifest = self.scene.manifest
         origin = {"context": context, "strategy": self.settings.retrieval.strategy}
         origin |= {"seed": manifest.seed, "model": manifest.model_hash}
-        timing = {"seconds": time.monotonic() - began, "peak_bytes": _peak_bytes()}
-        self.scene.write(name, window, view.frames, record | origin, timing, view.depth)
-        self._encoded.pop((name, window), None)
-        self._small.pop((name, window), None)
-        self.report(Progress(name, window, steps, steps))
+        timing = {"seconds": (time.monotonic() - began) / len(names), "peak_bytes": _peak_bytes()}
+        for name, view in zip(names, views, strict=True):
+            if name in owed:
+                self.scene.write(name, window, view.frames, record | origin, timing, view.depth)
+                self._encoded.pop((name, window), None)
+                self._small.pop((name, window), None)
+                self.report(Progress(name, window, steps, steps))
+                self.scene.finish(name)
 
     def _depths(self, names: list[str], window: int) -> dict[str, torch.Tensor | None]:
         """Small depth of stored views, for the one strategy that looks at it."""
@@ -177,9 +211,9 @@ class AutoregressiveRenderer:
         offset = span.start - self.scene.manifest.windows[window - 1].start
         return self.scene.read(name, window - 1)[offset : offset + usable]
 
-    def _noise(self, name: str, window: int, purpose: str) -> torch.Generator:
-        """Randomness that depends on the scene's seed and the view alone, so that a continued run draws the same."""
-        seed = seed_from(f"{self.scene.manifest.seed}/{name}/{window}/{purpose}")
+    def _noise(self, names: Sequence[str], window: int, purpose: str) -> torch.Generator:
+        """Randomness that depends on the scene's seed and the views alone, so that a continued run draws the same."""
+        seed = seed_from(f"{self.scene.manifest.seed}/{'/'.join(names)}/{window}/{purpose}")
         return torch.Generator().manual_seed(seed)
 
 

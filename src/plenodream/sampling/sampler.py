@@ -78,6 +78,7 @@ class Sampler:
         noise: Float[Tensor, "clips channels latent_frames rows columns"],
         known: Float[Tensor, "clips signals known_frames height width"] | None = None,
         on_step: Callable[[int], None] | None = None,
+        together: int = 1,
     ) -> Float[Tensor, "clips signals frames height width"]:
         """Sampled videos as the codec's signal.
 
@@ -89,6 +90,7 @@ class Sampler:
             noise: What `noise` drew for each clip.
             known: Leading frames that are kept (the overlap with an earlier window), as many as the codec can encode.
             on_step: Called after every step.
+            together: Neighbouring clips that are made in one sequence, from one context.
         """
         clean, clean_frames = None, 0
         if known is not None:
@@ -108,6 +110,7 @@ class Sampler:
                 clean=clean,
                 clean_frames=clean_frames,
                 on_step=on_step,
+                together=together,
             )
         )
 

@@ -27,6 +27,7 @@ def sample_view(
     clean: Float[Tensor, "batch channels frames height width"] | None = None,
     clean_frames: int = 0,
     on_step: Callable[[int], None] | None = None,
+    together: int = 1,
 ) -> Float[Tensor, "batch channels frames height width"]:
     """Latents of one view per batch entry.
 
@@ -45,16 +46,18 @@ def sample_view(
         clean: Latents whose first `clean_frames` frames are already known.
         clean_frames: How many latent frames are kept clean.
         on_step: Called after every step.
+        together: Neighbouring batch entries that are targets of one sequence, with one context and one timestep.
     """
     mask, frame_mask = None, None
     if clean is not None and clean_frames:
         mask = torch.zeros_like(noise)
         mask[:, :, :clean_frames] = 1
-        frame_mask = mask[:, 0, :, 0, 0]
+        frame_mask = mask[::together, 0, :, 0, 0]
 
     def branch(rays: Tensor, words: Tensor | None) -> Callable[[Tensor, Tensor], Tensor]:
         def velocity(x_t: Tensor, t: Tensor) -> Tensor:
-            return model.velocity(x_t[:, None], t, rays[:, None], context, frame_mask, words)[:, 0]
+            noisy, seen = (tensor.unflatten(0, (-1, together)) for tensor in (x_t, rays))
+            return model.velocity(noisy, t[::together], seen, context, frame_mask, words).flatten(0, 1)
 
         return velocity
 

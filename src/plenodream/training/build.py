@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -79,6 +80,37 @@ def grow_depth(
     inside[:, :-masks][:, :-depth_channels], inside[:, -masks:] = before[:, :-masks], before[:, -masks:]
     outside[:, :-depth_channels] = weights[last].unflatten(0, (cells, -1))
     return {**weights, **fresh}
+
+
+def take_weights(
+    model: CosmosCameraTransformer, weights: Mapping[str, Tensor], path: Path, config: TrainConfig, depth_channels: int
+) -> None:
+    """Give a network the weights that a run starts from.
+
+    Args:
+        model: The network to be, freshly made.
+        weights: Of one like it; a pretrained one, of which attention alone is trained, may know no cameras yet.
+        path: Where they are from.
+        config: The recipe.
+        depth_channels: As for `grow_depth`.
+
+    Raises:
+        ValueError: Weights of another network.
+    """
+    if depth_channels:
+        weights = grow_depth(weights, model, depth_channels)
+    try:
+        missing, unexpected = model.load_state_dict(weights, strict=False)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ValueError(f"{path}: weights of another network ({reason}); expected those of this recipe") from None
+    if config.trainable == "attention":
+        missing = [name for name in missing if ".cam_encoder." not in name]
+    if missing or unexpected:
+        raise ValueError(
+            f"{path}: weights of another network ({len(missing)} missing, {len(unexpected)} "
+            f"unexpected, e.g. {(missing + unexpected)[0]}); expected those of recipe {config.name}"
+        )
 
 
 def build_codec(config: TrainConfig) -> SpaceToDepthCodec:

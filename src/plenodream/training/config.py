@@ -116,10 +116,10 @@ class TrainConfig:
         one_of("trainable", self.trainable, TRAINABLE)
         one_of("precision", self.precision, PRECISIONS)
         one_of("scheduler", self.scheduler, SCHEDULERS)
-        if self.sampling.guidance and not self.objective.camera_dropout:
+        if self.sampling.guidance and self.guided_by is None:
             raise ValueError(
-                f"sampling.guidance is {self.sampling.guidance:g}, but the model never trains without its cameras: "
-                "expected 0, or objective.camera_dropout of more"
+                f"sampling.guidance is {self.sampling.guidance:g}, but the model never trains without its cameras, nor "
+                "with and without words: expected 0, or objective.camera_dropout or caption_dropout between 0 and 1"
             )
         if self.depth and self.codec != "space-to-depth":
             raise ValueError(f"depth with codec {self.codec}: expected space-to-depth, or depth=false")
@@ -139,6 +139,13 @@ class TrainConfig:
         if self.codec == "wan":
             return WanCodec.temporal_factor, WanCodec.spatial_factor, WanCodec.published_channels
         return 1, self.patch, (3 + self.depth) * self.patch**2
+
+    @property
+    def guided_by(self) -> str | None:
+        """What the model trains without at times, which guidance is over: `text`, `cameras`; None: nothing."""
+        if 0 < self.objective.caption_dropout < 1:
+            return "text"
+        return "cameras" if self.objective.camera_dropout else None
 
     @property
     def frames(self) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -16,6 +17,7 @@ from plenodream.files.documents import read_document
 from plenodream.models.codecs.protocol import Codec
 from plenodream.models.cosmos.scheduler import cosmos_scheduler
 from plenodream.models.cosmos.transformer import CosmosCameraTransformer
+from plenodream.models.text import SETTINGS, TextSettings
 from plenodream.rendering.pipeline import PlenopticPipeline
 from plenodream.training.checkpoint.folder import whole_folder
 from plenodream.training.config import TrainConfig
@@ -39,6 +41,7 @@ def save_model(
     notes: dict,
     shard_mb: float | None = None,
     dtype: torch.dtype = torch.bfloat16,
+    words: TextSettings | None = None,
 ) -> None:
     """Write a model's folder in place of the one that is there.
 
@@ -50,6 +53,7 @@ def save_model(
         notes: What else is to be known of the training (`training.json`), for instance `batches`: how many it has seen.
         shard_mb: Largest size of a weights file, megabytes; one file if None.
         dtype: Of the stored weights.
+        words: How the model is told words, if it is.
 
     Raises:
         ValueError: The disk is full; the old folder is untouched.
@@ -67,13 +71,15 @@ def save_model(
         overlap=max(0, (overlap - 1) * codec.temporal_factor + 1),
         steps=config.sampling.steps,
         guidance=config.sampling.guidance,
-        guided_by="cameras" if config.objective.camera_dropout else None,
+        guided_by=config.guided_by,
         context_views=config.curriculum.largest_context,
         model_name=config.name,
     )
     size = "1000GB" if shard_mb is None else f"{int(shard_mb * 1000)}KB"
     with whole_folder(folder) as fresh:
         pipeline.save_pretrained(str(fresh), max_shard_size=size)
+        if words is not None:
+            (fresh / SETTINGS).write_text(json.dumps(asdict(words), indent=2, ensure_ascii=False) + "\n")
         content = {**notes, "recipe": json.loads(config.to_json())}
         (fresh / NOTES).write_text(json.dumps(content, indent=2) + "\n")
 

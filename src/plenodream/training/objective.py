@@ -24,6 +24,7 @@ class ObjectiveConfig:
         overlap_frames: Most latent frames that are then clean; every such step draws from 1 to this number.
         overlap_in_loss: Whether these frames have a part in the loss, as in the paper.
         camera_dropout: How often a target's camera is hidden (rays set to zero): what guidance over cameras needs.
+        caption_dropout: How often a sample is not told its caption: what guidance over text needs. 1: never any.
         depth_weight: Of the loss of depth beside that of colours, where the codec has depth.
         hidden_depth: How often the depth of a context view is not given, as it is with footage.
     """
@@ -34,6 +35,7 @@ class ObjectiveConfig:
     overlap_frames: int = 0
     overlap_in_loss: bool = False
     camera_dropout: float = 0.0
+    caption_dropout: float = 1.0
     depth_weight: float = 0.5
     hidden_depth: float = 0.5
 
@@ -41,7 +43,7 @@ class ObjectiveConfig:
         for name in ("shift", "x0_floor"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"objective.{name} is {getattr(self, name)}: expected more than 0")
-        for name in ("overlap_probability", "camera_dropout", "hidden_depth"):
+        for name in ("overlap_probability", "camera_dropout", "caption_dropout", "hidden_depth"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"objective.{name} is {getattr(self, name)}: expected a probability, 0 to 1")
         if not self.depth_weight >= 0:
@@ -130,6 +132,7 @@ def training_loss(
     generator: torch.Generator,
     context_latents: Float[Tensor, "batch views channels frames height width"] | None = None,
     depth_channels: int = 0,
+    text: Float[Tensor, "batch words features"] | None = None,
 ) -> Float[Tensor, ""]:
     """Flow-matching loss with teacher forcing: clean copies of the context views, noisy copies of the targets.
 
@@ -148,6 +151,7 @@ def training_loss(
         generator: Source of noise and times, on the CPU whatever the model's device.
         context_latents: What the views look like as context; the true latents if None.
         depth_channels: How many of the latents' channels, the last ones, are depth.
+        text: What each sample's targets are told in words; None: nothing.
     """
     batch = latents.shape[0]
     x_0 = latents[:, targets.start : targets.stop].flatten(0, 1)
@@ -172,7 +176,8 @@ def training_loss(
     index = (context + torch.arange(batch).view(-1, 1, 1) * shared).flatten(0, 1)
     index = index.to(x_t.device)  # before the pass, as a copy waits for all that is queued
     seen = model.encode(ViewTokens(given[:, :shared], camera_tokens[:, :shared])).select(index)
-    raw = model.predict(x_t[:, None], t, rays[:, None], seen, clean)[:, 0]
+    words = None if text is None else text.repeat_interleave(len(targets), 0)
+    raw = model.predict(x_t[:, None], t, rays[:, None], seen, clean, words)[:, 0]
 
     if model.config.prediction == "x0":
         error = (raw.float() - x_0) / t.clamp(min=config.x0_floor).view(-1, 1, 1, 1, 1)

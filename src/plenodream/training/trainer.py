@@ -15,7 +15,8 @@ from plenodream.models.codecs.protocol import Codec
 from plenodream.models.cosmos.transformer import CosmosCameraTransformer
 from plenodream.training.batches.batch import Batch, BatchSource, step_generator
 from plenodream.training.batches.procedural import ProceduralBatches
-from plenodream.training.build import build_codec, build_model, compile_network, grow_depth, set_trainable
+from plenodream.training.build import build_codec, build_model, compile_network, set_trainable, take_weights
+from plenodream.training.captions import Captions
 from plenodream.training.checkpoint.state import Progress, Trained, load_checkpoint, save_checkpoint
 from plenodream.training.checkpoint.weights import load_weights
 from plenodream.training.config import RunOptions, TrainConfig
@@ -44,6 +45,7 @@ class Trainer:
         batches: What to train on; procedural scenes if None.
         codec: A pretrained codec, where the recipe needs one.
         parallel: This process among those that train together.
+        captions: Encodes what samples show in words, where the recipe is told it.
 
     Raises:
         ValueError: Nothing or something else to resume from, weights of another network, a folder that holds a run.
@@ -57,8 +59,9 @@ class Trainer:
         batches: BatchSource | None = None,
         codec: Codec | None = None,
         parallel: Parallel | None = None,
+        captions: Captions | None = None,
     ) -> None:
-        self.config, self.options, self.validate = config, options, validate
+        self.config, self.options, self.validate, self.captions = config, options, validate, captions
         self.parallel = parallel or Parallel(device=torch.device(options.device))
         self.folder, self.device = options.out / "checkpoint", self.parallel.device
         if self.folder.exists() and not options.resume:
@@ -182,21 +185,7 @@ class Trainer:
         return self.batches.fingerprint() if hasattr(self.batches, "fingerprint") else "procedural"
 
     def _take_weights(self, path: Path) -> None:
-        weights = load_weights(path)
-        if self.codec.depth_channels:
-            weights = grow_depth(weights, self.model, self.codec.depth_channels)
-        try:
-            missing, unexpected = self.model.load_state_dict(weights, strict=False)
-        except RuntimeError as error:
-            reason = " ".join(str(error).split())[:200]
-            raise ValueError(f"{path}: weights of another network ({reason}); expected those of this recipe") from None
-        if self.config.trainable == "attention":  # a backbone that does not know cameras yet
-            missing = [name for name in missing if ".cam_encoder." not in name]
-        if missing or unexpected:
-            raise ValueError(
-                f"{path}: weights of another network ({len(missing)} missing, {len(unexpected)} "
-                f"unexpected, e.g. {(missing + unexpected)[0]}); expected those of recipe {self.config.name}"
-            )
+        take_weights(self.model, load_weights(path), path, self.config, self.codec.depth_channels)
         self.first_batch = -(-batches_seen(path) // self.parallel.data_size)
 
     def _progress(self) -> float:
@@ -254,9 +243,12 @@ class Trainer:
             latents = self._encode(batch.signal) if batch.latents is None else batch.latents
             given = None if batch.context_signal is None else self._encode(batch.context_signal)
             rays = self.model.rays(self.codec, batch.cameras, torch.eye(4, device=self.device)).float()
+            text = self.captions and self.captions.tell(batch.captions or ("",) * stage.batch, generator, self.device)
         autocast = torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.dtype == torch.bfloat16)
         with autocast:
-            return training_loss(self.model, latents, rays, context, targets, config.objective, generator, given, depth)
+            return training_loss(
+                self.model, latents, rays, context, targets, config.objective, generator, given, depth, text
+            )
 
     def _encode(self, signal: torch.Tensor | None) -> torch.Tensor:
         assert signal is not None
@@ -287,5 +279,6 @@ class Trainer:
                 "minutes": round(self.seconds / 60, 2),
                 "scores": scores,
             }
-            save_model(self.options.out / "model", self.config, model, self.codec, notes, self.options.shard_mb)
+            words, out = self.captions and self.captions.settings, self.options.out / "model"
+            save_model(out, self.config, model, self.codec, notes, self.options.shard_mb, words=words)
         return scores

@@ -42,6 +42,7 @@ class PageView:
         truth: An mp4 of what the view should look like, where that is known.
         outdated: What it was made from has been made again since, or it is itself to be made again.
         camera_file: Its cameras as a file for people.
+        serves: Of a helper: the views that it was merged for.
     """
 
     name: str
@@ -55,6 +56,7 @@ class PageView:
     truth: Path | None = None
     outdated: bool = False
     camera_file: Path | None = None
+    serves: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

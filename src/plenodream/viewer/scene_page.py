@@ -28,7 +28,15 @@ def page_view(scene: Scene, name: str, truth: Truth | None = None) -> PageView:
         truth=truth.video if truth else None,
         outdated=any(scene.outdated(name, window) for window in windows),
         camera_file=scene.folder / "cameras" / f"{name}.json",
+        serves=_served(scene, name) if kind == "helper" else (),
     )
+
+
+def _served(scene: Scene, helper: str) -> tuple[str, ...]:
+    """The views that a helper was merged for."""
+    made = [(name, window) for name in scene.names("view") for window in range(len(scene.manifest.windows))]
+    wanted = (name for name, w in made if scene.has(name, w) and helper in scene.record(name, w).get("merged", {}))
+    return tuple(dict.fromkeys(wanted))
 
 
 def _window(record: dict[str, Any]) -> PageWindow:

@@ -180,7 +180,8 @@ class BackgroundRender:
         try:
             self._model = self._model or self._load()
             scene = prepare_scene(folder, None, make_request((), [path]), self._model)
-            outlook = Outlook(plan_work(scene, self._model.generator.workings.fewest))
+            workings = self._model.generator.workings
+            outlook = Outlook(plan_work(scene, workings.fewest, workings.targets))
             render_owed(scene, self._model, lambda step: self._step(step, outlook(step)))
             self._set(State(self.state.view, self.state.ahead))
         except Stopped:

@@ -86,6 +86,15 @@ class TextAttnProcessor(CosmosAttnProcessor2_0):
         return attended.expand(hidden_states.shape)
 
 
+class TextProjection(nn.Sequential):
+    """The stock projection of words, which passes on those that went through it before."""
+
+    def forward(self, words: Tensor) -> Tensor:  # type: ignore[override]
+        """Words of the encoder's width, or of the blocks'."""
+        first: Any = self[0]
+        return words if words.shape[-1] == first.out_features else super().forward(words)
+
+
 class NoTextNorm(nn.Module):
     """In the place of a block's norm before cross-attention, in a network without text."""
 

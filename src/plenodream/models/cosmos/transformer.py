@@ -18,6 +18,7 @@ from plenodream.models.cosmos.attention import (
     NoTextAttention,
     NoTextNorm,
     TextAttnProcessor,
+    TextProjection,
 )
 from plenodream.models.denoiser import DenoiserMixin
 
@@ -104,6 +105,8 @@ class CosmosCameraTransformer(DenoiserMixin, CosmosTransformer3DModel):
             img_context_num_tokens=img_context_num_tokens,
             img_context_dim_out=img_context_dim_out,
         )
+        if use_crossattn_projection:
+            self.crossattn_proj = TextProjection(*self.crossattn_proj)
         self.register_to_config(text_embed_dim=text_embed_dim)  # the stock layers take no 0, and noted what they took
         self.rope = CallRope(attention_head_dim, max_size, patch_size, rope_scale=rope_scale)
         width = num_attention_heads * attention_head_dim
@@ -120,6 +123,11 @@ class CosmosCameraTransformer(DenoiserMixin, CosmosTransformer3DModel):
     def blocks(self) -> Any:
         """See `Denoiser`."""
         return self.transformer_blocks
+
+    @property
+    def word_projection(self) -> nn.Module | None:
+        """See `DenoiserMixin`."""
+        return self.crossattn_proj if self.config.use_crossattn_projection else None
 
     def run(
         self,

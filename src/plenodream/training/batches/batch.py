@@ -23,12 +23,14 @@ class Batch:
         cameras: Batch shape (batch, views, frames), relative to the first camera of view 0, the source.
         context_signal: The videos as they are given as context, where that is not the truth (self-conditioning).
         latents: The videos as a pretrained codec has encoded them.
+        captions: What each sample shows, in words; empty where nobody said; None: nobody said of any.
     """
 
     signal: Float[Tensor, "batch views channels frames height width"] | None
     cameras: Cameras
     context_signal: Float[Tensor, "batch views channels frames height width"] | None = None
     latents: Float[Tensor, "batch views channels frames height width"] | None = None
+    captions: tuple[str, ...] | None = None
 
 
 # What a run trains on: the stage and the number of the batch in, the batch out, always the same for the same number.

@@ -84,10 +84,12 @@ class DiskBatches:
         """
         loaded = self.load(stage, number)
         if loaded.frames is not None:
-            return Batch(to_signal(loaded.frames.to(self.device)), loaded.cameras.to(self.device))
+            signal = to_signal(loaded.frames.to(self.device))
+            return Batch(signal, loaded.cameras.to(self.device), captions=self._captions(loaded.samples))
         encoded = [self._encoded(sample, stage) for sample in loaded.samples]
         cameras = collate([sample for sample, _ in encoded]).cameras.to(self.device)
-        return Batch(None, cameras, latents=torch.stack([latents for _, latents in encoded]).to(self.device))
+        latents = torch.stack([latents for _, latents in encoded]).to(self.device)
+        return Batch(None, cameras, latents=latents, captions=self._captions([sample for sample, _ in encoded]))
 
     def load(self, stage: Stage, number: int) -> StackedSamples:
         """The same as bytes, with what the samples came from. Any number can be asked for; the next one is fastest."""
@@ -103,6 +105,10 @@ class DiskBatches:
         loaded = next(self._batches)
         self._running = stage, number + self.world_size
         return loaded
+
+    def _captions(self, samples: Sequence[Sample]) -> tuple[str, ...]:
+        assert self._dataset is not None
+        return tuple(self._dataset.episodes[sample.episode].caption for sample in samples)
 
     def _encoded(self, sample: Sample, stage: Stage) -> tuple[Sample, Tensor]:
         """A sample with its latents; one whose videos cannot be read is replaced by another."""
