@@ -153,14 +153,26 @@ def test_the_best_model_is_chosen_by_depth_too():
     assert quality({"seen": 24.0}) == 24.0
 
 
-def test_a_finished_run_has_a_full_bar_and_says_where_its_model_is(tmp_path, capsys):
-    run = Trainer(tiny_config(), RunOptions(tmp_path, stop_after=3))
-    run.run()
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_finished_run_has_a_full_bar_and_then_says_where_its_model_is(tmp_path, capsys, monkeypatch, terminal):
+    monkeypatch.setattr("rich.console.Console.is_terminal", terminal)
+    Trainer(tiny_config(), RunOptions(tmp_path, stop_after=3)).run()
     assert "plenodream render" not in capsys.readouterr().err
     Trainer(tiny_config(), RunOptions(tmp_path, resume=True)).run()
     told = capsys.readouterr().err
-    assert "100%" in told.splitlines()[-1]
-    assert f"plenodream render CLIP --model {tmp_path / 'model'}" in told
+    assert told.rindex("100%" if terminal else "100 %") < told.index(f"render CLIP --model {tmp_path / 'model'}")
+    assert ("\x1b" in told) is terminal
+
+
+def test_in_a_file_the_bar_is_lines(tmp_path, capsys):
+    Trainer(tiny_config(steps=200, validate_every=300), RunOptions(tmp_path, stop_after=5)).run()
+    told = capsys.readouterr().err.splitlines()
+    assert [line.partition(",")[0] for line in told[1:]] == ["1 %", "2 %"]
+    assert "step 4, loss" in told[2]
+    Trainer(
+        tiny_config(steps=200, validate_every=300), RunOptions(tmp_path, resume=True, stop_after=1, quiet=True)
+    ).run()
+    assert not capsys.readouterr().err
 
 
 def test_the_log_says_what_a_run_does(tmp_path):

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import tyro
 
+from plenodream.cli.counting import counting
 from plenodream.cli.parse import MaybePath, MaybeText
 
 
@@ -66,8 +67,6 @@ def reproduce(args: Reproduce) -> int:
 
 def benchmark(args: Benchmark) -> int:
     """`plenodream benchmark`."""
-    from tqdm import tqdm
-
     from plenodream.evaluation.bench import run_benchmark, with_controls
     from plenodream.evaluation.benchmark import get_benchmark
     from plenodream.evaluation.methods.method import parse_method
@@ -76,12 +75,7 @@ def benchmark(args: Benchmark) -> int:
     chosen = get_benchmark(args.name)
     methods = [parse_method(text) for text in args.method or ("nano",)]
     methods = with_controls(methods) if args.controls else methods
-    with tqdm(unit="chain", disable=args.quiet, delay=1) as bar:
-
-        def progress(done: int, of: int) -> None:
-            bar.total = of
-            bar.update(done - bar.n)
-
+    with counting("chain", quiet=args.quiet) as progress:
         reports = run_benchmark(
             chosen, methods, args.out, args.scenes, args.shots, args.shuffled, args.controls, args.device, progress
         )

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import tyro
 
+from plenodream.cli.counting import counting
 from plenodream.cli.parse import MaybePath, MaybeText
 
 
@@ -57,14 +58,7 @@ def eval_run(args: EvalRun) -> int:
     shard, metrics = parse_shard(args.shard), parse_metrics(args.metrics)
     out = args.out or args.results / FOLDER
     name = args.name or args.results.resolve().name
-    from tqdm import tqdm
-
-    with tqdm(unit="scene", disable=args.quiet, delay=1) as bar:
-
-        def progress(done: int, of: int) -> None:
-            bar.total = of
-            bar.update(done - bar.n)
-
+    with counting("scene", quiet=args.quiet) as progress:
         outcome = run(args.results, out, metrics, name, shard, args.jobs, progress, parse_weights(args.weights))
     for fault in outcome.faults:
         print(f"plenodream: {fault.sample.name}: {fault.kind}: {fault.reason}", file=sys.stderr)
