@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from plenodream.evaluation.aggregate import Report
-from plenodream.evaluation.benchmark import Benchmark, BenchmarkScene, open_scene, write_truth
+from plenodream.evaluation.benchmarks.scene import Benchmark, BenchmarkScene, check_scene, write_truth
 from plenodream.evaluation.layouts.manifest import MANIFEST, write_manifest
 from plenodream.evaluation.layouts.scenes import scene_samples
 from plenodream.evaluation.methods.controls import control_options
 from plenodream.evaluation.methods.method import Engine, Method, make_engine
 from plenodream.evaluation.results import FOLDER
-from plenodream.evaluation.run import run
+from plenodream.evaluation.run import Share, run
 from plenodream.evaluation.samples import Sample
 from plenodream.files.atomic import write_file
-from plenodream.geometry.paths import trajectory_cameras
-from plenodream.geometry.trajectories import parse_trajectories
 from plenodream.memory.manifest import FILE, Manifest
 from plenodream.memory.scene import Scene
 from plenodream.memory.windows import plan_windows, window_index
@@ -30,10 +29,10 @@ METRICS = ("fidelity", "sync", "homography", "distribution")
 OTHER_SEED = 1000  # further than any seed that people take
 
 
-def with_controls(methods: Sequence[Method]) -> list[Method]:
-    """The methods, and the controls of the first."""
-    first = methods[0]
-    return [*methods, *(first.with_options(**options) for options in control_options().values())]
+def with_controls(methods: Sequence[Method], stills: bool = True) -> list[Method]:
+    """The methods, and the controls of the first; that without motion where the benchmark can show it."""
+    options = [chosen for chosen in control_options().values() if stills or "motion" not in chosen]
+    return [*methods, *(methods[0].with_options(**chosen) for chosen in options)]
 
 
 def run_benchmark(
@@ -46,6 +45,7 @@ def run_benchmark(
     other: bool = True,
     device: str | None = None,
     progress: Callable[[int, int], None] | None = None,
+    share: Share = map,
 ) -> list[Report]:
     """Render and score; what is there already is kept, so that the same command goes on.
 
@@ -59,27 +59,51 @@ def run_benchmark(
         other: Whether the first method is rendered from other noise, too (unseen history, other seed).
         device: Of the models.
         progress: Called with scenes rendered and their number, over all methods.
+        share: Has workers render and score scenes (`batch.pool.sharing`); one after another here if left out.
 
     Raises:
         ValueError: No such scene or shots, or a model that cannot be loaded.
     """
-    opened = [open_scene(benchmark, number, shots, shuffled) for number in range(scenes)]
+    check_scene(benchmark, scenes - 1, shots)
     out.mkdir(parents=True, exist_ok=True)
-    total, done, reports = len(opened) * len(methods), 0, []
+    total, done, reports = scenes * len(methods), 0, []
     for method in methods:
-        engine = make_engine(method, device)
-        folder, samples = out / method.slug, []
-        for scene in opened:
-            samples += render_scene(scene, method, engine, folder, out / "truth", other and method is methods[0])
+        folder = out / method.slug
+        chains = _Chains(benchmark, shots, shuffled, method, device, folder, out / "truth", other and not reports)
+        samples: list[Sample] = []
+        for made in share(chains, range(scenes)):
+            samples += made
             done += 1
             if progress is not None:
                 progress(done, total)
-        _write_about(folder, benchmark, method, engine)
-        write_manifest(folder / MANIFEST, samples)
-        outcome = run(folder, folder / FOLDER, METRICS, method.text)
+        _write_about(folder, benchmark, method, chains.engine)
+        write_manifest(folder / MANIFEST, sorted(samples, key=lambda sample: sample.scene))
+        outcome = run(folder, folder / FOLDER, METRICS, method.text, share=share)
         assert outcome.report is not None
         reports.append(outcome.report)
     return reports
+
+
+@dataclass(frozen=True)
+class _Chains:
+    """Renders the chain of a scene by one method, wherever it is sent; the model is loaded when it is first used."""
+
+    benchmark: Benchmark
+    shots: int | None
+    shuffled: bool
+    method: Method
+    device: str | None
+    folder: Path
+    truth: Path
+    other: bool
+
+    @cached_property
+    def engine(self) -> Engine:
+        return make_engine(self.method, self.device)
+
+    def __call__(self, number: int) -> list[Sample]:
+        scene = self.benchmark.open(number, self.shots, self.shuffled)
+        return render_scene(scene, self.method, self.engine, self.folder, self.truth, self.other)
 
 
 def _write_about(folder: Path, benchmark: Benchmark, method: Method, engine: Engine) -> None:
@@ -118,11 +142,12 @@ def render_scene(
 def render_chain(scene: BenchmarkScene, method: Method, engine: Engine, folder: Path, seed: int) -> Scene:
     """All shots of a scene, one after another, each joining the memory of the next; goes on where it stopped."""
     source = scene.source if method.motion else scene.no_motion
+    if source is None:
+        raise ValueError(f"{method.text}: recordings cannot stand still; expected motion=on")
     opened = Scene.open(folder) if (folder / FILE).is_file() else _create(source, method, engine, folder, seed)
     with opened.lock():
-        for trajectory in parse_trajectories(scene.shots):
-            cameras = trajectory_cameras(trajectory, source.cameras)
-            opened.declare(trajectory.name, "view", cameras, {"preset": trajectory.preset})
+        for name, cameras in scene.targets.items():
+            opened.declare(name, "view", cameras, scene.origins.get(name))
         AutoregressiveRenderer(opened, engine.generator, engine.settings, None).render()
     return opened
 
