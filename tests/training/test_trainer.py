@@ -233,11 +233,13 @@ def test_a_bad_batch_is_left_out(tmp_path):
             batch = self.inner(stage, number)
             return replace(batch, signal=batch.signal * math.nan) if number == 2 else batch
 
-    trainer = make(tmp_path)
+    trainer = make(tmp_path, stop_after=5)
     trainer.batches = Sometimes(trainer.batches)
     trainer.run()
+    make(tmp_path, resume=True).run()
     logged = lines(tmp_path)
-    assert math.isnan(logged[2]["loss"]) and [line["left_out"] for line in logged] == [0, 0] + [1] * 6
+    assert [line["step"] for line in logged] == list(range(1, 9))
+    assert logged[2]["loss"] is None and [line["left_out"] for line in logged] == [0, 0] + [1] * 6
     assert all(torch.isfinite(value).all() for value in trainer.model.state_dict().values())
     assert math.isfinite(logged[-1]["loss"])
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -48,8 +50,8 @@ class TrainingLog:
             self._board = _tensorboard(out / "tensorboard", step)
         out.mkdir(parents=True, exist_ok=True)
         tidy(out, files=[NAME])
-        kept = [line for line in _lines(self.path) if step and line["step"] <= step]
-        write_file(self.path, "".join(json.dumps(line) + "\n" for line in kept).encode())
+        kept = [text for number, text in _lines(self.path) if step and number <= step]
+        write_file(self.path, "".join(f"{text}\n" for text in kept).encode())
         self._file = open(self.path, "a")  # noqa: SIM115 - closed by __exit__
         self._bar.start()
 
@@ -98,7 +100,8 @@ class TrainingLog:
             self.note(", ".join(f"{name} {value:g}" for name, value in line.items()))
 
     def _write(self, line: dict[str, float]) -> None:
-        print(json.dumps(line), file=self._file, flush=line["step"] % 20 == 0)
+        numbers = {name: value if math.isfinite(value) else None for name, value in line.items()}  # JSON has no NaN
+        print(json.dumps(numbers), file=self._file, flush=line["step"] % 20 == 0)
         if self._board is not None:
             for name, value in line.items():
                 if name != "step":
@@ -132,15 +135,10 @@ class _Line(TypedDict):
     step: int
 
 
-def _lines(path: Path) -> list[dict]:
-    """The log's lines; a last one that a crash cut off is left out."""
-    if not path.exists():
-        return []
+def _lines(path: Path) -> list[tuple[int, str]]:
+    """The log's lines with their steps; what is none, such as a last one that a crash cut off, is left out."""
     lines = []
-    for text in path.read_text(errors="replace").splitlines():
-        try:
-            parse_document(text, _Line, str(path))
-        except ValueError:
-            break
-        lines.append(json.loads(text))
+    for text in path.read_text(errors="replace").splitlines() if path.exists() else ():
+        with suppress(ValueError):
+            lines.append((parse_document(text, _Line, str(path))["step"], text))
     return lines
