@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
@@ -63,8 +64,8 @@ def _reason(event: Any, changes: Sequence[str]) -> str:
     if argument := getattr(event, "argument", None):
         name = argument.display_name().lstrip("-").replace("-", "_")
         change = next(change for change in changes if change.partition("=")[0].strip() == name)
-        wanted = argument.lowered.metavar.translate(str.maketrans({"{": "", "}": "", "|": ",", ",": ","}))
-        return f"--set {change}: expected {wanted.replace(',', ' or ')}"
+        wanted = re.sub("[|,]", " or ", re.sub("[{}]", "", argument.lowered.metavar))
+        return f"--set {change}: expected {wanted}"
     if tokens := getattr(event, "tokens", None):
         return f"--set: {' '.join(tokens)} is too much; expected one value for one field"
     return str(event.message)
