@@ -4,27 +4,30 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from plenodream.evaluation.aggregate import Report
 from plenodream.evaluation.benchmarks.scene import Benchmark, BenchmarkScene, check_scene, write_truth
 from plenodream.evaluation.layouts.manifest import MANIFEST, write_manifest
 from plenodream.evaluation.layouts.scenes import scene_samples
+from plenodream.evaluation.methods.altered import inner
 from plenodream.evaluation.methods.controls import control_options
 from plenodream.evaluation.methods.method import Engine, Method, make_engine
 from plenodream.evaluation.results import FOLDER
 from plenodream.evaluation.run import run
 from plenodream.evaluation.samples import Sample
+from plenodream.evaluation.seeds import over_seeds
 from plenodream.files.atomic import write_file
 from plenodream.memory.manifest import FILE, Manifest
 from plenodream.memory.scene import Scene
 from plenodream.memory.windows import plan_windows, window_index
+from plenodream.rendering.cost import estimate_cost
 from plenodream.rendering.renderer import AutoregressiveRenderer
 from plenodream.rendering.request import SOURCE
 from plenodream.types import View
 
-METRICS = ("fidelity", "sync", "homography", "distribution")
+METRICS = ("fidelity", "sync", "homography", "change", "distribution")
 OTHER_SEED = 1000  # further than any seed that people take
 
 
@@ -34,51 +37,107 @@ def with_controls(methods: Sequence[Method], stills: bool = True) -> list[Method
     return [*methods, *(methods[0].with_options(**chosen) for chosen in options)]
 
 
+@dataclass(frozen=True)
+class Plan:
+    """What of a benchmark is run.
+
+    Attributes:
+        benchmark: Which.
+        scenes: The first so many.
+        shots: The first so many; all if None.
+        shuffled: Every scene in an order of its own.
+        other: Whether the first method is rendered from other noise, too (unseen history, other seed).
+        seeds: Of the noise: every method is run with so many, one after another.
+        device: Of the models.
+    """
+
+    benchmark: Benchmark
+    scenes: int
+    shots: int | None = None
+    shuffled: bool = False
+    other: bool = True
+    seeds: int = 1
+    device: str | None = None
+
+    def __post_init__(self) -> None:
+        check_scene(self.benchmark, self.scenes - 1, self.shots)
+        if self.seeds < 1:
+            raise ValueError(f"{self.seeds} seeds: expected at least 1")
+
+
 def run_benchmark(
-    benchmark: Benchmark,
-    methods: Sequence[Method],
-    out: Path,
-    scenes: int,
-    shots: int | None = None,
-    shuffled: bool = False,
-    other: bool = True,
-    device: str | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    plan: Plan, methods: Sequence[Method], out: Path, progress: Callable[[int, int], None] | None = None
 ) -> list[Report]:
     """Render and score; what is there already is kept, so that the same command goes on.
 
     Args:
-        benchmark: Which.
+        plan: Of what.
         methods: What to compare.
-        out: Folder: one folder of results a method, and the truth.
-        scenes: The first so many.
-        shots: The first so many trajectories; all if None.
-        shuffled: Every scene in an order of its own.
-        other: Whether the first method is rendered from other noise, too (unseen history, other seed).
-        device: Of the models.
+        out: Folder: one folder of results a method and seed, and the truth.
         progress: Called with scenes rendered and their number, over all methods.
 
     Raises:
-        ValueError: No such scene or shots, or a model that cannot be loaded.
+        ValueError: A model that cannot be loaded, or does not do what is asked of it.
     """
-    check_scene(benchmark, scenes - 1, shots)
     out.mkdir(parents=True, exist_ok=True)
-    total, done, reports = scenes * len(methods), 0, []
+    total, done, reports = plan.scenes * plan.seeds * len(methods), 0, []
+
+    def on_scene() -> None:
+        nonlocal done
+        done += 1
+        if progress is not None:
+            progress(done, total)
+
     for method in methods:
-        engine = make_engine(method, device)
-        folder, samples = out / method.slug, []
-        for number in range(scenes):
-            scene = benchmark.open(number, shots, shuffled)
-            samples += render_scene(scene, method, engine, folder, out / "truth", other and method is methods[0])
-            done += 1
-            if progress is not None:
-                progress(done, total)
-        _write_about(folder, benchmark, method, engine)
-        write_manifest(folder / MANIFEST, samples)
-        outcome = run(folder, folder / FOLDER, METRICS, method.text)
-        assert outcome.report is not None
-        reports.append(outcome.report)
+        other = plan.other and method is methods[0]
+        found = [_run_method(plan, seeded, out, other, on_scene) for seeded in with_seeds(method, plan.seeds)]
+        reports.append(over_seeds(method.text, found))
     return reports
+
+
+def with_seeds(method: Method, seeds: int) -> list[Method]:
+    """A method, and the same from other noise."""
+    return [method, *(method.with_options(seed=str(method.seed + more)) for more in range(1, seeds))]
+
+
+def _run_method(plan: Plan, method: Method, out: Path, other: bool, on_scene: Callable[[], None]) -> Report:
+    """One method with one seed."""
+    engine = make_engine(method, plan.device)
+    folder, samples = out / method.slug, []
+    for number in range(plan.scenes):
+        scene = plan.benchmark.open(number, plan.shots, plan.shuffled)
+        samples += render_scene(scene, method, engine, folder, out / "truth", other)
+        on_scene()
+    _write_about(folder, plan.benchmark, method, engine)
+    write_manifest(folder / MANIFEST, samples)
+    outcome = run(folder, folder / FOLDER, METRICS, method.text)
+    assert outcome.report is not None
+    return outcome.report
+
+
+def foresee(plan: Plan, methods: Sequence[Method]) -> str:
+    """What a benchmark will cost, in a line: views, and time on this machine within a factor of two or three.
+
+    Raises:
+        ValueError: As `run_benchmark`.
+    """
+    scene = plan.benchmark.open(0, plan.shots)
+    shots, frames = len(scene.targets), len(scene.source)
+    size = scene.source.cameras.height, scene.source.cameras.width
+    views, seconds = 0, 0.0
+    for place, method in enumerate(methods):
+        engine = make_engine(method, plan.device)
+        workings = engine.generator.workings
+        windows = plan_windows(frames, workings.frames or frames, workings.overlap)
+        k = min(engine.settings.retrieval.k, shots) if method.options.get("memory", "all") == "all" else 1
+        chains = plan.scenes * plan.seeds * (2 if plan.other and place == 0 else 1)
+        contexts = [max(k, workings.fewest)] * (shots * len(windows))
+        views += chains * shots
+        seconds += chains * estimate_cost(inner(engine.generator), contexts, len(windows[0]), *size).seconds
+    return (
+        f"{views} views of {len(methods)} methods to render, about {max(1, round(seconds / 60))} minutes on this "
+        "machine (within a factor of three), and about as long to score them; what is there already is kept"
+    )
 
 
 def _write_about(folder: Path, benchmark: Benchmark, method: Method, engine: Engine) -> None:
