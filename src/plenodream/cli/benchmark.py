@@ -45,6 +45,10 @@ class Benchmark:
     """Folder; the same command goes on where it stopped."""
     device: MaybeText = None
     """cpu, cuda; left out: the GPU where there is one."""
+    workers: MaybeInt = None
+    """Have so many workers share the scenes (needs the extra [batch]); left out: one after another, here."""
+    address: MaybeText = None
+    """Ray cluster of the workers: auto or ray://HOST:10001; left out: Ray is started here."""
     quiet: bool = False
     """Print nothing but errors."""
 
@@ -70,6 +74,8 @@ class Reproduce:
     """Folder (default reproduce/TABLE); the same command goes on where it stopped."""
     device: MaybeText = None
     """cpu, cuda; left out: the GPU where there is one."""
+    workers: MaybeInt = None
+    """Have so many workers share the scenes (needs the extra [batch]); left out: one after another, here."""
     dry_run: bool = False
     """Say what it will cost, and stop."""
     quiet: bool = False
@@ -91,7 +97,7 @@ def reproduce(args: Reproduce) -> int:
     chosen = get_benchmark(get_table(args.table).benchmark)
     plan = Plan(chosen, args.scenes, args.shots, seeds=args.seeds, device=args.device)
     methods = [parse_method(text) for text in table_methods(args.table, args.model)]
-    return _run(plan, methods, out, args.dry_run, args.quiet)
+    return _run(plan, methods, out, args.quiet, args.dry_run, args.workers)
 
 
 def benchmark(args: Benchmark) -> int:
@@ -104,10 +110,19 @@ def benchmark(args: Benchmark) -> int:
     methods = [parse_method(text) for text in args.method or ("nano",)]
     methods = with_controls(methods, chosen.stills) if args.controls else methods
     plan = Plan(chosen, args.scenes, args.shots, args.shuffled, args.controls, args.seeds, args.device)
-    return _run(plan, methods, args.out, False, args.quiet)
+    return _run(plan, methods, args.out, args.quiet, workers=args.workers, address=args.address)
 
 
-def _run(plan: Plan, methods: list[Method], out: Path, dry_run: bool, quiet: bool) -> int:
+def _run(
+    plan: Plan,
+    methods: list[Method],
+    out: Path,
+    quiet: bool,
+    dry_run: bool = False,
+    workers: int | None = None,
+    address: str | None = None,
+) -> int:
+    from plenodream.batch.pool import sharing
     from plenodream.evaluation.bench import foresee, run_benchmark
     from plenodream.evaluation.table import table_text, write_tables
 
@@ -115,8 +130,8 @@ def _run(plan: Plan, methods: list[Method], out: Path, dry_run: bool, quiet: boo
         print(foresee(plan, methods), flush=True)
     if dry_run:
         return 0
-    with counting("chain", plan.scenes * plan.seeds * len(methods), quiet) as progress:
-        reports = run_benchmark(plan, methods, out, lambda done, of: progress(done))
+    with sharing(address, workers) as share, counting("chain", quiet=quiet) as progress:
+        reports = run_benchmark(plan, methods, out, progress, share)
     write_tables(out, reports)
     if not quiet:
         chosen = plan.benchmark

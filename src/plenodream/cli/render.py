@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from contextlib import suppress
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,12 +16,13 @@ from plenodream.cli.parse import MaybeFloat, MaybeInt, MaybePath, MaybeText, par
 
 if TYPE_CHECKING:
     from plenodream.memory.scene import Scene
+    from plenodream.rendering.model import Model
     from plenodream.rendering.outlook import Work
     from plenodream.rendering.request import Request
     from plenodream.rendering.settings import Changes
 
 Many = tyro.conf.UseAppendAction
-_NOTHING = "nothing to render: expected --trajectory or --trajectory-file (see `plenodream trajectories`)"
+NOTHING = "nothing to render: expected --trajectory or --trajectory-file (see `plenodream trajectories`)"
 
 
 @dataclass(frozen=True)
@@ -115,9 +117,19 @@ def render(args: Render) -> int:
     return 0
 
 
-def render_scene(args: Render) -> tuple[Scene, int]:
-    """Render what is asked for and write the page; returns the scene and how many views were rendered."""
-    request = _request(args)
+def render_scene(
+    args: Render,
+    load: Callable[..., Model] | None = None,
+    follow: Callable[[list[Work]], AbstractContextManager] | None = None,
+) -> tuple[Scene, int]:
+    """Render what is asked for and write the page; returns the scene and how many views were rendered.
+
+    Args:
+        args: The command's arguments.
+        load: In the place of `load_model`.
+        follow: In the place of a bar: given what is to be rendered, gives what is called after every step.
+    """
+    request = request_of(args)
     model = _check_request(args, request)
 
     from rich.console import Console
@@ -133,7 +145,7 @@ def render_scene(args: Render) -> tuple[Scene, int]:
     from plenodream.viewer.scene_page import write_scene_page
 
     console = Console(stderr=True, quiet=args.quiet or args.json or args.json_progress)
-    maker, video = load_model(model, args.device, args.prompt, args.negative_prompt), None
+    maker, video = (load or load_model)(model, args.device, args.prompt, args.negative_prompt), None
     if args.clip is not None:
         size = scene_size(args.out) or view_size(args.clip, maker.generator.workings.size, args.height)
         lens, distance = (args.cameras, args.source_fov, None, args.scale or 1.0), args.subject_distance or 4.0
@@ -145,7 +157,8 @@ def render_scene(args: Render) -> tuple[Scene, int]:
     for line in _announcement(scene, work, args.clip is not None):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     try:
-        with progress_lines(sys.stderr, work) if args.json_progress else progress_bar(console, work) as report:
+        bar = progress_lines(sys.stderr, work) if args.json_progress else progress_bar(console, work)
+        with bar if follow is None else follow(work) as report:
             render_owed(scene, maker, report)
     except BaseException:  # what is done by then can be looked at; why it ended matters more than a page that fails
         with suppress(ValueError, OSError):
@@ -161,7 +174,7 @@ def _plan(args: Render) -> int:
 
     from plenodream.cli.plan import Plan, plan
 
-    request = _request(args)
+    request = request_of(args)
     model = _check_request(args, request)
     if args.clip is None:
         raise ValueError("--dry-run without a video: expected one, since it plans new scenes alone")
@@ -186,7 +199,7 @@ def _announcement(scene: Scene, work: list[Work], fresh: bool) -> list[str]:
     return lines + ([announce(scene, work)] if work else [])
 
 
-def _request(args: Render) -> Request:
+def request_of(args: Render) -> Request:
     """What the arguments ask for; needs neither torch nor a model."""
     from plenodream.rendering.request import make_request
 
@@ -237,7 +250,7 @@ def _check_request(args: Render, request: Request) -> str:
     elif args.force:
         raise ValueError(f"--force {args.force[0]}: {args.out} is no scene yet; expected a view that is there")
     if not request.names and (views == [] or (views is None and args.clip is not None)):
-        raise ValueError(_NOTHING)
+        raise ValueError(NOTHING)
     model = args.model or model_for(args.out)
     find_model(model)
     return model

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from plenodream.evaluation.aggregate import Report
@@ -15,7 +16,7 @@ from plenodream.evaluation.methods.altered import inner
 from plenodream.evaluation.methods.controls import control_options
 from plenodream.evaluation.methods.method import Engine, Method, make_engine
 from plenodream.evaluation.results import FOLDER
-from plenodream.evaluation.run import run
+from plenodream.evaluation.run import Share, run
 from plenodream.evaluation.samples import Sample
 from plenodream.evaluation.seeds import over_seeds
 from plenodream.files.atomic import write_file
@@ -66,7 +67,11 @@ class Plan:
 
 
 def run_benchmark(
-    plan: Plan, methods: Sequence[Method], out: Path, progress: Callable[[int, int], None] | None = None
+    plan: Plan,
+    methods: Sequence[Method],
+    out: Path,
+    progress: Callable[[int, int], None] | None = None,
+    share: Share = map,
 ) -> list[Report]:
     """Render and score; what is there already is kept, so that the same command goes on.
 
@@ -75,6 +80,7 @@ def run_benchmark(
         methods: What to compare.
         out: Folder: one folder of results a method and seed, and the truth.
         progress: Called with scenes rendered and their number, over all methods.
+        share: Has workers render and score scenes (`batch.pool.sharing`); one after another here if left out.
 
     Raises:
         ValueError: A model that cannot be loaded, or does not do what is asked of it.
@@ -90,7 +96,8 @@ def run_benchmark(
 
     for method in methods:
         other = plan.other and method is methods[0]
-        found = [_run_method(plan, seeded, out, other, on_scene) for seeded in with_seeds(method, plan.seeds)]
+        seeded = with_seeds(method, plan.seeds)
+        found = [_run_method(_Chains(plan, each, out, other), on_scene, share) for each in seeded]
         reports.append(over_seeds(method.text, found))
     return reports
 
@@ -100,17 +107,37 @@ def with_seeds(method: Method, seeds: int) -> list[Method]:
     return [method, *(method.with_options(seed=str(method.seed + more)) for more in range(1, seeds))]
 
 
-def _run_method(plan: Plan, method: Method, out: Path, other: bool, on_scene: Callable[[], None]) -> Report:
+@dataclass(frozen=True)
+class _Chains:
+    """Renders the chain of a scene by one method, wherever it is sent; the model is loaded when it is first used."""
+
+    plan: Plan
+    method: Method
+    out: Path
+    other: bool
+
+    @property
+    def folder(self) -> Path:
+        return self.out / self.method.slug
+
+    @cached_property
+    def engine(self) -> Engine:
+        return make_engine(self.method, self.plan.device)
+
+    def __call__(self, number: int) -> list[Sample]:
+        scene = self.plan.benchmark.open(number, self.plan.shots, self.plan.shuffled)
+        return render_scene(scene, self.method, self.engine, self.folder, self.out / "truth", self.other)
+
+
+def _run_method(chains: _Chains, on_scene: Callable[[], None], share: Share) -> Report:
     """One method with one seed."""
-    engine = make_engine(method, plan.device)
-    folder, samples = out / method.slug, []
-    for number in range(plan.scenes):
-        scene = plan.benchmark.open(number, plan.shots, plan.shuffled)
-        samples += render_scene(scene, method, engine, folder, out / "truth", other)
+    folder, samples = chains.folder, []
+    for made in share(chains, range(chains.plan.scenes)):
+        samples += made
         on_scene()
-    _write_about(folder, plan.benchmark, method, engine)
-    write_manifest(folder / MANIFEST, samples)
-    outcome = run(folder, folder / FOLDER, METRICS, method.text)
+    _write_about(folder, chains.plan.benchmark, chains.method, chains.engine)
+    write_manifest(folder / MANIFEST, sorted(samples, key=lambda sample: sample.scene))
+    outcome = run(folder, folder / FOLDER, METRICS, chains.method.text, share=share)
     assert outcome.report is not None
     return outcome.report
 
