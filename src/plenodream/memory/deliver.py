@@ -36,7 +36,7 @@ def deliver(scene: Scene, names: Iterable[str]) -> None:
 
 
 def _deliver_view(scene: Scene, name: str) -> bool:
-    """Write what is missing or damaged of a view's files; returns whether it is complete and has a place in the grid."""
+    """Write what is missing or damaged of a view's files; returns whether it is there for the grid."""
     if not scene.complete(name):
         return False
     helper = scene.entry(name).kind == "helper"
