@@ -8,6 +8,8 @@ from typing import Annotated
 
 import tyro
 
+from plenodream.words import shown
+
 
 @dataclass(frozen=True)
 class Page:
@@ -26,5 +28,5 @@ def page(args: Page) -> int:
 
     scene = Scene.open(args.scene)
     scene.finish(*scene.names())
-    print(write_scene_page(scene, single_file=args.single_file))
+    print(shown(write_scene_page(scene, single_file=args.single_file)))
     return 0
