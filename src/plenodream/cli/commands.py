@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from plenodream.cli.app import App, app
 from plenodream.cli.batch import Batch, batch
 from plenodream.cli.benchmark import Benchmark, Reproduce, benchmark, reproduce
 from plenodream.cli.cameras import Cameras, cameras
@@ -33,6 +34,7 @@ def commands() -> dict[str, tuple[type, Callable[[Any], int]]]:
         "batch": (Batch, batch),
         "trajectories": (Trajectories, trajectories),
         "view": (View, view),
+        "app": (App, app),
         "page": (Page, page),
         "demo": (Demo, demo),
         "cameras": (Cameras, cameras),

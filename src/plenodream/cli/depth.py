@@ -10,6 +10,7 @@ from typing import Annotated
 import tyro
 
 from plenodream.cli.parse import MaybePath, MaybeText
+from plenodream.words import shown
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ def depth(args: Depth) -> int:
 
     from plenodream.estimate.depth import estimate_depth, metric_depth
     from plenodream.files.atomic import write_file
-    from plenodream.media.depth import load_depth, match_depth, save_depth
+    from plenodream.media.depth import DISPARITY, load_depth, match_depth, save_depth
     from plenodream.media.video import read_video
 
     if (args.model is None) == (args.file is None):
@@ -63,12 +64,12 @@ def depth(args: Depth) -> int:
     match_depth(raw, frames, height, width, str(args.file or args.model))
     values, how = metric_depth(raw, args.subject_distance)
     data = io.BytesIO()
-    save_depth(data, values)
+    save_depth(data, values, raw.kind == DISPARITY)
     args.out.mkdir(parents=True, exist_ok=True)
     write_file(args.out / "depth.npz", data.getvalue())
     if not args.quiet:
         known = values[values > 0]
         low, middle, high = (known[:: max(1, known.numel() // 10**6)].quantile(q).item() for q in (0.01, 0.5, 0.99))
         print(f"{raw.found}; {how}")
-        print(f"{low:.2g} to {high:.2g} m (99 %), median {middle:.2g} m; wrote {args.out / 'depth.npz'}")
+        print(f"{low:.2g} to {high:.2g} m (99 %), median {middle:.2g} m; wrote {shown(args.out / 'depth.npz')}")
     return 0
