@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -66,6 +67,7 @@ def connected(address: str | None = None, workers: int | None = None) -> Iterato
     """
     os.environ.update({name: os.environ.get(name, value) for name, value in _CALM.items()})
     ray = _import_ray()
+    logging.getLogger("ray").setLevel(logging.ERROR)
     if ray.is_initialized():
         yield
         return
