@@ -18,7 +18,7 @@ from plenodream.training.batches.disk import episode_batches
 from plenodream.training.batches.procedural import ProceduralBatches
 from plenodream.training.batches.self_conditioning import SelfConditioning, second_stage
 from plenodream.training.captions import open_captions
-from plenodream.training.checkpoint import load_weights
+from plenodream.training.checkpoint.weights import load_weights
 from plenodream.training.config import RunOptions, TrainConfig
 from plenodream.training.overrides import apply_overrides
 from plenodream.training.parallel.ranks import Parallel, close_parallel, setup_parallel
