@@ -105,7 +105,7 @@ class Composite:
         if made.depth is None:
             return None
         depth = self._large_depth(replace(made, frames=view.frames), view)
-        reach = 2 * self._ratio(view.cameras)
+        reach = self._ratio(view.cameras)
         return torch.stack([clear_steps(frame, picture(view, n), reach) for n, frame in enumerate(depth)])
 
     def _large_depth(self, made: View, guide: View) -> Float[Tensor, "frames height width"]:
