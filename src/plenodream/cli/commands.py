@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from plenodream.cli.app import App, app
 from plenodream.cli.batch import Batch, batch
 from plenodream.cli.benchmark import Benchmark, Reproduce, benchmark, reproduce
 from plenodream.cli.cameras import Cameras, cameras
@@ -19,6 +20,7 @@ from plenodream.cli.page import Page, page
 from plenodream.cli.plan import Plan, plan
 from plenodream.cli.render import Render, render
 from plenodream.cli.score import EvalRun, EvalTable, eval_run, eval_table
+from plenodream.cli.shards import Latents, Shards, latents, shards
 from plenodream.cli.synth import Synth, synth
 from plenodream.cli.train import Train, train
 from plenodream.cli.trajectories import Trajectories, trajectories
@@ -32,12 +34,15 @@ def commands() -> dict[str, tuple[type, Callable[[Any], int]]]:
         "batch": (Batch, batch),
         "trajectories": (Trajectories, trajectories),
         "view": (View, view),
+        "app": (App, app),
         "page": (Page, page),
         "demo": (Demo, demo),
         "cameras": (Cameras, cameras),
         "depth": (Depth, depth),
         "plan": (Plan, plan),
         "synth": (Synth, synth),
+        "shards": (Shards, shards),
+        "latents": (Latents, latents),
         "train": (Train, train),
         "contexts": (Contexts, contexts),
         "eval": (Eval, evaluate),

@@ -8,7 +8,9 @@ from __future__ import annotations
 import warnings
 from pathlib import Path
 
+from plenodream.files.folders import folder_if_used
 from plenodream.geometry.cameras import check_cameras
+from plenodream.memory.deliver import discard
 from plenodream.memory.manifest import FILE, Manifest, read_manifest
 from plenodream.memory.scene import Scene
 from plenodream.memory.windows import plan_windows
@@ -27,6 +29,8 @@ from plenodream.rendering.source import (
 from plenodream.rendering.targets import Target, check_targets, invalidate_views, plan_targets
 from plenodream.rendering.travel import travel_cautions
 from plenodream.types import Cameras, View
+
+PROMPT = "prompt: "  # how the note begins that keeps a scene's words
 
 
 def scene_size(folder: Path) -> tuple[int, int] | None:
@@ -72,10 +76,15 @@ def _start(folder: Path, video: View, request: Request, model: Model) -> Scene:
     seed, fps = request.seed or 0, given.fps
     stored = settings.to_json()
     manifest = Manifest(model.name, model.generator.fingerprint(), *size, fps, len(given), tuple(windows), seed, stored)
-    scene = Scene.create(folder, manifest)
-    with scene.lock():
-        write_source(scene, given, (), notes)
-        _declare(scene, targets)
+    with folder_if_used(folder):
+        scene = Scene.create(folder, manifest)
+        with scene.lock():
+            try:
+                write_source(scene, given, (), notes)
+                _declare(scene, targets)
+            except Exception:  # a disk that is full; a run that is ended leaves what can be gone on with
+                discard(scene)
+                raise
     return scene
 
 
@@ -126,7 +135,8 @@ def _notes(source: Cameras, targets: list[Target], settings: RenderSettings, mod
         warnings.warn(line, stacklevel=4)
     size, works_at = (source.height, source.width), model.network_size
     squeezed = () if works_at in (None, size) else (_squeezed(size, works_at, model.generator.workings.size is None),)
-    return (*squeezed, *cautions(settings, model.guided_by))
+    told = () if model.prompt is None else (f"{PROMPT}{model.prompt}",)
+    return (*told, *squeezed, *cautions(settings, model.guided_by))
 
 
 def _squeezed(size: tuple[int, int], works_at: tuple[int, int], detailed: bool) -> str:
