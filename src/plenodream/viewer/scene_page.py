@@ -72,8 +72,7 @@ def write_scene_page(scene: Scene, single_file: bool = False) -> Path:
     """
     manifest = scene.manifest
     with scene.lock():
-        for name in scene.names():
-            scene.finish(name)
+        scene.finish(*scene.names())
         notes, truths = read_truth(scene)
         names = [name for name in scene.names() if scene.preview_path(name).is_file()]
         views = tuple(page_view(scene, name, truths.get(name)) for name in names)
