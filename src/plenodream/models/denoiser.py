@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -70,6 +71,14 @@ class Denoiser(Protocol):
         self, codec: Codec, cameras: Cameras, anchor: Float[Tensor, "*#batch 4 4"]
     ) -> Float[Tensor, "*batch frames rows columns numbers"]:
         """Cameras as it takes them (batch shape (..., frames)), relative to a camera-to-world pose."""
+        ...
+
+    def begin(self) -> None:
+        """Another video begins: what step caches hold of the last one is forgotten."""
+        ...
+
+    def branch(self, name: str) -> AbstractContextManager[None]:
+        """For the time of the passes of one branch of guidance, which step caches keep apart."""
         ...
 
     def encode(self, views: ViewTokens) -> Context:
@@ -201,6 +210,19 @@ class DenoiserMixin:
         """See `Denoiser`: folded Plücker rays of every latent frame."""
         return camera_tokens(cameras, anchor, self.config.patch_size[1] * codec.spatial_factor, codec.temporal_factor)
 
+    def begin(self) -> None:
+        """See `Denoiser`."""
+        cached: Any = self
+        if cached.is_cache_enabled:
+            cached._reset_stateful_cache()
+
+    @contextmanager
+    def branch(self, name: str) -> Iterator[None]:
+        """See `Denoiser`."""
+        cached: Any = self
+        with cached.cache_context(name) if cached.is_cache_enabled else nullcontext():
+            yield
+
     def encode(self, views: ViewTokens) -> Context:
         """See `Denoiser`. Keys and values of each view alone, without text (independent), or the views (joint)."""
         latents, camera_tokens = views.latents.flatten(0, 1), views.camera_tokens.flatten(0, 1)
@@ -209,7 +231,9 @@ class DenoiserMixin:
             return Context((latents, camera_tokens, *image))
         count, frames = latents.shape[0], latents.shape[2]
         clean = latents.new_ones(count, frames)
-        _, kept = self.run(latents, latents.new_zeros(count), camera_tokens, clean, None, record=True)
+        self.begin()
+        with self.branch("context"):
+            _, kept = self.run(latents, latents.new_zeros(count), camera_tokens, clean, None, record=True)
         assert kept is not None
         return kept
 
@@ -238,15 +262,15 @@ class DenoiserMixin:
         batch, frames, layout = noisy.shape[0], noisy.shape[3], tuple(self.config.layout)
         targets, missing = noisy.shape[1], max(0, self.targets - noisy.shape[1])
         noisy, rays = (torch.cat([x, *[x[:, -1:]] * missing], dim=1) for x in (noisy, rays))
-        views, slots = lay_out(layout, noisy, context.read(0, batch))
-        rays, _ = lay_out(layout, rays, context.read(1, batch))
+        views, slots = lay_out(layout, noisy, context.read(0, batch, noisy))
+        rays, _ = lay_out(layout, rays, context.read(1, batch, rays))
         mask = views.new_ones(batch, views.shape[1], frames)
         mask[:, slots] = 0.0 if clean is None else clean.to(noisy)[:, None]
         step = timestep
         if self.config.context_timestep is not None:
             step = torch.where(mask > 0, torch.full_like(mask, self.config.context_timestep), timestep[:, None, None])
             step = step.flatten(1)
-        image = context.read(2, batch)[:, 0] if len(context.kept) > 2 else None
+        image = context.read(2, batch, noisy)[:, 0] if len(context.kept) > 2 else None
         sequence, count = views.transpose(1, 2).flatten(2, 3), views.shape[1]
         raw, _ = self.run(sequence, step, rays.flatten(1, 2), mask.flatten(1), text, views=count, image=image)
         return raw.unflatten(2, (count, frames)).transpose(1, 2)[:, slots[:targets]]

@@ -15,6 +15,8 @@ from plenodream.models.layout import ANY_CONTEXT, CONTEXT, TARGET
 from plenodream.models.registry import CODECS, DENOISERS
 from plenodream.models.text import model_conditions
 from plenodream.rendering.catalog import REPROJECTION, bundled_models, find_model
+from plenodream.rendering.fit import AS_IT_IS, Fit
+from plenodream.rendering.fitting import chosen_dtype, fit_pipeline, loading_options
 from plenodream.rendering.model import Model, reprojection_model
 from plenodream.rendering.pipeline import PlenopticPipeline
 from plenodream.rendering.quiet import silent_diffusers
@@ -52,7 +54,11 @@ def choose_device(device: str | None = None) -> str:
 
 
 def load_pipeline(
-    model: str, device: str | None = None, prompt: str | None = None, negative_prompt: str | None = None
+    model: str,
+    device: str | None = None,
+    prompt: str | None = None,
+    negative_prompt: str | None = None,
+    fit: Fit = AS_IT_IS,
 ) -> PlenopticPipeline:
     """A pipeline ready to render.
 
@@ -62,19 +68,21 @@ def load_pipeline(
         device: `cpu`, `cuda`, `cuda:1`; the GPU where there is one if None.
         prompt: Words for a network that reads them; what its folder holds, or none, if None.
         negative_prompt: Words that guidance leads away from; the publisher's if None.
+        fit: How it is made to fit the machine.
 
     Raises:
-        ValueError: No such model, a folder that is none, missing or unfit weights, an unknown device, words for a model
-            without an encoder.
+        ValueError: No such model, too little memory for it, a fit that it cannot have, a folder that is none, missing
+            or unfit weights, an unknown device, words for a model without an encoder.
     """
     device = choose_device(device)
     folder = find_model(model)
-    dtype = torch.bfloat16 if torch.device(device).type == "cuda" else torch.float32
+    dtype = chosen_dtype(fit, device)
     with silent_diffusers():
         folder = folder or _download(model)
         _check_folder(folder)
+        options = loading_options(fit, dtype)
         try:
-            pipeline = PlenopticPipeline.from_pretrained(str(folder), dtype=dtype, low_cpu_mem_usage=False)
+            pipeline = PlenopticPipeline.from_pretrained(str(folder), **options)
         except (OSError, KeyError, TypeError, RuntimeError, ValueError) as error:
             raise ValueError(
                 f"model {model}: cannot be loaded ({_line(error)}); expected a folder written by save_pretrained"
@@ -83,15 +91,23 @@ def load_pipeline(
     projection = pipeline.transformer.word_projection
     pipeline.conditions = model_conditions(folder, prompt, negative_prompt, device, projection)
     pipeline.set_progress_bar_config(disable=True)
-    return pipeline.to(device)
+    pipeline.altered = fit.quantize is not None or fit.offload != "none" or fit.dtype == "fp16"
+    with silent_diffusers():
+        return fit_pipeline(pipeline, fit, device, dtype)
 
 
 def load_model(
-    model: str, device: str | None = None, prompt: str | None = None, negative_prompt: str | None = None
+    model: str,
+    device: str | None = None,
+    prompt: str | None = None,
+    negative_prompt: str | None = None,
+    fit: Fit = AS_IT_IS,
 ) -> Model:
     """What a scene is rendered by, by name; arguments and errors of `load_pipeline`, or `reprojection`."""
     if model != REPROJECTION:
-        return load_pipeline(model, device, prompt, negative_prompt).model()
+        return load_pipeline(model, device, prompt, negative_prompt, fit).model()
+    if fit != AS_IT_IS:
+        raise ValueError("reprojection has no network to be made fit: leave --dtype, --offload and their like out")
     if prompt is not None or negative_prompt is not None:
         raise ValueError("a prompt for reprojection: the point cloud reads no words; leave it out")
     return reprojection_model()

@@ -34,7 +34,7 @@ def network_generator(
     parts = (pipeline.transformer.eval(), pipeline.codec, pipeline.scheduler)
     if subject_distance is not None and config.subject_distance is not None:
         unit = config.subject_distance / subject_distance
-    sampler = Sampler(*parts, sampling, pipeline.conditions)
+    sampler = Sampler(*parts, sampling, pipeline.conditions, pipeline.context_cache)
     return DiffusionGenerator(sampler, workings, pipeline._execution_device, pipeline.fingerprint, unit)
 
 

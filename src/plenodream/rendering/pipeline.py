@@ -59,6 +59,9 @@ class PlenopticPipeline(DiffusionPipeline):
     config: Any
     model_cpu_offload_seq = "codec->transformer"
     conditions = NOTHING
+    context_cache = "device"  # see `Fit`
+    parked: Any = None  # the folder that `--offload disk` uses
+    altered = False  # whether tensors are no longer those of the files
 
     def __init__(
         self,
@@ -151,7 +154,8 @@ class PlenopticPipeline(DiffusionPipeline):
         or taken apart for offload it is the hash of the files that were loaded, which are the model.
         """
         folder = Path(str(getattr(self.config, "_name_or_path", "")))
-        return fingerprint({"transformer": self.transformer, "codec": self.codec}, self.scheduler, folder)
+        parts = {"transformer": self.transformer, "codec": self.codec}
+        return fingerprint(parts, self.scheduler, folder, self.altered)
 
     def open(
         self,
