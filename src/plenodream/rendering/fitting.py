@@ -18,6 +18,8 @@ _TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 # What stays as it is: small, and in front of everything else.
 _KEPT = ("patch_embed", "patch_embedding", "crossattn_proj", "control_adapter", "time_embed", "condition_embedder")
 _KEPT += ("norm_out", "proj_out", "cam_encoder")
+# What TaylorSeer foresees; the names that diffusers looks for by itself are in no network of ours.
+TAYLOR_MODULES = [r"(transformer_)?blocks\.\d+\.(attn1|attn2|ffn?)"]
 
 
 def chosen_dtype(fit: Fit, device: str) -> torch.dtype:
@@ -83,8 +85,8 @@ def fit_pipeline(pipeline: PlenopticPipeline, fit: Fit, device: str, dtype: torc
     if fit.attention is not None:
         _set_backend(network, fit.attention)
     if fit.step_cache is not None:
-        steps = {"first-block": FirstBlockCacheConfig, "taylorseer": TaylorSeerCacheConfig}[fit.step_cache]
-        network.enable_cache(steps())
+        foreseen = TaylorSeerCacheConfig(cache_identifiers=TAYLOR_MODULES)
+        network.enable_cache(foreseen if fit.step_cache == "taylorseer" else FirstBlockCacheConfig())
     if fit.compiled:
         network.compile_repeated_blocks()
     return _placed(pipeline, fit, device)
