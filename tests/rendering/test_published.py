@@ -85,13 +85,13 @@ def test_offload_changes_no_pixel_and_not_which_model_it_is(offload, recammaster
 
 @pytest.mark.parametrize(
     "fit",
-    [Fit(quantize="8bit"), Fit(quantize="fp8"), Fit(quantize="gguf"), Fit(dtype="fp16"), Fit(dtype="bf16")],
+    [Fit(quantize="8bit"), Fit(quantize="fp8"), Fit(quantize="4bit"), Fit(dtype="fp16"), Fit(dtype="bf16")],
     ids=lambda fit: fit.quantize or fit.dtype,
 )
 def test_fewer_bits_change_little_and_not_which_model_it_is(fit, recammaster, plain, tiny_video):
     frames, identity = rendered(recammaster, tiny_video(5, height=32, width=48), fit)
     difference = (frames - plain[0]).abs().mean() / plain[0].std()
-    assert 0 < difference < (0.25 if fit.quantize == "gguf" else 0.1), difference
+    assert 0 < difference < (0.25 if fit.quantize == "4bit" else 0.1), difference
     assert identity == plain[1]
 
 
@@ -116,7 +116,7 @@ def test_what_a_model_cannot_have_is_refused_in_one_line(recammaster):
         load_pipeline("nano", "cpu", fit=Fit(tiling=True))
     for wrong, message in (
         ({"offload": "all"}, "--offload all: expected none, model, group, disk"),
-        ({"quantize": "3bit"}, "--quantize 3bit: expected 8bit, 4bit, fp8, gguf"),
+        ({"quantize": "3bit"}, "--quantize 3bit: expected 8bit, 4bit, fp8, nf4"),
         ({"dtype": "int8"}, "--dtype int8: expected fp32, bf16, fp16"),
         ({"offload": "disk", "quantize": "fp8"}, "--offload disk with --quantize fp8"),
     ):

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from plenodream.cli.fit import Fitting
 from plenodream.cli.parse import MaybeFloat, MaybeInt, MaybePath, MaybeText, part_of
+from plenodream.cli.words import words_of
 
 if TYPE_CHECKING:
     from plenodream.memory.scene import Scene
     from plenodream.rendering.outlook import Work
+    from plenodream.rendering.processes import Team
     from plenodream.rendering.request import Request
     from plenodream.rendering.settings import Changes
 
@@ -81,8 +85,11 @@ class Render:
     """What the video shows, for networks that read words; left out: nothing, or what the model's folder holds."""
     negative_prompt: MaybeText = None
     """Words that guidance leads away from; left out: the publisher's."""
+    caption: MaybeText = None
+    """Image-to-text model of transformers (folder, or owner/name on the hub) that writes the prompt of a new scene."""
     device: MaybeText = None
     """cpu, cuda, cuda:1; left out: the GPU where there is one."""
+    fitting: Annotated[Fitting, tyro.conf.arg(name="")] = field(default_factory=Fitting)
     dry_run: bool = False
     """Render nothing: what `plenodream plan` does, into a folder beside --out that is called so with -plan added."""
     quiet: bool = False
@@ -97,7 +104,13 @@ def render(args: Render) -> int:
     """`plenodream render`."""
     if args.dry_run:
         return _plan(args)
-    scene, rendered = render_scene(args)
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        return render_together(args)
+    return _report(args, *render_scene(args))
+
+
+def _report(args: Render, scene: Scene, rendered: int) -> int:
+    """What is said at the end."""
     page = scene.folder / "index.html"
     if args.json:
         from plenodream.viewer.console import rows_of_views
@@ -115,7 +128,28 @@ def render(args: Render) -> int:
     return 0
 
 
-def render_scene(args: Render) -> tuple[Scene, int]:
+def render_together(args: Render) -> int:
+    """One of several processes that torchrun started: the first renders, the others carry the network with it."""
+    from plenodream.rendering.load import choose_device, load_pipeline
+    from plenodream.rendering.processes import follow, join_team, leave_team, share_pipeline
+
+    team, device = join_team(choose_device(args.device))
+    try:
+        if team.rank == 0:
+            return _report(args, *render_scene(args, team, device))
+        pipeline = load_pipeline(_check_request(args, _request(args)), device, *words_of(args), args.fitting.fit())
+        share_pipeline(pipeline, team)
+        follow(pipeline, team)
+    except ValueError:
+        if team.rank == 0:
+            raise
+        return 2  # the first process says why
+    finally:
+        leave_team(team)
+    return 0
+
+
+def render_scene(args: Render, team: Team | None = None, device: str | None = None) -> tuple[Scene, int]:
     """Render what is asked for and write the page; returns the scene and how many views were rendered."""
     request = _request(args)
     model = _check_request(args, request)
@@ -133,7 +167,7 @@ def render_scene(args: Render) -> tuple[Scene, int]:
     from plenodream.viewer.scene_page import write_scene_page
 
     console = Console(stderr=True, quiet=args.quiet or args.json or args.json_progress)
-    maker, video = load_model(model, args.device, args.prompt, args.negative_prompt), None
+    maker, video = load_model(model, device or args.device, *words_of(args), args.fitting.fit(), team), None
     if args.clip is not None:
         size = scene_size(args.out) or view_size(args.clip, maker.generator.workings.size, args.height)
         lens, distance = (args.cameras, args.source_fov, None, args.scale or 1.0), args.subject_distance or 4.0
@@ -238,6 +272,7 @@ def _check_request(args: Render, request: Request) -> str:
         raise ValueError(f"--force {args.force[0]}: {args.out} is no scene yet; expected a view that is there")
     if not request.names and (views == [] or (views is None and args.clip is not None)):
         raise ValueError(_NOTHING)
+    args.fitting.fit()
     model = args.model or model_for(args.out)
     find_model(model)
     return model

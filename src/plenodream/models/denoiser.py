@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -15,6 +15,7 @@ from plenodream.models.codecs.protocol import Codec
 from plenodream.models.context import Context, ViewTokens
 from plenodream.models.layout import TARGET, context_slots, lay_out
 from plenodream.models.rays import camera_tokens
+from plenodream.models.step_caches import StepCaches
 from plenodream.types import Cameras
 
 
@@ -129,7 +130,7 @@ class Denoiser(Protocol):
         ...
 
 
-class DenoiserMixin:
+class DenoiserMixin(StepCaches):
     """Context, layout and prediction type of a `Denoiser`; a backbone adapter adds `blocks`, `run` and a config.
 
     The config holds `context_attention` (joint: all views in one sequence; independent: ours, clean views attend to
@@ -209,19 +210,6 @@ class DenoiserMixin:
     ) -> Float[Tensor, "*batch frames rows columns numbers"]:
         """See `Denoiser`: folded Plücker rays of every latent frame."""
         return camera_tokens(cameras, anchor, self.config.patch_size[1] * codec.spatial_factor, codec.temporal_factor)
-
-    def begin(self) -> None:
-        """See `Denoiser`."""
-        cached: Any = self
-        if cached.is_cache_enabled:
-            cached._reset_stateful_cache()
-
-    @contextmanager
-    def branch(self, name: str) -> Iterator[None]:
-        """See `Denoiser`."""
-        cached: Any = self
-        with cached.cache_context(name) if cached.is_cache_enabled else nullcontext():
-            yield
 
     def encode(self, views: ViewTokens) -> Context:
         """See `Denoiser`. Keys and values of each view alone, without text (independent), or the views (joint)."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 DTYPES = ("fp32", "bf16", "fp16")
 OFFLOADS = ("none", "model", "group", "disk")
-QUANTIZERS = ("8bit", "4bit", "fp8", "gguf")
+QUANTIZERS = ("8bit", "4bit", "fp8", "nf4")
 STEP_CACHES = ("first-block", "taylorseer")
 CONTEXT_CACHES = ("device", "cpu", "fp8", "cpu-fp8")
 
@@ -19,8 +19,8 @@ class Fit:
         dtype: Of weights and activations, one of `DTYPES`; None: bf16 on a GPU, fp32 on a CPU.
         offload: Where what is not at work waits: `none` (all stays on the device), `model` (network or codec in main
             memory), `group` (all blocks but one there), `disk` (all blocks but one on disk).
-        quantize: How the network's matrices are stored: `8bit` (torchao), `4bit` (bitsandbytes, NF4), `fp8` (cast
-            layer by layer), `gguf` (Q4_0); None: as they are.
+        quantize: How the network's matrices are stored: `8bit` and `4bit` (GGUF's Q8_0 and Q4_0, on every device),
+            `fp8` (cast layer by layer), `nf4` (bitsandbytes); None: as they are.
         tiling: Whether the codec works tile by tile, view by view.
         attention: Attention backend of diffusers, such as `flash` or `sage`; None: torch's own.
         compiled: Whether blocks are compiled, once for all of them.
@@ -49,9 +49,10 @@ class Fit:
             value = getattr(self, name)
             if value is not None and value not in known:
                 raise ValueError(f"--{name.replace('_', '-')} {value}: expected {', '.join(known)}")
-        if self.offload in ("group", "disk") and self.quantize is not None and self.quantize != "8bit":
+        if self.offload in ("group", "disk") and self.quantize in ("fp8", "nf4"):
             raise ValueError(
-                f"--offload {self.offload} with --quantize {self.quantize}: expected --offload none or model, or 8bit"
+                f"--offload {self.offload} with --quantize {self.quantize}: expected --offload none or model, or "
+                "--quantize 8bit or 4bit"
             )
         if self.compiled and self.offload != "none":
             raise ValueError(f"--compile with --offload {self.offload}: expected one of them")

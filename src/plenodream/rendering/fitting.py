@@ -34,31 +34,28 @@ def loading_options(fit: Fit, dtype: torch.dtype) -> dict[str, Any]:
     Raises:
         ValueError: The quantiser's package is not installed.
     """
-    # Without accelerate there is no other way, and our networks are filled to the last tensor.
-    plain = {"dtype": dtype, "low_cpu_mem_usage": False}
-    if fit.quantize not in ("8bit", "4bit"):
-        return plain
-    from diffusers import BitsAndBytesConfig, TorchAoConfig
+    if fit.quantize != "nf4":
+        # Without accelerate there is no other way, and our networks are filled to the last tensor.
+        return {"dtype": dtype, "low_cpu_mem_usage": False}
+    from diffusers import BitsAndBytesConfig
     from diffusers.quantizers import PipelineQuantizationConfig
 
-    package = "torchao" if fit.quantize == "8bit" else "bitsandbytes"
-    try:
-        __import__(package)
-        __import__("accelerate")
-    except ImportError:
-        raise ValueError(f"--quantize {fit.quantize} needs {package}: pip install accelerate {package}") from None
-    if fit.quantize == "8bit":
-        from torchao.quantization import Int8WeightOnlyConfig
-
-        config: Any = TorchAoConfig(Int8WeightOnlyConfig(), modules_to_not_convert=list(_KEPT))
-    else:
-        config = BitsAndBytesConfig(
-            load_in_4bit=True,
-            bnb_4bit_quant_type="nf4",
-            bnb_4bit_compute_dtype=dtype,
-            llm_int8_skip_modules=list(_KEPT),
-        )
+    _needed("nf4", "bitsandbytes", "accelerate")
+    config = BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_compute_dtype=dtype,
+        llm_int8_skip_modules=list(_KEPT),
+    )
     return {"dtype": dtype, "quantization_config": PipelineQuantizationConfig(quant_mapping={"transformer": config})}
+
+
+def _needed(quantizer: str, *packages: str) -> None:
+    try:
+        for package in packages:
+            __import__(package)
+    except ImportError:
+        raise ValueError(f"--quantize {quantizer} needs more: pip install {' '.join(packages)}") from None
 
 
 def fit_pipeline(pipeline: PlenopticPipeline, fit: Fit, device: str, dtype: torch.dtype) -> PlenopticPipeline:
@@ -75,8 +72,8 @@ def fit_pipeline(pipeline: PlenopticPipeline, fit: Fit, device: str, dtype: torc
         network.enable_layerwise_casting(
             storage_dtype=torch.float8_e4m3fn, compute_dtype=dtype, skip_modules_pattern=("norm", *_KEPT)
         )
-    elif fit.quantize == "gguf":
-        _to_gguf(network, dtype)
+    elif fit.quantize in ("8bit", "4bit"):
+        _to_gguf(network, fit.quantize, dtype)
     if fit.tiling:
         if not hasattr(pipeline.codec, "enable_tiling"):
             raise ValueError(f"--tiling: {type(pipeline.codec).__name__} has no tiles, it takes little memory")
@@ -124,15 +121,13 @@ def _set_backend(network: Any, name: str) -> None:
         raise ValueError(f"--attention {name}: not usable here ({' '.join(str(error).split())[:200]})") from None
 
 
-def _to_gguf(network: nn.Module, dtype: torch.dtype) -> None:
-    """Matrices of the blocks as blocks of 32 numbers of 4 bits with a scale each (Q4_0), in place."""
-    try:
-        import gguf
-    except ImportError:
-        raise ValueError("--quantize gguf needs gguf: pip install gguf") from None
+def _to_gguf(network: nn.Module, quantizer: str, dtype: torch.dtype) -> None:
+    """Matrices of the blocks as groups of 32 numbers of 8 or 4 bits with a scale each, in place."""
+    _needed(quantizer, "gguf")
+    import gguf
     from diffusers.quantizers.gguf.utils import GGUFLinear, GGUFParameter
 
-    kind = gguf.GGMLQuantizationType.Q4_0
+    kind = {"8bit": gguf.GGMLQuantizationType.Q8_0, "4bit": gguf.GGMLQuantizationType.Q4_0}[quantizer]
     for path, module in list(network.named_modules()):
         if type(module) is not nn.Linear or module.in_features % 32 or any(kept in path for kept in ("norm", *_KEPT)):
             continue

@@ -19,6 +19,7 @@ from plenodream.rendering.fit import AS_IT_IS, Fit
 from plenodream.rendering.fitting import chosen_dtype, fit_pipeline, loading_options
 from plenodream.rendering.model import Model, reprojection_model
 from plenodream.rendering.pipeline import PlenopticPipeline
+from plenodream.rendering.processes import Team, share_pipeline
 from plenodream.rendering.quiet import silent_diffusers
 
 # Schedulers that take a flow's sigmas: of diffusers, and ours.
@@ -89,6 +90,7 @@ def load_pipeline(
             ) from None
     _check_pipeline(pipeline, model)
     projection = pipeline.transformer.word_projection
+    pipeline.words = {"prompt": prompt, "negative_prompt": negative_prompt}
     pipeline.conditions = model_conditions(folder, prompt, negative_prompt, device, projection)
     pipeline.set_progress_bar_config(disable=True)
     pipeline.altered = fit.quantize is not None or fit.offload != "none" or fit.dtype == "fp16"
@@ -102,11 +104,18 @@ def load_model(
     prompt: str | None = None,
     negative_prompt: str | None = None,
     fit: Fit = AS_IT_IS,
+    team: Team | None = None,
 ) -> Model:
-    """What a scene is rendered by, by name; arguments and errors of `load_pipeline`, or `reprojection`."""
+    """What a scene is rendered by, by name; arguments and errors of `load_pipeline`, or `reprojection`.
+
+    A team of processes carries the network together (`processes.join_team`); this one leads it.
+    """
     if model != REPROJECTION:
-        return load_pipeline(model, device, prompt, negative_prompt, fit).model()
-    if fit != AS_IT_IS:
+        pipeline = load_pipeline(model, device, prompt, negative_prompt, fit)
+        if team is not None:
+            share_pipeline(pipeline, team)
+        return pipeline.model()
+    if fit != AS_IT_IS or team is not None:
         raise ValueError("reprojection has no network to be made fit: leave --dtype, --offload and their like out")
     if prompt is not None or negative_prompt is not None:
         raise ValueError("a prompt for reprojection: the point cloud reads no words; leave it out")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import diffusers
@@ -61,6 +62,8 @@ class PlenopticPipeline(DiffusionPipeline):
     conditions = NOTHING
     context_cache = "device"  # see `Fit`
     parked: Any = None  # the folder that `--offload disk` uses
+    team: Any = None  # the processes that carry the network together, if several do (`Team`)
+    words: Mapping[str, str | None] = MappingProxyType({})  # prompt and negative_prompt, as they were given
     altered = False  # whether tensors are no longer those of the files
 
     def __init__(

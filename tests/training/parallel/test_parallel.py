@@ -12,10 +12,10 @@ import torch
 from safetensors.torch import load_file
 from tiny import tiny_config
 
+from plenodream.models.sequences import choose_axis
 from plenodream.training.config import RunOptions
 from plenodream.training.distributed_checkpoint import export_weights, read_whole
 from plenodream.training.parallel.ranks import Parallel, setup_parallel
-from plenodream.training.parallel.sequences import choose_axis
 from plenodream.training.trainer import Trainer
 
 
