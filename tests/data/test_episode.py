@@ -6,11 +6,11 @@ import torch
 from episodes import grey_levels, make_cameras, make_view, write_video
 
 from plenodream.data import episode as episode_module
-from plenodream.data.decode import UnreadableVideo, probe_video, read_window
 from plenodream.data.episode import open_episode, open_folder, write_episode
 from plenodream.geometry.cameras import project, relative_poses
 from plenodream.geometry.formats import save_cameras
 from plenodream.media.fit import fit_cameras, fit_frames
+from plenodream.media.seek import UnreadableVideo, probe_video, read_window
 from plenodream.types import View
 
 

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import shutil
+from dataclasses import replace
 
 import guest
 import numpy as np
@@ -16,6 +17,8 @@ from PIL import Image
 from plenodream.evaluation.aggregate import Report
 from plenodream.evaluation.export import read_report, to_csv
 from plenodream.evaluation.layouts import find_samples
+from plenodream.evaluation.metrics import registry
+from plenodream.evaluation.metrics.truth import Fidelity
 from plenodream.evaluation.run import parse_shard, run
 from plenodream.evaluation.table import check_alike, difference, table_latex, table_text, write_tables
 
@@ -83,6 +86,51 @@ def test_order_and_place_matter_and_ignoring_the_camera_does_not_win(reports):
     assert mean(reports["shifted"], "hsync all") < mean(perfect, "hsync all") - 10
     for column in ("psnr.all", "psnr.hidden", "hsync all", "vsync all"):
         assert mean(perfect, column, "copy") < mean(reports["noisy"], column) - 1
+
+
+def test_a_known_shift_has_its_own_number(reports):
+    shot = guest.see(guest.centres(guest.SHOTS["far"]))[0]
+    stored = (shot * 255).round() / 255
+    error = np.square(stored - np.roll(stored, 2, axis=2)).mean() / len(guest.SHOTS)  # the other shots have none
+    number = reports["shifted"].number("psnr.all")
+    assert number is not None
+    assert number.scenes["scene0"] == pytest.approx(-10 * np.log10(error), abs=1e-4)
+
+
+def test_a_shot_out_of_step_agrees_less_with_the_others(folders, reports, tmp_path):
+    for shot in guest.SHOTS:
+        assert (guest.centres(guest.SHOTS[shot])[1:] != guest.centres(guest.SHOTS[shot])[:-1]).all()
+    guest.deliver(tmp_path, spoil=lambda scene, shot, rgb: rgb[::-1] if shot == "far" else rgb)
+    report = run(tmp_path, tmp_path / "evaluation", METRICS, "backwards").report
+    assert report is not None
+    for column in ("hsync all", "vsync all"):
+        assert mean(report, column) < mean(reports["perfect"], column) - 5
+
+
+def test_no_overlap_is_counted_and_has_no_number(tmp_path):
+    guest.deliver(tmp_path, scenes=1)
+    for shot, place in zip(guest.SHOTS, (100.0, 200.0, 300.0), strict=True):
+        guest.write_cameras(tmp_path / "scene0" / f"{shot}.json", guest.centres(1.0) + place)
+    report = run(tmp_path, tmp_path / "evaluation", METRICS, "elsewhere").report
+    assert report is not None and report.failures == {}
+    number = report.number("hsync all")
+    assert number is not None and number.mean is None and (number.samples, number.gated) == (0, 3)
+    seen = report.number("psnr.seen")
+    assert seen is not None and seen.mean is None and seen.gated == 3
+    text = (tmp_path / "evaluation" / "report.txt").read_text()
+    assert "too little overlap" in text and " 0.00" not in text
+
+
+def test_numbers_that_are_not_finite_are_failures(tmp_path, monkeypatch):
+    class Broken(Fidelity):
+        def score(self, shot, earlier):
+            return [replace(score, total=float("nan")) for score in super().score(shot, earlier)]
+
+    monkeypatch.setitem(registry.METRICS, "fidelity", Broken)
+    guest.deliver(tmp_path, scenes=1)
+    report = run(tmp_path, tmp_path / "evaluation", ("fidelity",), "nan").report
+    assert report is not None and report.numbers == []
+    assert report.failures["fidelity"][0] == "scene0/near: its numbers are not finite" and len(report.failures) == 1
 
 
 def test_what_is_not_hidden_from_the_source_is_not_scored_as_hidden(reports):
@@ -165,7 +213,7 @@ def test_what_is_not_delivered_is_named_and_counted(folders, tmp_path):
     root = folder / "scene1"
     guest.write_video(root / "near.mkv", rgb, fps=12)
     (root / "far.mkv").write_bytes(b"no video")
-    guest.write_cameras(root / "left.json", np.zeros(3))
+    guest.write_cameras(root / "left.json", np.zeros(3))  # of another clip
     outcome = run(folder, folder / "evaluation", METRICS, "spoiled")
     kinds = {fault.sample.name: fault.kind for fault in outcome.faults}
     assert kinds == {

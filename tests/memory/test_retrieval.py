@@ -8,9 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plenodream.geometry.cameras import axis_rotation, intrinsics_from_fov, make_pose, rotation_matrix, scale_poses
-from plenodream.geometry.frustum import sample_frustum
-from plenodream.memory import retrieval
-from plenodream.memory.retrieval import STRATEGIES, RetrievalConfig, overlap, retrieve
+from plenodream.geometry.frustum import sample_frustum, scene_depth_range
+from plenodream.memory import overlap as by_points
+from plenodream.memory.counting import Grid
+from plenodream.memory.overlap import overlap
+from plenodream.memory.retrieval import STRATEGIES, RetrievalConfig, retrieve
 from plenodream.types import Cameras
 
 
@@ -177,7 +179,8 @@ def test_other_units_change_nothing(seed, scale, strategy, derived):
 
 
 def seen_by(target, candidates, config, chosen):
-    seen, _ = overlap(target, candidates, config)
+    near, far = scene_depth_range(target, candidates)
+    seen, _ = overlap(target, candidates, Grid(near, far, config.columns, config.rows, config.planes))
     return seen[list(chosen)].any(dim=0).double().mean().item()
 
 
@@ -256,7 +259,7 @@ def test_working_in_parts_changes_nothing(strategy, monkeypatch):
     config = RetrievalConfig(strategy=strategy, k=4)
     whole = retrieve(cameras[0], cameras[1:], config)
     for size in (1, 3 * sample_frustum(cameras[0], 0, 1, 8, 6, 10)[..., 0].numel()):
-        monkeypatch.setattr(retrieval, "POINTS_AT_ONCE", size)
+        monkeypatch.setattr(by_points, "POINTS_AT_ONCE", size)
         assert retrieve(cameras[0], cameras[1:], config) == whole
 
 
@@ -316,13 +319,13 @@ def plain_unhidden(target, candidate, depth, near, far, config):
     grid = (near, far, config.columns, config.rows, config.planes)
     count = 0
     for points, other in ((sample_frustum(target, *grid), candidate), (sample_frustum(candidate, *grid), target)):
-        inside = retrieval.inside_frustum(points, other, near, far)
-        pixels, z = retrieval.project(points, candidate)
+        inside = by_points.inside_frustum(points, other, near, far)
+        pixels, z = by_points.project(points, candidate)
         for frame, point in inside.nonzero().tolist():
             x, y = pixels[frame, point].tolist()
             row, column = min(int(y / 32 * rows), rows - 1), min(int(x / 48 * columns), columns - 1)
             found = depth[frame, row, column].item()
-            count += found <= 0 or z[frame, point].item() <= retrieval.HIDDEN * found
+            count += found <= 0 or z[frame, point].item() <= by_points.HIDDEN * found
     return count
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import tyro
 
-from plenodream.cli.parse import MaybePath, MaybeText
+from plenodream.cli.parse import MaybeInt, MaybePath, MaybeText
 
 
 @dataclass(frozen=True)
@@ -16,15 +16,20 @@ class Benchmark:
     """Render a benchmark's shots with retrieved history by some methods, and score them against the truth."""
 
     name: Annotated[str, tyro.conf.Positional] = "basic-mini"
-    """basic-mini, or basic-mini-full for the full variety of scenes."""
+    """basic-mini, or basic-mini-full for the full variety of scenes; or a folder of recordings: MultiCamVideo,
+    SynCamVideo, AgiBot World, DyCheck, Kubric-4D, our own episodes."""
     method: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
     """MODEL, reprojection (a point cloud of the source's true depth), or either with options as in
     MODEL:strategy=random,k=2,merging=on,keep-source=off,steps=4,seed=1,memory=source; may be repeated; differences are
     to the first; left out: nano."""
     scenes: int = 8
     """Number of scenes."""
-    shots: int = 12
-    """Number of shots of each scene, in the paper's order."""
+    shots: MaybeInt = None
+    """Number of shots of each scene, in the benchmark's order; left out: all."""
+    frames: MaybeInt = None
+    """Of recordings, only the first so many frames."""
+    height: MaybeInt = None
+    """Of recordings, pixels that they are made smaller to."""
     shuffled: bool = False
     """Every scene in an order of its own, so that a shot's kind and its place can be told apart."""
     controls: bool = True
@@ -69,13 +74,13 @@ def benchmark(args: Benchmark) -> int:
     from tqdm import tqdm
 
     from plenodream.evaluation.bench import run_benchmark, with_controls
-    from plenodream.evaluation.benchmark import get_benchmark
+    from plenodream.evaluation.benchmarks import get_benchmark
     from plenodream.evaluation.methods.method import parse_method
     from plenodream.evaluation.table import table_text, write_tables
 
-    chosen = get_benchmark(args.name)
+    chosen = get_benchmark(args.name, args.frames, args.height)
     methods = [parse_method(text) for text in args.method or ("nano",)]
-    methods = with_controls(methods) if args.controls else methods
+    methods = with_controls(methods, chosen.stills) if args.controls else methods
     with tqdm(unit="chain", disable=args.quiet, delay=1) as bar:
 
         def progress(done: int, of: int) -> None:
@@ -87,6 +92,7 @@ def benchmark(args: Benchmark) -> int:
         )
     write_tables(args.out, reports)
     if not args.quiet:
-        print(f"{chosen.name} {chosen.version} ({chosen.digest()}), {args.scenes} scenes of {args.shots} shots")
+        what = f"{args.scenes} scenes of {args.shots or chosen.most_shots} shots"
+        print(f"{chosen.name} {chosen.version} ({chosen.digest()}), {what}")
         print(table_text(reports), end="")
     return 0

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-import io
-import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import redirect_stderr
+from dataclasses import fields
+from io import StringIO
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args, get_type_hints
 
 import tyro
+from tyro._errors import on_parse_error  # tyro's one way to say what is wrong other than in a drawn box
 
 from plenodream import __version__
+from plenodream.words import suggestion
 
 # Arguments that may be left out, shown in the help without a word of None.
 MaybeInt = Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint="")]
 MaybeFloat = Annotated[float | None, tyro.conf.arg(metavar="NUMBER", help_behavior_hint="")]
 MaybeText = Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="")]
 MaybePath = Annotated[Path | None, tyro.conf.arg(metavar="PATH", help_behavior_hint="")]
+
+_NUMBERS = {int: "a whole number", float: "a number"}
 
 
 def parse_arguments(commands: Mapping[str, type], words: list[str]) -> Any:
@@ -28,7 +32,7 @@ def parse_arguments(commands: Mapping[str, type], words: list[str]) -> Any:
         words: What follows the program's name.
 
     Raises:
-        ValueError: Arguments that tyro refuses.
+        ValueError: No such command, or arguments that are not its own.
         SystemExit: The help, the version or a completion script was asked for and printed.
     """
     by_name = dict(commands)
@@ -37,9 +41,18 @@ def parse_arguments(commands: Mapping[str, type], words: list[str]) -> Any:
         raise SystemExit(0)
     if "-".join(words[:2]) in by_name:  # `eval run` is the command eval-run
         words = ["-".join(words[:2]), *words[2:]]
-    shown = io.StringIO()
+    kind = by_name.get(words[0]) if words else None
+    if kind is None and not (words and words[0].startswith("-")):
+        found = repr(words[0]) + ": no such command" if words else "no command"
+        raise ValueError(f"{found}; {suggestion((words or [''])[0], by_name)}; see `plenodream --help`")
+    asked = f"plenodream {words[0]}" if kind else "plenodream"
+
+    def refuse(event: Any) -> None:
+        raise ValueError(f"{_reason(event, kind, words)}; see `{asked} --help`")
+
+    shown = StringIO()
     try:
-        with redirect_stderr(shown):
+        with on_parse_error(refuse), redirect_stderr(shown):
             return tyro.extras.subcommand_cli_from_dict(
                 by_name,
                 prog="plenodream",
@@ -50,24 +63,36 @@ def parse_arguments(commands: Mapping[str, type], words: list[str]) -> Any:
     except SystemExit as stop:
         if not stop.code:
             raise
-    asked = next((f" {word}" for word in words[:1] if word in by_name), "")
-    raise ValueError(f"{unframed(shown.getvalue())}; see `plenodream{asked} --help`")
+    raise ValueError(f"{' '.join(words)}: not understood; see `{asked} --help`")
 
 
-def unframed(box: str) -> str:
-    """What a framed error of tyro says, in one line: of each part the first paragraph, without the help texts in it.
+def _reason(event: Any, kind: type | None, words: Sequence[str]) -> str:
+    """What is wrong with the arguments of a command, by tyro's event."""
+    argument = getattr(event, "argument", None)
+    name = "" if argument is None else argument.display_name()
+    match type(event).__name__:
+        case "UnrecognizedArgs":
+            flags = [] if kind is None else [f"--{field.name.replace('_', '-')}" for field in fields(kind)]
+            unknown = next((word for word in event.tokens if word.startswith("-")), None)
+            hint = f"; {suggestion(unknown.partition('=')[0], flags)}" if unknown and flags else ""
+            return f"{' '.join(event.tokens)}: unknown argument{hint}"
+        case "MissingArgs":
+            return f"expected {' and '.join(each.arg.display_name() for each in event.missing_arguments)} too"
+        case "InvalidChoice":
+            return f"{name} {event.value}: expected one of {', '.join(event.choices)}"
+        case "BadValue":
+            return f"{name}: expected a value"
+        case "InstantiationFailure":
+            rest = words[words.index(name) + 1 :] if name in words else ()
+            joined = (word.partition("=")[2] for word in words if word.startswith(f"{name}="))
+            return f"{name} {next(iter(rest), '') or next(joined, '')}: expected {_wanted(kind, name)}"
+    return f"{' '.join(words)}: not understood"
 
-    The last part, a pointer to the help, is left out.
-    """
-    plain = re.sub(r"\x1b\[[0-9;]*m", "", box)
-    # A line starts with the frame, or a blank where the terminal has no such letter, then a blank (not so the title).
-    rows = [line[1:].rstrip(" │") for line in plain.splitlines() if line[:1] in ("│", " ")]
-    parts = re.split(r"\n [─-]+\n", "\n".join(row for row in rows if row[:1] in ("", " ")))
-    said = []
-    for part in parts[:-1] or parts:
-        paragraph = part.partition("\n\n")[0].splitlines()
-        said.append(" ".join(row.strip() for row in paragraph if not row.startswith(" " * 6)))
-    return "; ".join(text.rstrip(".") for text in said)
+
+def _wanted(kind: type | None, flag: str) -> str:
+    """What an argument of a command is, in words."""
+    hint = get_type_hints(kind).get(flag.lstrip("-").replace("-", "_")) if kind else None
+    return next((words for number, words in _NUMBERS.items() if number in (hint, *get_args(hint))), "another value")
 
 
 def part_of(args: Any) -> slice:

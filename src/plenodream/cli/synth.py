@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from plenodream.cli.counting import counting
-from plenodream.cli.parse import MaybePath
+from plenodream.cli.parse import MaybeInt, MaybePath
 
 
 @dataclass(frozen=True)
@@ -18,10 +19,10 @@ class Synth:
     """Folder; the same command continues where it stopped."""
     scenes: int = 200
     """Number of scenes."""
-    family: Literal["mild", "full"] = "mild"
-    """How varied the scenes are."""
-    views: int = 10
-    """Cameras per scene."""
+    family: Literal["mild", "full", "robot"] = "mild"
+    """How varied the scenes are; or a two-armed robot at a table, seen by its head and both grippers (MuJoCo)."""
+    views: MaybeInt = None
+    """Cameras per scene; left out: 10, and the robot's 3."""
     frames: int = 33
     """Frames per video."""
     height: int = 96
@@ -47,20 +48,21 @@ def synth(args: Synth) -> int:
 
     device = choose_device(args.device)
     with counting("scene", args.scenes, args.quiet) as progress:
-        written = synthesize(
-            args.out,
-            args.family,
-            args.scenes,
-            args.views,
-            args.frames,
-            args.height,
-            args.width,
-            args.seed,
-            args.first,
-            device=device,
-            textures=args.textures,
-            progress=progress,
-        )
+        if args.family == "robot":
+            written = _robot(args, progress)
+        else:
+            size = args.views or 10, args.frames, args.height, args.width
+            rest = {"device": device, "textures": args.textures, "progress": progress}
+            written = synthesize(args.out, args.family, args.scenes, *size, args.seed, args.first, **rest)
     if not args.quiet:
         print(f"{len(written)} scenes in {args.out}")
     return 0
+
+
+def _robot(args: Synth, progress: Callable[[int], None]) -> list[Path]:
+    from plenodream.data.robot import synthesize_robot
+
+    if args.views is not None or args.textures is not None or args.seed:
+        raise ValueError("--family robot has views and patterns of its own; leave --views, --textures and --seed out")
+    size = args.frames, args.height, args.width
+    return synthesize_robot(args.out, args.scenes, *size, args.first, progress=progress)

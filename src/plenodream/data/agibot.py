@@ -9,18 +9,44 @@ Layout of AgiBotWorld-Alpha and -Beta:
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from typing import TypedDict
 
 import torch
 
-from plenodream.data.decode import VideoFile
 from plenodream.data.episode import Episode, open_views
+from plenodream.files.documents import read_document
+from plenodream.media.seek import VideoFile
 from plenodream.types import Cameras
 
 VIEWS = ("head", "hand_left", "hand_right")
+_Row = tuple[float, float, float]
+
+
+class _Intrinsic(TypedDict):
+    fx: float
+    fy: float
+    ppx: float
+    ppy: float
+
+
+class _Lens(TypedDict):
+    """A file of intrinsics."""
+
+    intrinsic: _Intrinsic
+
+
+class _Pose(TypedDict):
+    rotation_matrix: tuple[_Row, _Row, _Row]
+    translation_vector: _Row
+
+
+class _Entry(TypedDict):
+    """A frame in a file of extrinsics."""
+
+    extrinsic: _Pose
 
 
 def is_agibot(root: Path) -> bool:
@@ -70,19 +96,12 @@ def _load_view(parameters: Path, view: str, video: VideoFile) -> Cameras:
     for path in (intrinsics_path, poses_path):
         if not path.exists():
             raise ValueError(f"{path}: missing cameras; expected this file beside the {view} video of the episode")
-    try:
-        values = json.loads(intrinsics_path.read_text())["intrinsic"]
-        intrinsics = [values["fx"], values["fy"], values["ppx"] + 0.5, values["ppy"] + 0.5]
-        entries = [entry["extrinsic"] for entry in json.loads(poses_path.read_text())]
-        rotation = torch.tensor([entry["rotation_matrix"] for entry in entries], dtype=torch.float64)
-        centre = torch.tensor([entry["translation_vector"] for entry in entries], dtype=torch.float64)
-        poses = torch.eye(4, dtype=torch.float64).repeat(len(entries), 1, 1)
-        poses[:, :3, :3] = rotation.reshape(-1, 3, 3)
-        poses[:, :3, 3] = centre.reshape(-1, 3)
-        rows = torch.tensor(intrinsics, dtype=torch.float64).repeat(len(entries), 1)
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise ValueError(
-            f"{poses_path}: unexpected content ({type(error).__name__}: {error}); expected a list of extrinsic -> "
-            f"rotation_matrix, translation_vector, and intrinsic -> fx, fy, ppx, ppy in {intrinsics_path.name}"
-        ) from None
+    lens = read_document(intrinsics_path, _Lens)["intrinsic"]
+    found = [entry["extrinsic"] for entry in read_document(poses_path, list[_Entry])]
+    poses = torch.eye(4, dtype=torch.float64).repeat(len(found), 1, 1)
+    if found:
+        poses[:, :3, :3] = torch.tensor([pose["rotation_matrix"] for pose in found], dtype=torch.float64)
+        poses[:, :3, 3] = torch.tensor([pose["translation_vector"] for pose in found], dtype=torch.float64)
+    intrinsics = [lens["fx"], lens["fy"], lens["ppx"] + 0.5, lens["ppy"] + 0.5]
+    rows = torch.tensor(intrinsics, dtype=torch.float64).repeat(len(found), 1)
     return Cameras(poses, rows, video.height, video.width)

@@ -22,13 +22,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from plenodream.data.decode import UnreadableVideo, VideoFile, probe_video, read_window
 from plenodream.files.atomic import sync_folder, temporary_name, write_file
 from plenodream.geometry.cameras import check_cameras
 from plenodream.geometry.formats import load_cameras, save_cameras
 from plenodream.geometry.formats.recammaster import save_unreal_poses
 from plenodream.media.fit import fit_cameras, fit_frames
 from plenodream.media.rate import exact_rate
+from plenodream.media.seek import UnreadableVideo, VideoFile, probe_video, read_window
 from plenodream.media.video import encode
 from plenodream.types import Cameras, View
 

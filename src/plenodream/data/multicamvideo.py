@@ -13,9 +13,9 @@ from pathlib import Path
 
 import torch
 
-from plenodream.data.decode import VideoFile
 from plenodream.data.episode import Episode, open_views, videos_in
 from plenodream.geometry.formats.recammaster import load_unreal_poses
+from plenodream.media.seek import VideoFile
 from plenodream.types import Cameras
 
 SENSOR_WIDTH = 23.76  # millimetres

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from plenodream.evaluation.aggregate import Report
-from plenodream.evaluation.benchmark import Benchmark, BenchmarkScene, open_scene, write_truth
+from plenodream.evaluation.benchmarks.scene import Benchmark, BenchmarkScene, check_scene, write_truth
 from plenodream.evaluation.layouts.manifest import MANIFEST, write_manifest
 from plenodream.evaluation.layouts.scenes import scene_samples
 from plenodream.evaluation.methods.controls import control_options
@@ -17,8 +17,6 @@ from plenodream.evaluation.results import FOLDER
 from plenodream.evaluation.run import run
 from plenodream.evaluation.samples import Sample
 from plenodream.files.atomic import write_file
-from plenodream.geometry.paths import trajectory_cameras
-from plenodream.geometry.trajectories import parse_trajectories
 from plenodream.memory.manifest import FILE, Manifest
 from plenodream.memory.scene import Scene
 from plenodream.memory.windows import plan_windows, window_index
@@ -30,10 +28,10 @@ METRICS = ("fidelity", "sync", "homography", "distribution")
 OTHER_SEED = 1000  # further than any seed that people take
 
 
-def with_controls(methods: Sequence[Method]) -> list[Method]:
-    """The methods, and the controls of the first."""
-    first = methods[0]
-    return [*methods, *(first.with_options(**options) for options in control_options().values())]
+def with_controls(methods: Sequence[Method], stills: bool = True) -> list[Method]:
+    """The methods, and the controls of the first; that without motion where the benchmark can show it."""
+    options = [chosen for chosen in control_options().values() if stills or "motion" not in chosen]
+    return [*methods, *(methods[0].with_options(**chosen) for chosen in options)]
 
 
 def run_benchmark(
@@ -63,13 +61,14 @@ def run_benchmark(
     Raises:
         ValueError: No such scene or shots, or a model that cannot be loaded.
     """
-    opened = [open_scene(benchmark, number, shots, shuffled) for number in range(scenes)]
+    check_scene(benchmark, scenes - 1, shots)
     out.mkdir(parents=True, exist_ok=True)
-    total, done, reports = len(opened) * len(methods), 0, []
+    total, done, reports = scenes * len(methods), 0, []
     for method in methods:
         engine = make_engine(method, device)
         folder, samples = out / method.slug, []
-        for scene in opened:
+        for number in range(scenes):
+            scene = benchmark.open(number, shots, shuffled)
             samples += render_scene(scene, method, engine, folder, out / "truth", other and method is methods[0])
             done += 1
             if progress is not None:
@@ -118,11 +117,12 @@ def render_scene(
 def render_chain(scene: BenchmarkScene, method: Method, engine: Engine, folder: Path, seed: int) -> Scene:
     """All shots of a scene, one after another, each joining the memory of the next; goes on where it stopped."""
     source = scene.source if method.motion else scene.no_motion
+    if source is None:
+        raise ValueError(f"{method.text}: recordings cannot stand still; expected motion=on")
     opened = Scene.open(folder) if (folder / FILE).is_file() else _create(source, method, engine, folder, seed)
     with opened.lock():
-        for trajectory in parse_trajectories(scene.shots):
-            cameras = trajectory_cameras(trajectory, source.cameras)
-            opened.declare(trajectory.name, "view", cameras, {"preset": trajectory.preset})
+        for name, cameras in scene.targets.items():
+            opened.declare(name, "view", cameras, scene.origins.get(name))
         AutoregressiveRenderer(opened, engine.generator, engine.settings, None).render()
     return opened
 

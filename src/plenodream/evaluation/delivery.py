@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from plenodream.data.decode import UnreadableVideo, probe_video
 from plenodream.evaluation.reading import Reader
 from plenodream.evaluation.samples import Sample
+from plenodream.media.seek import UnreadableVideo, probe_video
 from plenodream.memory.scene import Scene
 
 _RATE_TOLERANCE = 0.01

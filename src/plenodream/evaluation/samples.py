@@ -26,6 +26,7 @@ class Sample:
         truth: How it should look.
         depth: True depth along the cameras.
         moving: What moves.
+        seen: What the source shows, too, where that is known without depth.
         source: The scene's source video.
         source_cameras: Its cameras.
         source_depth: Its true depth.
@@ -42,6 +43,7 @@ class Sample:
     truth: Path | None = None
     depth: Path | None = None
     moving: Path | None = None
+    seen: Path | None = None
     source: Path | None = None
     source_cameras: Path | Cameras | None = None
     source_depth: Path | None = None

@@ -35,6 +35,11 @@ class Shot:
         """The video."""
         return self._reader.frames(self.sample.video)
 
+    @property
+    def fps(self) -> float:
+        """Frames per second of the video."""
+        return self._reader.video(self.sample.video)[1]
+
     @cached_property
     def cameras(self) -> Cameras:
         """The cameras that were asked for, at the video's size."""
@@ -74,7 +79,9 @@ class Shot:
 
     @cached_property
     def seen(self) -> Bool[Tensor, "frames height width"] | None:
-        """Pixels whose point the source shows at the same time; None without depth and cameras of both."""
+        """Pixels whose point the source shows at the same time, by depth and cameras of both, or as the sample says."""
+        if self.sample.seen is not None:
+            return self._reader.array(self.sample.seen).bool()
         if self.depth is None or self.source_depth is None or self.source_cameras is None:
             return None
         return seen_by_source(self.depth, single(self.cameras), self.source_depth, single(self.source_cameras))
@@ -107,6 +114,11 @@ def pairs_of_videos(a: Shot, b: Shot) -> dict[str, tuple[Tensor, Tensor]]:
     if OTHER in a.videos:
         rows[UNSEEN] = (a.videos[OTHER], b.videos[VIDEO])
     return rows
+
+
+def few_frames(shot: Shot) -> list[int]:
+    """First, middle and last frame: what costly metrics look at."""
+    return list(dict.fromkeys((0, (len(shot.frames) - 1) // 2, len(shot.frames) - 1)))
 
 
 def _clean(depth: Tensor) -> Tensor:

@@ -42,7 +42,7 @@ def parse_document(data: str | bytes, kind: type[_Kind], name: str, todo: str = 
         raise ValueError(_line(name, "not valid JSON (nested too deep)", todo)) from None
     except ValueError as error:
         reason = str(error).removeprefix("JSON is malformed: ").lower()
-        raise ValueError(_line(name, f"not valid JSON ({reason})", todo)) from None
+        raise ValueError(_line(name, f"not valid JSON ({_no_number(reason, data) or reason})", todo)) from None
 
 
 def read_object(path: Path, fields: type, todo: str = "") -> dict[str, Any]:
@@ -74,6 +74,14 @@ def dump_document(content: Any) -> bytes:
 
 def _line(name: str, reason: str, todo: str) -> str:
     return f"{name}: {reason}" + (f"; {todo}" if todo else "")
+
+
+def _no_number(reason: str, data: str | bytes) -> str | None:
+    """What to say where other writers put what JSON has no number for; None if it is another defect."""
+    text = data.encode() if isinstance(data, str) else data
+    place = re.search(r"byte (\d+)", reason)
+    start = int(place[1]) - 1 if place else len(text)
+    return "NaN or infinite numbers" if re.match(rb".?-?(NaN|Infinity)", text[max(0, start) :]) else None
 
 
 def _misfit(message: str, data: str | bytes) -> str:

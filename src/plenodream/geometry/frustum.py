@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -67,8 +69,10 @@ def scene_scale(*cameras: Cameras, subject_distance: float = 4.0) -> float:
     The subject's distance, or the spread of the cameras (greatest distance of a centre from their mean) where that is
     larger: cameras that travel 100 m look at more than the next 4 m.
     """
-    centres = torch.cat([c.camera_to_world[..., :3, 3].reshape(-1, 3).double().cpu() for c in cameras])
-    return max(subject_distance, (centres - centres.mean(0)).norm(dim=-1).max().item())
+    centres = [c.camera_to_world[..., :3, 3].movedim(-1, 0).flatten(1).double().cpu() for c in cameras]
+    mean = torch.stack([c.sum(dim=1) for c in centres]).sum(dim=0) / sum(c.shape[1] for c in centres)
+    spread = max((c - mean[:, None]).square_().sum(dim=0).max().item() for c in centres)
+    return max(subject_distance, math.sqrt(spread))
 
 
 def scene_depth_range(*cameras: Cameras, subject_distance: float = 4.0) -> tuple[float, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -55,9 +56,14 @@ def decode_images(path: Path, max_frames: int | None, size: tuple[int, int] | No
         ValueError: No images there, one that cannot be read, or images of different sizes.
     """
     paths, notes = sequence_paths(path)
-    decoded, first = Decoded(notes=notes), None
-    for file in paths[:max_frames]:
-        image = _load(file)
+    return stack_images(paths[:max_frames], size, notes)
+
+
+def stack_images(paths: Sequence[Path], size: tuple[int, int] | None = None, notes: Sequence[str] = ()) -> Decoded:
+    """Some images in order, as `decode_images` gives them. Raises as it does."""
+    decoded, first = Decoded(notes=list(notes)), None
+    for file in paths:
+        image = load_image(file)
         first = first or image.shape[:2]
         if image.shape[:2] != first:
             found, expected = (f"{width}x{height}" for height, width in (image.shape[:2], first))
@@ -69,7 +75,8 @@ def decode_images(path: Path, max_frames: int | None, size: tuple[int, int] | No
     return decoded
 
 
-def _load(path: Path) -> np.ndarray:
+def load_image(path: Path) -> np.ndarray:
+    """An image upright, RGB, (height, width, 3). Raises ValueError where it cannot be read."""
     try:
         with Image.open(path) as opened:
             return np.array(ImageOps.exif_transpose(opened).convert("RGB"))

@@ -7,16 +7,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Bool, Int
 from torch import Tensor
 
-from plenodream.geometry.cameras import project, rotation_vector
-from plenodream.geometry.frustum import inside_frustum, sample_frustum, scene_depth_range, scene_scale
+from plenodream.geometry.cameras import rotation_vector
+from plenodream.geometry.frustum import scene_depth_range, scene_scale
+from plenodream.memory.counting import Grid, count_shared
+from plenodream.memory.coverage import cover
+from plenodream.memory.leading import leading_counts, part
+from plenodream.memory.overlap import Depths, overlap
 from plenodream.memory.strategies import RetrievalConfig
 from plenodream.types import Cameras
-
-HIDDEN = 1.1  # times a view's depth: what lies farther is hidden from it
-POINTS_AT_ONCE = 2**19  # frustum points handled in one go, which bounds the memory of a retrieval from many views
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,8 @@ class Retrieval:
     """What was retrieved.
 
     Attributes:
-        scores: One number per candidate, higher is better; the meaning is the strategy's.
+        scores: One number per candidate, higher is better; the meaning is the strategy's. Minus infinity for a
+            candidate that a bound rules out, so that it was never counted; none of up to `ALL_COUNTED` is.
         chosen: min(k, candidates) distinct indices of candidates, the kept ones first, then the best first.
         worth: What each candidate adds to those chosen before it, by which merging ranks them: its score, except with
             `coverage` (the share of points seen by it and by none before; 0 for what is not chosen).
@@ -35,13 +36,9 @@ class Retrieval:
     worth: tuple[float, ...]
 
 
-# Depth of every candidate at any size, or None where it is not known.
-Depths = Sequence[Tensor | None]
-
-
 @dataclass(frozen=True)
 class Query:
-    """What a strategy answers: the arguments of `retrieve`, checked, cameras in float64 on the CPU."""
+    """What a strategy answers: the arguments of `retrieve`, checked, cameras on the CPU, the target's in float64."""
 
     target: Cameras
     candidates: Cameras
@@ -52,7 +49,7 @@ class Query:
 
     def best(self, scores: Sequence[float]) -> Retrieval:
         """The kept candidates, then those of the highest scores; ties stay in index order."""
-        others = (n for n in range(len(scores)) if n not in self.kept)
+        others = (n for n, score in enumerate(scores) if score > -math.inf and n not in self.kept)
         order = [*self.kept, *sorted(others, key=lambda n: -scores[n])]
         return Retrieval(tuple(scores), tuple(order[: self.config.k]), tuple(scores))
 
@@ -95,51 +92,9 @@ def retrieve(
             "counts; resample the cameras"
         )
     generator = torch.Generator().manual_seed(0) if generator is None else generator
-    target, candidates = (cameras.to("cpu", torch.float64) for cameras in (target, candidates))
+    target, candidates = target.to("cpu", torch.float64), candidates.to("cpu")  # of many, few are ever used in full
     depths = depths or [None] * views
     return STRATEGIES[config.strategy](Query(target, candidates, config, generator, kept[: config.k], depths))
-
-
-def overlap(
-    target: Cameras, candidates: Cameras, config: RetrievalConfig, depths: Depths | None = None
-) -> tuple[Bool[Tensor, "views frames points"], Int[Tensor, "views"]]:
-    """What target and candidates see of each other, sampled.
-
-    With depth, points that a candidate's own depth hides from it do not count, be they the target's or its own.
-
-    Returns:
-        Which of the target's frustum points each candidate contains, and how many of each candidate's points the target
-        contains, summed over frames.
-    """
-    near, far = _depth_range(target, candidates, config)
-    grid = (near, far, config.columns, config.rows, config.planes)
-    target_points = sample_frustum(target, *grid)
-    at_once = max(1, POINTS_AT_ONCE // target_points[..., 0].numel())
-    seen, back = [], []
-    for start in range(0, len(candidates), at_once):
-        part = candidates[start : start + at_once]
-        own_points = sample_frustum(part, *grid)
-        inside, own = inside_frustum(target_points, part, near, far), inside_frustum(own_points, target, near, far)
-        if depths is not None:
-            inside = inside & _unhidden(target_points, part, depths[start : start + at_once])
-            own = own & _unhidden(own_points, part, depths[start : start + at_once])
-        seen.append(inside)
-        back.append(own.sum(dim=(1, 2)))
-    return torch.cat(seen), torch.cat(back)
-
-
-def _unhidden(points: Tensor, cameras: Cameras, depths: Depths) -> Bool[Tensor, "views frames points"]:
-    """Which world points no candidate's depth hides from it; what is not known hides nothing."""
-    pixels, z = project(points, cameras)
-    free = torch.ones_like(z, dtype=torch.bool)
-    for view, depth in enumerate(depths):
-        if depth is not None:
-            rows, columns = depth.shape[1:]
-            x, y = pixels[view, ..., 0] / cameras.width * columns, pixels[view, ..., 1] / cameras.height * rows
-            index = y.long().clamp(0, rows - 1) * columns + x.long().clamp(0, columns - 1)
-            found = depth.to(z).flatten(1).gather(1, index)
-            free[view] = (found <= 0) | (z[view] <= HIDDEN * found)
-    return free
 
 
 def _depth_range(target: Cameras, candidates: Cameras, config: RetrievalConfig) -> tuple[float, float]:
@@ -152,19 +107,34 @@ def _depth_range(target: Cameras, candidates: Cameras, config: RetrievalConfig) 
     return near, far
 
 
-def _fov_score(seen: Bool[Tensor, "views frames points"], back: Int[Tensor, "views"]) -> list[float]:
-    # Whole counts until the one division, so that equal overlaps are equal numbers.
-    return ((seen.sum(dim=(1, 2)) + back).double() / (2 * seen[0].numel())).tolist()
+def _grid(query: Query) -> Grid:
+    config = query.config
+    near, far = _depth_range(query.target, query.candidates, config)
+    return Grid(near, far, config.columns, config.rows, config.planes)
+
+
+def _by_count(query: Query, grid: Grid, count: Callable[[Tensor], Tensor]) -> Retrieval:
+    """The views that share most; whole counts until the one division, so that equal overlaps are equal numbers."""
+    counts = leading_counts(query.target, query.candidates, grid, query.config.k, query.kept, count)
+    return query.best((counts / (2 * grid.points * len(query.target))).tolist())
 
 
 def _fov(query: Query) -> Retrieval:
     """Algorithm 1, fields of view from the intrinsics: S_n = sum_f (n's points in the target + back) / (2 P F)."""
-    return query.best(_fov_score(*overlap(query.target, query.candidates, query.config)))
+    grid = _grid(query)
+    return _by_count(query, grid, lambda n: count_shared(query.target, part(query.candidates, n), grid).sum(dim=(0, 2)))
 
 
 def _visible(query: Query) -> Retrieval:
     """Ours: `fov` without the points that a candidate cannot see, since its own depth says what stands before them."""
-    return query.best(_fov_score(*overlap(query.target, query.candidates, query.config, query.depths)))
+    grid = _grid(query)
+
+    def count(numbers: Tensor) -> Tensor:
+        candidates = part(query.candidates, numbers).to(torch.float64)
+        seen, back = overlap(query.target, candidates, grid, [query.depths[n] for n in numbers.tolist()])
+        return (seen.sum(dim=(1, 2)) + back).double()
+
+    return _by_count(query, grid, count)
 
 
 def _fov_paper(query: Query) -> Retrieval:
@@ -187,25 +157,17 @@ def _coverage(query: Query) -> Retrieval:
     Each pick adds the most points not seen yet; ties go to the higher `fov` score, then to the lower index. The set
     sees at least 1 - 1/e of what the best set of k sees (coverage is submodular). Scores: share of points seen alone.
     """
-    config, candidates = query.config, query.candidates
-    seen, back = overlap(query.target, candidates, config)
-    fov = _fov_score(seen, back)
-    missing = torch.ones_like(seen[0])
-    worth, chosen = [0.0] * len(candidates), list[int]()
-    while len(chosen) < min(config.k, len(candidates)):
-        gain = (seen & missing).sum(dim=(1, 2)).tolist()
-        left = query.kept[len(chosen) : len(chosen) + 1] or [n for n in range(len(candidates)) if n not in chosen]
-        best = max(left, key=lambda n: (gain[n], fov[n], -n))
-        chosen.append(best)
-        worth[best] = gain[best] / missing.numel()
-        missing &= ~seen[best]
-    return Retrieval(tuple(seen.double().mean(dim=(1, 2)).tolist()), tuple(chosen), tuple(worth))
+    found = cover(query.target, query.candidates, _grid(query), query.config.k, query.kept)
+    worth = [0.0] * len(query.candidates)
+    for number, added in zip(found.chosen, found.added, strict=True):
+        worth[number] = added
+    return Retrieval(found.seen, found.chosen, tuple(worth))
 
 
 def _pose(query: Query) -> Retrieval:
     """Nearest pose: minus (distance of the centres in units of the scene's scale + angle in radians), frames' mean."""
     scale = scene_scale(query.target, query.candidates, subject_distance=query.config.subject_distance)
-    ours, theirs = query.target.camera_to_world, query.candidates.camera_to_world
+    ours, theirs = query.target.camera_to_world, query.candidates.camera_to_world.double()
     distance = (theirs[..., :3, 3] - ours[..., :3, 3]).norm(dim=-1) / scale
     angle = rotation_vector(ours[..., :3, :3].transpose(-1, -2) @ theirs[..., :3, :3]).norm(dim=-1)
     return query.best((-(distance + angle).mean(dim=-1)).tolist())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -24,7 +25,7 @@ class Choice:
 
     Attributes:
         scores: Score of each chosen view; the source first where it is kept, then the best first.
-        candidates: Scores of all stored views.
+        candidates: Scores of the stored views; of many, only those that came close are counted (`Retrieval`).
         merged: Names of the views merged for it, and of what they were merged from.
     """
 
@@ -70,7 +71,7 @@ def choose_context(
 
     merging = config.strategy in SIMILARITIES and settings.candidates > config.k > len(kept)
     best = ranked(target, stored, settings.candidates if merging else config.k)
-    candidates = dict(zip(names, best.scores, strict=True))
+    candidates = {name: score for name, score in zip(names, best.scores, strict=True) if score > -math.inf}
     chosen = [names[number] for number in best.chosen]
     if not merging or len(chosen) <= config.k:
         return Choice({name: candidates[name] for name in chosen}, candidates, {})

@@ -31,6 +31,7 @@ class Line(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     truth: str | None = None
     depth: str | None = None
     moving: str | None = None
+    seen: str | None = None
     source: str | None = None
     source_cameras: str | None = None
     source_depth: str | None = None

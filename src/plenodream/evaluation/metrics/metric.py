@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -69,6 +70,18 @@ class Score:
 
 class Unavailable(Exception):
     """A metric cannot be computed here at all: what it needs is not there. Printed as `n/a (needs ...)`."""
+
+
+def needed(module: str, needs: str) -> Any:
+    """A package that a metric stands on, imported when it is first used.
+
+    Raises:
+        Unavailable: It is not installed; `needs` says what is.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError:
+        raise Unavailable(needs) from None
 
 
 class Metric(Protocol):

@@ -11,7 +11,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from plenodream.evaluation.metrics.camera import paper_error, worldscore_error
-from plenodream.evaluation.metrics.metric import MEAN, Column, Score, Unavailable
+from plenodream.evaluation.metrics.metric import MEAN, Column, Score, Unavailable, needed
 from plenodream.evaluation.shots import TRUTH, VIDEO, Shot
 from plenodream.geometry.cameras import horizontal_fov
 from plenodream.types import Cameras
@@ -81,11 +81,8 @@ class EstimatedPath:
 
 
 def _pycolmap(frames: UInt8[Tensor, "frames height width 3"], fov: float) -> Cameras:
-    try:
-        importlib.import_module("pycolmap")
-        estimator = importlib.import_module("plenodream.estimate.cameras")
-    except ImportError:
-        raise Unavailable("pycolmap (pip install plenodream[sfm])") from None
+    needed("pycolmap", "pycolmap (pip install plenodream[sfm])")
+    estimator = importlib.import_module("plenodream.estimate.cameras")
     return estimator.estimate_cameras(frames, fov).cameras
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 from plenodream.evaluation.metrics.distribution import Distribution, Fvd
 from plenodream.evaluation.metrics.epipolar import Tsed
 from plenodream.evaluation.metrics.hidden import Sync
+from plenodream.evaluation.metrics.learned import Cvvdp, ImagingQuality, Met3r
+from plenodream.evaluation.metrics.matchers import AlikedLightGlue, Roma
 from plenodream.evaluation.metrics.matches import Matches
 from plenodream.evaluation.metrics.metric import Metric
 from plenodream.evaluation.metrics.path import CameraPath, EstimatedPath
@@ -22,11 +24,16 @@ METRICS: dict[str, Callable[..., Metric]] = {
     "pycolmap": EstimatedPath,
     "tsed": Tsed,
     "matches": Matches,
+    "matches-aliked": lambda: Matches(AlikedLightGlue()),
+    "matches-roma": lambda weights=None: Matches(Roma(weights)),
+    "met3r": Met3r,
     "distribution": Distribution,
     "fvd": Fvd,
+    "cvvdp": Cvvdp,
+    "iq": ImagingQuality,
 }
-# Those that take a file of weights.
-WEIGHTED = ("fvd",)
+# Those that take weights: a file, or a folder of some.
+WEIGHTED = ("fvd", "iq", "matches-roma")
 DEFAULT = ("fidelity", "sync", "homography", "camera")
 
 
@@ -47,6 +54,6 @@ def make_metrics(names: Sequence[str], weights: Mapping[str, Path] | None = None
     for name, path in weights.items():
         if name not in WEIGHTED:
             raise ValueError(f"metric {name} takes no weights; expected weights for {', '.join(WEIGHTED)}")
-        if not path.is_file():
+        if not path.exists():
             raise ValueError(f"{path}: no such file; expected the weights of {name}")
     return [METRICS[name](weights[name]) if name in weights else METRICS[name]() for name in dict.fromkeys(names)]

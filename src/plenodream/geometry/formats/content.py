@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import zipfile
 from collections.abc import Mapping
@@ -11,6 +10,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+
+from plenodream.files.documents import parse_document
 
 Kind = Literal["text", "JSON", "arrays", "folder"]
 _MOST = 2**26  # numbers read at once: cameras of a million frames; images and depth in the same file are not read
@@ -92,10 +93,8 @@ def _open(path: Path, part: str | None) -> Content:
         raise ValueError(f"{path}: empty file; expected one camera per frame")
     if not text.lstrip().startswith(("{", "[")):
         return Content(path, part, "text", text)
-    try:
-        return Content(path, part, "JSON", text, json.loads(text))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path}: not valid JSON ({error}); restore or export the file again") from None
+    data = parse_document(text, Any, str(path), "restore or export the file again")
+    return Content(path, part, "JSON", text, data)
 
 
 def array_shapes(path: Path) -> dict[str, tuple[int, ...]]:

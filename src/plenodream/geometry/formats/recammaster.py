@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from plenodream.files.documents import read_document
 from plenodream.geometry.cameras import relative_poses
 from plenodream.geometry.formats.content import Content
 from plenodream.geometry.formats.found import CameraFile, Format, Size, one_of
@@ -40,11 +41,7 @@ def load_unreal_poses(path: Path) -> dict[str, Float[Tensor, "frames 4 4"]]:
     Raises:
         ValueError: The file is not of this format, or its frames do not name the same cameras.
     """
-    try:
-        data = json.loads(path.read_text())
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: not JSON ({error}); expected frameN -> camXX -> four bracketed rows") from None
-    return _poses(data, path)
+    return _poses(read_document(path, dict[str, Any], "expected frameN -> camXX -> four bracketed rows"), path)
 
 
 def _poses(data: Any, path: Path) -> dict[str, Float[Tensor, "frames 4 4"]]:

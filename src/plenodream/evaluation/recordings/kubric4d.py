@@ -1,0 +1,94 @@
+"""Kubric-4D of GCD: 16 cameras that stand around falling things, 60 frames at 24 frames/s, with depth.
+
+    scn00000/scn00000_p0_v4.json                       camera (positions, quaternions w x y z, K) and scene (resolution)
+    scn00000/frames_p0_v4/{rgba,depth}_00000.{png,tiff}
+
+Published at github.com/basilevh/gcd: cameras are Blender's (y up, looking along -z), K is for pictures of size 1
+and has signs of its own, depth is the distance from the camera's centre in units of the scene.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from PIL import Image
+from torch import Tensor
+
+from plenodream.evaluation.recordings.recording import Recording, RecordingFile, fit_view, smaller
+from plenodream.geometry.cameras import make_pose, pixel_centres, pixel_rays
+from plenodream.geometry.formats.rotations import quaternion_rotation
+from plenodream.media.video import read_video
+from plenodream.types import Cameras, View
+
+FPS = 24.0
+_NAME = re.compile(r"(scn\d+_p\d+)_v(\d+)\.json")
+
+
+def kubric_recordings(folder: Path) -> list[RecordingFile]:
+    """The scenes of a folder, or the folder itself if it is one. The source is the first view."""
+    found = []
+    for scene in [folder, *sorted(path for path in folder.glob("scn*") if path.is_dir())]:
+        numbers = sorted(int(m[2]) for path in scene.glob("scn*_p*_v*.json") if (m := _NAME.fullmatch(path.name)))
+        if len(numbers) > 1:
+            views = tuple(f"v{number}" for number in numbers)
+            found.append(RecordingFile("Kubric-4D", scene.name, views[0], views, partial(read_kubric, scene)))
+    return found
+
+
+def read_kubric(scene: Path, names: Sequence[str], frames: int | None, height: int | None) -> Recording:
+    """Some views of a scene.
+
+    Raises:
+        ValueError: Pictures or cameras are missing or of another form.
+    """
+    views: dict[str, View] = {}
+    for name in names:
+        view = _view(scene, name, frames)
+        size = next(iter(views.values())).frames.shape[1:3] if views else smaller(tuple(view.frames.shape[1:3]), height)
+        views[name] = fit_view(view, *size)
+    return Recording(views)
+
+
+def _view(scene: Path, name: str, frames: int | None) -> View:
+    (path,) = scene.glob(f"scn*_p*_{name}.json")
+    folder = scene / f"frames_{path.stem.partition('_')[2]}"
+    clip = read_video(folder / "rgba_%05d.png", frames, fps=FPS)
+    cameras = _cameras(path, len(clip.frames), *clip.frames.shape[1:3])
+    depth = [np.array(Image.open(folder / f"depth_{number:05d}.tiff")) for number in range(len(clip.frames))]
+    distance = torch.from_numpy(np.stack(depth)).float()
+    return View(clip.frames, cameras.to(torch.float32), FPS, depth=_along_axis(distance, cameras))
+
+
+def _cameras(path: Path, frames: int, height: int, width: int) -> Cameras:
+    try:
+        camera = json.loads(path.read_text())["camera"]
+        quaternions = torch.tensor(camera["quaternions"][:frames], dtype=torch.float64)
+        centres = torch.tensor(camera["positions"][:frames], dtype=torch.float64)
+        lens = torch.tensor(camera["K"], dtype=torch.float64).abs()
+        poses = make_pose(quaternion_rotation(quaternions), centres)
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(
+            f"{path}: {type(error).__name__} {error}; expected camera: positions, quaternions, K"
+        ) from None
+    if len(poses) != frames:
+        raise ValueError(f"{path}: {len(poses)} cameras for {frames} frames; expected one a frame")
+    poses[:, :3, 1:3] *= -1
+    intrinsics = torch.stack([lens[0, 0] * width, lens[1, 1] * height, lens[0, 2] * width, lens[1, 2] * height])
+    return Cameras(poses, intrinsics.repeat(frames, 1), height, width)
+
+
+def _along_axis(
+    distance: Float[Tensor, "frames height width"], cameras: Cameras
+) -> Float[Tensor, "frames height width"]:
+    """Depth along z of distances from the centre."""
+    height, width = distance.shape[1:]
+    pixels = pixel_centres(height, width, cameras.intrinsics).flatten(0, 1)
+    _, directions = pixel_rays(cameras, pixels.expand(len(cameras), -1, 2))
+    return distance / directions.norm(dim=-1).reshape(distance.shape).to(distance)
