@@ -12,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 
 from plenodream.files.documents import read_document
 from plenodream.models.layout import ANY_CONTEXT, CONTEXT, TARGET
+from plenodream.models.needs import view_needs
 from plenodream.models.registry import CODECS, DENOISERS
 from plenodream.models.text import model_conditions
 from plenodream.rendering.catalog import REPROJECTION, bundled_models, find_model
@@ -21,6 +22,7 @@ from plenodream.rendering.model import Model, reprojection_model
 from plenodream.rendering.pipeline import PlenopticPipeline
 from plenodream.rendering.processes import Team, share_pipeline
 from plenodream.rendering.quiet import silent_diffusers
+from plenodream.rendering.room import check_room, free_memory, memory_with, ways_to_fit
 
 # Schedulers that take a flow's sigmas: of diffusers, and ours.
 SCHEDULERS = {
@@ -81,6 +83,7 @@ def load_pipeline(
     with silent_diffusers():
         folder = folder or _download(model)
         _check_folder(folder)
+        _check_room(folder, fit, device, dtype)
         options = loading_options(fit, dtype)
         try:
             pipeline = PlenopticPipeline.from_pretrained(str(folder), **options)
@@ -149,6 +152,23 @@ def _download(model: str) -> Path:
             f"model {model}: cannot be downloaded ({_line(error)}); expected a hub id that is there and can be "
             f"reached, a model's folder, or one of {', '.join(bundled_models())}"
         ) from None
+
+
+def _check_room(folder: Path, fit: Fit, device: str, dtype: torch.dtype) -> None:
+    """Refuse a model that has no room, before it is loaded; not looked at where its weights are small beside it."""
+    free = free_memory(device)
+    if free is None or sum(file.stat().st_size for file in folder.glob("*/*.safetensors")) < free / 8:
+        return
+    network, codec, index = hollow_model(str(folder))
+    needs = view_needs(
+        network, codec, *(index[name] for name in ("context_views", "frames", "height", "width")), 1, dtype
+    )
+    sizes = (
+        network.config.num_layers,
+        index["height"] * index["width"],
+        network.config.context_attention == "independent",
+    )
+    check_room(memory_with(needs, fit, *sizes), free, str(folder), ways_to_fit(needs, *sizes))
 
 
 def _check_pipeline(pipeline: PlenopticPipeline, model: str) -> None:
