@@ -5,10 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar
 
-from plenodream import load_pipeline, static_source
+from plenodream import static_source
 from plenodream.geometry.formats import load_cameras
 from plenodream.geometry.keyframes import GLIDE, KEY_EASES, Keyframe, Keyframes
 from plenodream.geometry.presets import PRESETS
+from plenodream.rendering.catalog import DEFAULT_MODEL
+from plenodream.rendering.load import load_model
+from plenodream.rendering.model import render_owed
+from plenodream.rendering.prepare import prepare_scene
+from plenodream.rendering.preview import preview
+from plenodream.rendering.request import make_request
 from plenodream.types import View
 
 from .cameras import Trajectories, joined, keyframe_from, load3d_camera, path_cameras, poses_from, poses_of
@@ -31,16 +37,16 @@ class Node:
 
 
 class LoadModel(Node):
-    """A model: bundled, a folder, or owner/name on a hub."""
+    """A model: bundled, a folder, owner/name on a hub, or `reprojection` (no network)."""
 
     RETURN_TYPES, RETURN_NAMES = (MODEL,), ("model",)
 
     @classmethod
     def INPUT_TYPES(cls):
-        return {"required": {"model": ("STRING", {"default": "mini"}), "device": (["auto", "cpu", "cuda"],)}}
+        return {"required": {"model": ("STRING", {"default": DEFAULT_MODEL}), "device": (["auto", "cpu", "cuda"],)}}
 
     def run(self, model, device):
-        return (load_pipeline(model, None if device == "auto" else device),)
+        return (load_model(model, None if device == "auto" else device),)
 
 
 class Source(Node):
@@ -162,11 +168,10 @@ class Scene(Node):
 
     def run(self, model, trajectories, folder, source=None, seed=None):
         place = _inside(Path(_output()), folder)
-        scene = model.prepare(
-            place, source, trajectories.presets, [Path(file) for file in trajectories.files], seed=seed
-        )
+        request = make_request(trajectories.presets, [Path(file) for file in trajectories.files], seed=seed)
+        scene = prepare_scene(place, source, request, model)
         cameras = {name: path_cameras(path, scene.cameras("source")) for name, path in trajectories.paths.items()}
-        return (model.prepare(place, None, cameras) if cameras else scene,)
+        return (prepare_scene(place, None, make_request(cameras), model) if cameras else scene,)
 
 
 class Render(Node):
@@ -181,14 +186,14 @@ class Render(Node):
     def run(self, model, scene):
         from plenodream.rendering.outlook import Outlook, plan_work
 
-        work = plan_work(scene, model.generator().workings.fewest)
+        work = plan_work(scene, model.generator.workings.fewest)
         outlook, show = Outlook(work), _progress_bar(len(work))
 
         def report(step):
             ahead = outlook(step)
             show(ahead.done + step.step / step.steps % 1, ahead.total)
 
-        model.render(scene, report)
+        render_owed(scene, model, report)
         return (scene,)
 
 
@@ -236,6 +241,26 @@ class Preview(Node):
         return drawing({"source": source.cameras} | cameras), poses_of(next(iter(cameras.values())))
 
 
+class Warps(Node):
+    """What the source shows of each view, before anything is rendered: a batch each, magenta where it shows nothing."""
+
+    RETURN_TYPES, RETURN_NAMES = ("IMAGE", "STRING"), ("images", "words")
+    OUTPUT_IS_LIST = (True, True)
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        required = {"source": (SOURCE,), "trajectories": (TRAJECTORIES,), "subject_distance": number(4, 0.01, 10_000)}
+        return {"required": required}
+
+    def run(self, source, trajectories, subject_distance):
+        cameras = trajectories.cameras(source.cameras)
+        if not cameras:
+            raise ValueError("no presets or key frames to look at; expected at least one (files are not shown)")
+        shown = [preview(name, path, source, subject_distance) for name, path in cameras.items()]
+        words = [f"{one.name}: {max(one.unseen):.0%} unseen at most, depth {one.depth}" for one in shown]
+        return [images(one.warps) for one in shown], words
+
+
 def _inside(root: Path, folder: str) -> Path:
     """A folder within another.
 
@@ -270,6 +295,7 @@ _NODES = {
     "PlenodreamDials": (Dials, "Camera dials (key frame)"),
     "PlenodreamKeyframes": (KeyframesTrajectory, "Trajectory from key frames"),
     "PlenodreamPreview": (Preview, "Preview trajectories"),
+    "PlenodreamWarps": (Warps, "Preview what the source shows"),
     "PlenodreamScene": (Scene, "Scene (memory)"),
     "PlenodreamRender": (Render, "Render"),
     "PlenodreamView": (ViewOut, "View"),

@@ -124,14 +124,28 @@ def test_workflow_of_one_view_runs_on_nano(comfy, tmp_path):
     assert comfy.bars[0].values[-1] == 100 and comfy.bars[0].values == sorted(comfy.bars[0].values)
 
 
+def test_workflow_of_one_view_runs_without_a_network(comfy, tmp_path):
+    workflow = json.loads((FOLDER / "workflows" / "one_view.json").read_text())
+    workflow["3"]["inputs"] |= {"model": "reprojection", "device": "cpu"}
+    workflow["5"]["inputs"]["presets"] = "rotate-right:angle=5"  # needs no depth
+    (images,), (name,) = execute(workflow, comfy.nodes | CORE)["8"]
+    scene = Scene.open(tmp_path / "output" / "plenodream" / "one")
+    assert scene.complete(name) and torch.equal((images * 255).round().byte(), scene.frames(name))
+
+
 def test_workflow_of_key_frames_is_wired_and_drawn(comfy, tiny_pipeline, tmp_path):
     """The other workflow, with a network of random weights."""
     workflow = json.loads((FOLDER / "workflows" / "two_views.json").read_text())
     load = comfy.nodes["PlenodreamLoadModel"]
-    tiny = type("Tiny", (load,), {"run": lambda self, model, device: (tiny_pipeline(),)})
+    tiny = type("Tiny", (load,), {"run": lambda self, model, device: (tiny_pipeline().model(),)})
     results = execute(workflow, comfy.nodes | CORE | {"PlenodreamLoadModel": tiny})
     scene = Scene.open(tmp_path / "output" / "plenodream" / "scene")
     assert scene.names("view") == ["arc-left", "rise"] and all(map(scene.complete, scene.names()))
+    (left, rise), words = results["15"]  # what the source shows of both
+    assert left.shape[-1] == 3 == rise.shape[-1] and len(left) == 8
+    assert words[0].startswith("arc-left: ") and words[1].startswith("rise: ") and "depth assumed" in words[1]
+    magenta = (rise[-1] == torch.tensor([1.0, 0.0, 1.0])).all(-1)
+    assert 0.02 < magenta.float().mean() < 0.9
     drawn, poses = results["9"]
     assert drawn.shape[0] == 1 and drawn.shape[-1] == 3 and drawn.std() > 0
     assert poses.shape == (3, 4, 4)  # every fourth of nine frames
@@ -143,7 +157,9 @@ def test_workflow_of_key_frames_is_wired_and_drawn(comfy, tiny_pipeline, tmp_pat
 def test_scenes_stay_in_the_output_folder(comfy, folder, tiny_pipeline, tiny_video):
     module = sys.modules[f"{comfy.name}.cameras"]
     with pytest.raises(ValueError, match="expected one within"):
-        comfy.nodes["PlenodreamScene"]().run(tiny_pipeline(), module.Trajectories(("arc-left",)), folder, tiny_video())
+        comfy.nodes["PlenodreamScene"]().run(
+            tiny_pipeline().model(), module.Trajectories(("arc-left",)), folder, tiny_video()
+        )
 
 
 def test_camera_poses_go_out_and_come_back(comfy):

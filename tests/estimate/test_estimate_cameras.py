@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from plenodream.estimate.cameras import estimate_cameras
-from plenodream.geometry.cameras import intrinsics_from_fov, relative_poses
+from plenodream.geometry.cameras import intrinsics_from_fov, project, relative_poses
 from plenodream.geometry.formats import load_cameras
 from plenodream.geometry.formats.colmap import colmap_files, colmap_points
 from plenodream.geometry.paths import trajectory_cameras
@@ -44,22 +44,38 @@ def angles(found, true):
     return torch.rad2deg(torch.acos(((between.diagonal(dim1=1, dim2=2).sum(-1) - 1) / 2).clamp(-1, 1)))
 
 
+def errors(found, cameras):
+    """Largest angle in degrees, and largest distance as a share of the path, by the scale that fits best."""
+    true = relative_poses(cameras.camera_to_world.double(), cameras.camera_to_world[0].double())
+    here, there = found.cameras.camera_to_world[:, :3, 3], true[:, :3, 3]
+    scale = (here * there).sum() / here.square().sum()
+    off = (here * scale - there).norm(dim=-1).max() / there.diff(dim=0).norm(dim=-1).sum()
+    return angles(found.cameras.camera_to_world, true).max().item(), off.item()
+
+
+def test_so_does_one_that_hardly_moves_among_things_that_do():
+    frames, cameras = clip("arc-left:angle=4", 8)
+    found = estimate_cameras(frames, fov=60)
+    rotation, share = errors(found, cameras)
+    assert found.motion == "moving" and rotation < 0.5 and share < 0.02
+
+
 def test_a_moving_camera_comes_back_up_to_scale(tmp_path):
     frames, cameras = clip("arc-left", 8)
     found = estimate_cameras(frames, subject_distance=3.0)
     assert found.motion == "moving" and any("8 of 8 frames registered" in note for note in found.notes)
-    true = relative_poses(cameras.camera_to_world.double(), cameras.camera_to_world[0].double())
-    pose = found.cameras.camera_to_world
-    assert angles(pose, true).max() < 0.5
-    here, there = pose[:, :3, 3], true[:, :3, 3]
-    scale = (here * there).sum() / here.square().sum()
-    assert (here * scale - there).norm(dim=-1).max() < 0.02 * there.diff(dim=0).norm(dim=-1).sum()
+    pose, (rotation, share) = found.cameras.camera_to_world, errors(found, cameras)
+    assert rotation < 0.5 and share < 0.02
     assert found.cameras.intrinsics[0, 0].item() == pytest.approx(cameras.intrinsics[0, 0].item(), rel=0.03)
     # The middle of what the first frame sees is where it was asked for.
-    assert found.points[:, 2].median().item() == pytest.approx(3.0, rel=0.3)
-    for name, data in colmap_files(found.cameras, [f"{i}.png" for i in range(8)], found.points).items():
+    assert found.points.places[:, 2].median().item() == pytest.approx(3.0, rel=0.3)
+    for name, data in colmap_files(found.cameras, [f"{i}.png" for i in range(8)], found.points.places).items():
         (tmp_path / name).write_bytes(data)
     read = load_cameras(tmp_path, HEIGHT, WIDTH, 8, dtype=torch.float64)
+    # Who sees which point is known, and that is where the points are.
+    frame, point = found.points.seen.unbind(1)
+    _, depth = project(found.points.places[point][:, None], found.cameras[frame])
+    assert bool((depth > 0).all()) and len(frame) >= 3 * len(found.points)
     torch.testing.assert_close(read.camera_to_world, pose, rtol=0, atol=1e-6)
     assert len(colmap_points(tmp_path)) == len(found.points)
 
@@ -67,7 +83,7 @@ def test_a_moving_camera_comes_back_up_to_scale(tmp_path):
 def test_a_turning_and_a_still_camera_are_told_apart():
     frames, cameras = clip("rotate-left", 5)
     found = estimate_cameras(frames)
-    assert found.motion == "turning" and "estimated" in " ".join(found.notes) and len(found.points) == 0
+    assert found.motion == "turning" and "estimated" in " ".join(found.notes) and found.points is None
     true = relative_poses(cameras.camera_to_world.double(), cameras.camera_to_world[0].double())
     assert angles(found.cameras.camera_to_world, true).max() < 0.5
     assert found.cameras.intrinsics[0, 0].item() == pytest.approx(cameras.intrinsics[0, 0].item(), rel=0.02)

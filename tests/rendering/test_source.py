@@ -8,6 +8,9 @@ import torch
 
 from plenodream.geometry.cameras import horizontal_fov
 from plenodream.geometry.formats import save_cameras
+from plenodream.geometry.formats.ours import cameras_json
+from plenodream.geometry.points import ScenePoints
+from plenodream.media.depth import DISPARITY, METRIC, SCALED, RawDepth
 from plenodream.rendering.source import DEFAULT_FOV, open_source, source_notes, source_size, still_cameras
 
 STILL = "1 0 0 {} 0 1 0 0 0 0 1 0"
@@ -93,3 +96,29 @@ def test_a_damaged_source_is_mended_by_its_video(tiny_pipeline, tiny_video, sett
     scene = pipeline.prepare(tmp_path, video)
     pipeline.render(scene)
     assert {name: data for name, data in content(tmp_path).items() if name in before} == before
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "assumed"),
+    [
+        (lambda z: 7 * z, SCALED, False),
+        (lambda z: 5 / z + 1, DISPARITY, False),
+        (lambda z: 1 / (0.2 / z + 0.1), METRIC, True),
+    ],
+)
+def test_points_of_the_cameras_scale_depth_also_of_a_part_in_other_lengths(tmp_path, values, kind, assumed):
+    video, cameras = make_video(tmp_path / "a.mkv"), still_cameras(5, 18, 32)
+    truth = (2 + torch.rand(18, 32, generator=torch.Generator().manual_seed(0))).repeat(5, 1, 1)
+    row, column = (value.flatten() for value in torch.meshgrid(torch.arange(18), torch.arange(32), indexing="ij"))
+    focal, depth = cameras.intrinsics[0, 0].item(), truth[0, row, column]
+    places = torch.stack([(column + 0.5 - 16) / focal * depth, (row + 0.5 - 9) / focal * depth, depth], dim=1)
+    frame = torch.arange(5).repeat_interleave(len(places))
+    seen = torch.stack([frame, torch.arange(len(places)).repeat(5)], dim=1)
+    (tmp_path / "c.json").write_text(cameras_json(cameras, 10.0, ScenePoints(places.double(), seen)))
+    raw = RawDepth(values(truth), kind, "some", assumed)
+    part = slice(1, None, 2)
+    view = open_source(video, 18, 32, tmp_path / "c.json", None, 3.0, part, raw)
+    torch.testing.assert_close(view.depth, 3 * truth[:2], rtol=0.02, atol=0)
+    assert "in the scale of the cameras' points" in view.notes[-1]
+    (tmp_path / "few.json").write_text(cameras_json(cameras, 10.0, ScenePoints(places[:5].double(), None)))
+    assert "points" not in open_source(video, 18, 32, tmp_path / "few.json", depth=raw).notes[-1]

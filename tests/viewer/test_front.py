@@ -78,16 +78,16 @@ def ask(port, first, second=b"more"):
 
 
 def test_bytes_go_both_ways_for_who_is_let_in(behind):
-    front = Front("127.0.0.1", 0, behind, "secret", ())
+    front = Front("127.0.0.1", 0, behind, "key", "secret", ())
     try:
         request = b"GET / HTTP/1.1\r\nHost: h\r\nCookie: plenodream-token=secret\r\n\r\n"
         answer = ask(front.port, request)
-        assert answer.startswith(b"seen:" + request) and answer.endswith(b"more")
+        assert answer == b"seen:" + request[:-2] + b"X-Plenodream-Key: key\r\n\r\n" + b"more"
         welcome = ask(front.port, b"GET /?token=secret HTTP/1.1\r\nHost: h\r\n\r\n", b"")
         assert b"303" in welcome and b"Set-Cookie: plenodream-token=secret; HttpOnly; SameSite=Strict" in welcome
         assert b"403" in ask(front.port, b"GET / HTTP/1.1\r\nHost: h\r\n\r\n", b"")
         assert ask(front.port, b"rubbish\r\n\r\n", b"") == b""
         with pytest.raises(OSError):
-            Front("127.0.0.1", front.port, behind, None, ())
+            Front("127.0.0.1", front.port, behind, "key", None, ())
     finally:
         front.stop()

@@ -1,7 +1,8 @@
 """The live viewer's server: it starts, answers on this machine, and its buttons do what they say."""
 
+import json
 from types import SimpleNamespace
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 import numpy as np
 import pytest
@@ -28,6 +29,11 @@ def test_the_server_answers_and_a_path_is_made_saved_and_rendered(live, tmp_path
     assert address.startswith("http://127.0.0.1:") and "token" not in address
     with urlopen(address, timeout=20) as answer:
         assert answer.status == 200 and b"<html" in answer.read()
+    inner = f"http://127.0.0.1:{viewer.server.get_port()}/"  # viser itself answers nobody but the front
+    with pytest.raises(OSError, match="403"):
+        urlopen(inner, timeout=20)
+    with urlopen(Request(inner, headers={"X-Plenodream-Key": viewer.key}), timeout=20) as answer:
+        assert answer.status == 200
     viewer._put()
     viewer.frame.value, viewer.azimuth.value = 3, 20.0
     viewer._put()
@@ -62,3 +68,24 @@ def test_another_address_takes_a_token(tiny_pipeline, tiny_video, settings, tmp_
     finally:
         front.stop()
         live.stop()
+
+
+def test_a_path_is_made_saved_and_rendered_in_a_browser(live, chromium, tmp_path):
+    _, address = live
+    with chromium(address) as tab:
+        numbers = tab.locator("input.mantine-NumberInput-input")  # frame, azimuth, elevation, distance, roll, focal
+        put = tab.get_by_role("button", name="put a key frame at this frame")
+        put.click()
+        for number, value in ((0, "3"), (1, "20"), (2, "5")):
+            numbers.nth(number).fill(value)
+            numbers.nth(number).press("Enter")
+        tab.wait_for_timeout(300)
+        put.click()
+        tab.locator("input[value=path]").fill("mine")
+        tab.wait_for_timeout(300)
+        tab.get_by_role("button", name="save and render").click()
+        tab.get_by_text("mine: 2 of 2 windows").wait_for()
+    keys = json.loads((tmp_path / "scene" / "trajectories" / "mine.json").read_text())["keyframes"]
+    assert [(key["time"], key.get("azimuth", 0)) for key in keys] == [(0, 0), (1, 20)]
+    scene = Scene.open(tmp_path / "scene")
+    assert scene.complete("mine") and scene.cameras("mine").camera_to_world[-1, 0, 3] > 1

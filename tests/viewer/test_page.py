@@ -166,14 +166,14 @@ def test_a_page_beside_its_videos_names_them(page, tmp_path):
 def test_quality_truth_and_helpers(written, page, tmp_path):
     quality = " ".join(written[written.index("PSNR <b>") :][:200].split())
     assert "<b>24.5 dB</b>, copying the source 20.1 dB" in quality and ">+4.4<" in quality
-    assert 'id="truth"' in written
+    assert 'value="truth"' in written
     helpers = re.search(r'<details class="helpers">.*?</section></details>', written, re.DOTALL)[0]
     assert "utdated" not in helpers
     stale = replace(page, views=tuple(replace(view, outdated=view.kind == "helper") for view in page.views))
     assert "Outdated: made from" in write_page(tmp_path, stale).read_text()
     assert 'aria-label="merged"' in helpers and helpers.count("<article") == 1
     plain = write_page(tmp_path, replace(page, views=page.views[:2])).read_text()
-    assert 'id="truth"' not in plain and 'class="helpers"' not in plain and "PSNR" not in plain
+    assert 'id="what"' not in plain and 'class="helpers"' not in plain and "PSNR" not in plain
 
 
 def test_table(written):

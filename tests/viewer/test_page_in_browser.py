@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import shutil
 
 import numpy as np
 import pytest
@@ -13,11 +12,9 @@ from PIL import Image
 from plenodream.geometry.cameras import intrinsics_from_fov
 from plenodream.media.preview import write_preview
 from plenodream.types import Cameras
+from plenodream.viewer.depth_views import Points
 from plenodream.viewer.page import Page, PageView, PageWindow, write_page
 
-playwright = pytest.importorskip("playwright.sync_api")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium")
 FRAMES, HEIGHT, WIDTH = 6, 48, 64
 LEVELS = [40 * frame for frame in range(FRAMES)]  # grey of each frame
 
@@ -27,7 +24,8 @@ def page_file(tmp_path_factory):
     folder = tmp_path_factory.mktemp("scene")
     frames = torch.tensor(LEVELS, dtype=torch.uint8)[:, None, None, None].expand(FRAMES, HEIGHT, WIDTH, 3)
     pose = torch.eye(4).repeat(FRAMES, 1, 1)
-    views = []
+    views, truth = [], folder / "truth.mp4"
+    write_preview(truth, (frames + 10).contiguous(), 8)
     for number, name in enumerate(("source", "arc-left", "a view with a long name" * 3)):
         path = folder / f"{number}.mp4"
         write_preview(path, frames.contiguous(), 8)
@@ -35,25 +33,20 @@ def page_file(tmp_path_factory):
         pose[:, 0, 3] = torch.linspace(0, number, FRAMES)
         cameras = Cameras(pose, intrinsics_from_fov(60, HEIGHT, WIDTH).expand(FRAMES, 4), HEIGHT, WIDTH)
         windows = (PageWindow((("source", 0.5),), (("source", 0.5),)),) if number else ()
-        views.append(PageView(name, "view" if number else "source", path, cameras, windows))
-    return write_page(folder, Page("scene", tuple(views)))
+        more = {"truth": truth, "depth": truth} if number == 1 else {}
+        points = (
+            None if number else Points((0,), np.array([[[0.0, 0.0, 2.0]] * 3]), np.full((1, 3, 3), (255, 0, 0), "u1"))
+        )
+        views.append(PageView(name, "view" if number else "source", path, cameras, windows, points=points, **more))
+    return write_page(folder, Page("scene", tuple(views), command="plenodream render source.mp4 --out 'a b'"))
 
 
 @pytest.fixture
-def opened(page_file):
+def opened(page_file, chromium):
     """The page in a window, paused at its first frame; fails where it logged an error or asked for anything else."""
-    said, asked = [], []
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        tab = browser.new_page(viewport={"width": 1200, "height": 900}, reduced_motion="reduce")
-        tab.on("console", lambda message: said.append(message.text))
-        tab.on("pageerror", lambda error: said.append(str(error)))
-        tab.on("request", lambda request: asked.append(request.url))
-        tab.goto(page_file.as_uri(), wait_until="domcontentloaded")
+    with chromium(page_file.as_uri(), reduced_motion="reduce") as tab:
         tab.wait_for_function("shown === 0")
         yield tab
-        browser.close()
-    assert not said and all(url.startswith((page_file.parent.as_uri(), "blob:", "data:")) for url in asked)
 
 
 def pixels(tab, place: str, number: int = 0) -> np.ndarray:
@@ -93,6 +86,36 @@ def test_views_are_compared_at_full_size(opened):
     assert abs(pixels(opened, "#two").mean() - LEVELS[2]) < 4
     opened.keyboard.press("Escape")
     assert not opened.evaluate("stage.open")
+
+
+def test_truth_error_and_depth_are_shown_where_there_are(opened):
+    expected = {"truth": LEVELS[0] + 10, "error": 4 * 10, "depth": LEVELS[0] + 10, "result": LEVELS[0]}
+    for what, level in expected.items():
+        opened.select_option("#what", what)
+        opened.wait_for_timeout(300)
+        assert abs(pixels(opened, ".card canvas", 1)[20:-20, 60:-60].mean() - level) < 10, what
+        assert opened.locator(".badge").nth(1).inner_text() == ("" if what == "result" else what)
+        assert opened.locator(".badge").nth(2).inner_text() == ""  # has none of them
+
+
+def test_points_stand_in_space(opened):
+    def red():
+        seen = pixels(opened, "#space")
+        return ((seen[..., 0] > 200) & (seen[..., 1:] < 90).all(-1)).sum()
+
+    opened.locator("#space").scroll_into_view_if_needed()
+    opened.wait_for_timeout(200)
+    with_points = red()
+    opened.uncheck("#points")
+    opened.wait_for_timeout(200)
+    assert with_points > red()
+
+
+def test_the_command_is_copied(opened):
+    opened.get_by_text("the command that renders").click()
+    opened.locator("#copy").click()
+    opened.get_by_text("copied").wait_for()
+    assert opened.evaluate("getSelection().toString()") == "plenodream render source.mp4 --out 'a b'"
 
 
 def test_pointing_at_a_view_dims_nothing(opened):

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import tyro
 
+from plenodream.cli.counting import counting
 from plenodream.cli.parse import MaybeInt, MaybePath, MaybeText
 
 
@@ -38,6 +39,10 @@ class Benchmark:
     """Folder; the same command goes on where it stopped."""
     device: MaybeText = None
     """cpu, cuda; left out: the GPU where there is one."""
+    workers: MaybeInt = None
+    """Have so many workers share the scenes (needs the extra [batch]); left out: one after another, here."""
+    address: MaybeText = None
+    """Ray cluster of the workers: auto or ray://HOST:10001; left out: Ray is started here."""
     quiet: bool = False
     """Print nothing but errors."""
 
@@ -71,8 +76,7 @@ def reproduce(args: Reproduce) -> int:
 
 def benchmark(args: Benchmark) -> int:
     """`plenodream benchmark`."""
-    from tqdm import tqdm
-
+    from plenodream.batch.pool import sharing
     from plenodream.evaluation.bench import run_benchmark, with_controls
     from plenodream.evaluation.benchmarks import get_benchmark
     from plenodream.evaluation.methods.method import parse_method
@@ -81,15 +85,9 @@ def benchmark(args: Benchmark) -> int:
     chosen = get_benchmark(args.name, args.frames, args.height)
     methods = [parse_method(text) for text in args.method or ("nano",)]
     methods = with_controls(methods, chosen.stills) if args.controls else methods
-    with tqdm(unit="chain", disable=args.quiet, delay=1) as bar:
-
-        def progress(done: int, of: int) -> None:
-            bar.total = of
-            bar.update(done - bar.n)
-
-        reports = run_benchmark(
-            chosen, methods, args.out, args.scenes, args.shots, args.shuffled, args.controls, args.device, progress
-        )
+    with sharing(args.address, args.workers) as share, counting("chain", quiet=args.quiet) as progress:
+        what = args.scenes, args.shots, args.shuffled, args.controls, args.device
+        reports = run_benchmark(chosen, methods, args.out, *what, progress, share)
     write_tables(args.out, reports)
     if not args.quiet:
         what = f"{args.scenes} scenes of {args.shots or chosen.most_shots} shots"

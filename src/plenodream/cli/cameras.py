@@ -23,7 +23,7 @@ class Cameras:
     given: Annotated[str, tyro.conf.Positional]
     """The clip; or a camera file or folder (docs/cameras.md lists the formats; FILE#NAME takes one of several)."""
     out: Path = Path("cameras.json")
-    """What to write: a .json of ours, or a folder for a COLMAP model, with the points that were found."""
+    """What to write: a .json of ours, or a folder for a COLMAP model; with the points of the scene that were found."""
     clip: MaybePath = None
     """The clip that a camera file is for: its size and number of frames are checked."""
     fov: MaybeFloat = None
@@ -55,13 +55,13 @@ def cameras(args: Cameras) -> int:
         raise ValueError("--start and --frames: expected a first frame of 0 or more, and 2 frames or more")
     found, points, fps, lines = (_estimate if _is_clip(args.given) else _convert)(args)
     if args.out.suffix == ".json":
-        write_file(args.out, cameras_json(found, fps).encode())
+        write_file(args.out, cameras_json(found, fps, points).encode())
     else:
         if args.out.exists() and (not args.out.is_dir() or any(args.out.iterdir())):
             raise ValueError(f"{args.out}: holds something already; expected a name.json, or a new folder")
         names = [f"{index:05d}.png" for index in range(len(found))]
         with new_folder(args.out) as folder:
-            for name, data in colmap_files(found, names, points).items():
+            for name, data in colmap_files(found, names, None if points is None else points.places).items():
                 write_file(folder / name, data)
     if args.json:
         print(json.dumps({"out": str(args.out), "frames": len(found), "notes": lines}))
@@ -95,8 +95,7 @@ def _estimate(args: Cameras):
         raise ValueError(f"{args.given}: {len(frames)} frames from --start {args.start} on; expected at least 2")
     found = estimate_cameras(frames, args.fov, args.subject_distance)
     resampled = () if video.index is None else ("these cameras are for the frames at the constant rate",)
-    points = found.points if len(found.points) else None
-    return found.cameras, points, video.fps, [*video.notes, *found.notes, *resampled]
+    return found.cameras, found.points, video.fps, [*video.notes, *found.notes, *resampled]
 
 
 def _convert(args: Cameras):
@@ -113,4 +112,4 @@ def _convert(args: Cameras):
         raise ValueError(f"{args.given}: says no image size; expected --clip: the clip that the cameras are for")
     lens = None if args.fov is None else intrinsics_from_fov(args.fov, *size)
     found = read_cameras(args.given, *size, None if video is None else len(video.frames), lens)
-    return found.cameras, None, None if video is None else video.fps, list(found.lines())
+    return found.cameras, found.points, None if video is None else video.fps, list(found.lines())

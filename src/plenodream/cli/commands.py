@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from plenodream.cli.app import App, app
+from plenodream.cli.batch import Batch, batch
 from plenodream.cli.benchmark import Benchmark, Reproduce, benchmark, reproduce
 from plenodream.cli.cameras import Cameras, cameras
 from plenodream.cli.contexts import Contexts, contexts
@@ -28,8 +30,10 @@ def commands() -> dict[str, tuple[type, Callable[[Any], int]]]:
     """What `plenodream NAME` is, in the order of the help."""
     return {
         "render": (Render, render),
+        "batch": (Batch, batch),
         "trajectories": (Trajectories, trajectories),
         "view": (View, view),
+        "app": (App, app),
         "page": (Page, page),
         "demo": (Demo, demo),
         "cameras": (Cameras, cameras),

@@ -40,7 +40,7 @@ def depth(args: Depth) -> int:
 
     from plenodream.estimate.depth import estimate_depth, metric_depth
     from plenodream.files.atomic import write_file
-    from plenodream.media.depth import load_depth, match_depth, save_depth
+    from plenodream.media.depth import DISPARITY, load_depth, match_depth, save_depth
     from plenodream.media.video import read_video
 
     if (args.model is None) == (args.file is None):
@@ -63,7 +63,7 @@ def depth(args: Depth) -> int:
     match_depth(raw, frames, height, width, str(args.file or args.model))
     values, how = metric_depth(raw, args.subject_distance)
     data = io.BytesIO()
-    save_depth(data, values)
+    save_depth(data, values, raw.kind == DISPARITY)
     args.out.mkdir(parents=True, exist_ok=True)
     write_file(args.out / "depth.npz", data.getvalue())
     if not args.quiet:

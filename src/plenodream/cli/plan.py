@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
@@ -13,10 +13,8 @@ from plenodream.cli.parse import MaybeFloat, MaybeInt, MaybePath, MaybeText
 
 if TYPE_CHECKING:
     from plenodream.rendering.model import Model
-    from plenodream.rendering.preview import Preview
     from plenodream.rendering.settings import Changes
     from plenodream.rendering.source import SourceVideo
-    from plenodream.types import Cameras, View
 
 Many = tyro.conf.UseAppendAction
 
@@ -63,6 +61,7 @@ def plan(args: Plan, changes: Changes | None = None) -> int:
     """`plenodream plan`; with settings of their own for `render --dry-run`."""
     from plenodream.files.atomic import write_file
     from plenodream.rendering.load import load_model
+    from plenodream.rendering.plan import plan_cost, plan_words
     from plenodream.rendering.preview import preview
     from plenodream.rendering.request import make_request
     from plenodream.rendering.settings import Changes
@@ -77,9 +76,9 @@ def plan(args: Plan, changes: Changes | None = None) -> int:
     made = plan_targets(request, source.cameras, source.size, source.scale, distance)
     targets = {one.name: one.cameras for one in made}
     previews = [preview(name, cameras, source, distance) for name, cameras in targets.items()]
-    cost, notes = _cost(model, source, targets, changes), list(source.notes)
+    cost, notes = plan_cost(model, source, targets, changes), list(source.notes)
     reach = None if model.reach is None else model.reach * distance
-    lines = [*notes, *_words(previews, cost, reach)]
+    lines = [*notes, *plan_words(previews, cost, reach)]
     args.out.mkdir(parents=True, exist_ok=True)
     write_file(args.out / "plan.png", draw_plan(source, targets, previews, distance, reach, lines))
     views = [{k: v for k, v in vars(one).items() if k != "warps"} for one in previews]
@@ -101,40 +100,3 @@ def _source(args: Plan, model: Model, distance: float) -> SourceVideo:
     depth = None if args.depth is None else load_depth(args.depth, args.depth_kind)
     lens = (args.cameras, args.source_fov, None, args.scale or 1.0)
     return open_video(args.clip, *size, *lens, part_of(args), depth, distance)
-
-
-def _cost(model: Model, source: View, targets: dict[str, Cameras], changes: Changes | None) -> dict[str, Any]:
-    """Windows, merged views, seconds and memory."""
-    from plenodream.memory.windows import plan_windows
-    from plenodream.rendering.cost import estimate_cost
-    from plenodream.rendering.outlook import foresee
-    from plenodream.rendering.source import SOURCE
-
-    workings = model.generator.workings
-    frames = workings.frames or len(source)
-    windows = plan_windows(len(source), frames, workings.overlap)
-    settings = model.settings if changes is None else changes.of(model.settings)
-    owed = [([name], number) for number in range(len(windows)) for name in targets]
-    work = foresee({SOURCE: source.cameras, **targets}, windows, owed, settings, fewest=workings.fewest)
-    contexts, merged = (item.contexts for item in work), {item.view for item in work} - set(targets)
-    cost = estimate_cost(model.generator, contexts, frames, source.cameras.height, source.cameras.width)
-    return {"model": model.name, "windows": len(windows), "merged": len(merged), **asdict(cost)}
-
-
-def _words(previews: list[Preview], cost: dict[str, Any], reach: float | None) -> list[str]:
-    lines = []
-    for one in previews:
-        beyond = reach is not None and one.travel > reach
-        far = f"; farther than the model was trained to go ({reach:.2g} m)" if beyond else ""
-        lines.append(
-            f"{one.name}: {sum(one.unseen) / len(one.unseen):.0%} unseen on average, {max(one.unseen):.0%} at most; "
-            f"goes {one.travel:.2g} m, turns {one.turn:.0f} degrees; depth {one.depth}{far}"
-        )
-    minutes = cost["seconds"] / 60
-    time = f"{cost['seconds']:.0f} s" if minutes < 2 else f"{minutes:.0f} min"
-    views = f"{len(previews)} view{'s' * (len(previews) != 1)} and {cost['merged']} merged for them"
-    lines.append(
-        f"{views} in {cost['windows']} window{'s' * (cost['windows'] != 1)} with {cost['model']}: about {time} and "
-        f"{cost['memory'] / 2**30:.1f} GiB, estimated"
-    )
-    return lines

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-from contextlib import suppress
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -18,13 +19,13 @@ from plenodream.cli.words import words_of
 
 if TYPE_CHECKING:
     from plenodream.memory.scene import Scene
+    from plenodream.rendering.model import Model
     from plenodream.rendering.outlook import Work
-    from plenodream.rendering.processes import Team
     from plenodream.rendering.request import Request
     from plenodream.rendering.settings import Changes
 
 Many = tyro.conf.UseAppendAction
-_NOTHING = "nothing to render: expected --trajectory or --trajectory-file (see `plenodream trajectories`)"
+NOTHING = "nothing to render: expected --trajectory or --trajectory-file (see `plenodream trajectories`)"
 
 
 @dataclass(frozen=True)
@@ -105,11 +106,13 @@ def render(args: Render) -> int:
     if args.dry_run:
         return _plan(args)
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        from plenodream.cli.processes import render_together
+
         return render_together(args)
-    return _report(args, *render_scene(args))
+    return report_scene(args, *render_scene(args))
 
 
-def _report(args: Render, scene: Scene, rendered: int) -> int:
+def report_scene(args: Render, scene: Scene, rendered: int) -> int:
     """What is said at the end."""
     page = scene.folder / "index.html"
     if args.json:
@@ -128,31 +131,20 @@ def _report(args: Render, scene: Scene, rendered: int) -> int:
     return 0
 
 
-def render_together(args: Render) -> int:
-    """One of several processes that torchrun started: the first renders, the others carry the network with it."""
-    from plenodream.rendering.load import choose_device, load_pipeline
-    from plenodream.rendering.processes import follow, join_team, leave_team, share_pipeline
+def render_scene(
+    args: Render,
+    load: Callable[..., Model] | None = None,
+    follow: Callable[[list[Work]], AbstractContextManager] | None = None,
+) -> tuple[Scene, int]:
+    """Render what is asked for and write the page; returns the scene and how many views were rendered.
 
-    team, device = join_team(choose_device(args.device))
-    try:
-        if team.rank == 0:
-            return _report(args, *render_scene(args, team, device))
-        pipeline = load_pipeline(_check_request(args, _request(args)), device, *words_of(args), args.fitting.fit())
-        share_pipeline(pipeline, team)
-        follow(pipeline, team)
-    except ValueError:
-        if team.rank == 0:
-            raise
-        return 2  # the first process says why
-    finally:
-        leave_team(team)
-    return 0
-
-
-def render_scene(args: Render, team: Team | None = None, device: str | None = None) -> tuple[Scene, int]:
-    """Render what is asked for and write the page; returns the scene and how many views were rendered."""
-    request = _request(args)
-    model = _check_request(args, request)
+    Args:
+        args: The command's arguments.
+        load: In the place of `load_model`.
+        follow: In the place of a bar: given what is to be rendered, gives what is called after every step.
+    """
+    request = request_of(args)
+    model = check_request(args, request)
 
     from rich.console import Console
 
@@ -167,7 +159,7 @@ def render_scene(args: Render, team: Team | None = None, device: str | None = No
     from plenodream.viewer.scene_page import write_scene_page
 
     console = Console(stderr=True, quiet=args.quiet or args.json or args.json_progress)
-    maker, video = load_model(model, device or args.device, *words_of(args), args.fitting.fit(), team), None
+    maker, video = (load or load_model)(model, args.device, *words_of(args), args.fitting.fit()), None
     if args.clip is not None:
         size = scene_size(args.out) or view_size(args.clip, maker.generator.workings.size, args.height)
         lens, distance = (args.cameras, args.source_fov, None, args.scale or 1.0), args.subject_distance or 4.0
@@ -179,7 +171,8 @@ def render_scene(args: Render, team: Team | None = None, device: str | None = No
     for line in _announcement(scene, work, args.clip is not None):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     try:
-        with progress_lines(sys.stderr, work) if args.json_progress else progress_bar(console, work) as report:
+        bar = progress_lines(sys.stderr, work) if args.json_progress else progress_bar(console, work)
+        with bar if follow is None else follow(work) as report:
             render_owed(scene, maker, report)
     except BaseException:  # what is done by then can be looked at; why it ended matters more than a page that fails
         with suppress(ValueError, OSError):
@@ -195,8 +188,8 @@ def _plan(args: Render) -> int:
 
     from plenodream.cli.plan import Plan, plan
 
-    request = _request(args)
-    model = _check_request(args, request)
+    request = request_of(args)
+    model = check_request(args, request)
     if args.clip is None:
         raise ValueError("--dry-run without a video: expected one, since it plans new scenes alone")
     same = {field.name: getattr(args, field.name) for field in fields(Plan) if field.name not in ("out", "model")}
@@ -220,7 +213,7 @@ def _announcement(scene: Scene, work: list[Work], fresh: bool) -> list[str]:
     return lines + ([announce(scene, work)] if work else [])
 
 
-def _request(args: Render) -> Request:
+def request_of(args: Render) -> Request:
     """What the arguments ask for; needs neither torch nor a model."""
     from plenodream.rendering.request import make_request
 
@@ -243,7 +236,7 @@ def _changes(args: Render) -> Changes:
     )
 
 
-def _check_request(args: Render, request: Request) -> str:
+def check_request(args: Render, request: Request) -> str:
     """Refuse what can be refused before torch is loaded; returns the model to use."""
     from plenodream.memory.manifest import FILE, read_manifest
     from plenodream.rendering.catalog import find_model, model_for
@@ -271,7 +264,7 @@ def _check_request(args: Render, request: Request) -> str:
     elif args.force:
         raise ValueError(f"--force {args.force[0]}: {args.out} is no scene yet; expected a view that is there")
     if not request.names and (views == [] or (views is None and args.clip is not None)):
-        raise ValueError(_NOTHING)
+        raise ValueError(NOTHING)
     args.fitting.fit()
     model = args.model or model_for(args.out)
     find_model(model)

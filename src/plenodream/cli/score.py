@@ -9,7 +9,8 @@ from typing import Annotated
 
 import tyro
 
-from plenodream.cli.parse import MaybePath, MaybeText
+from plenodream.cli.counting import counting
+from plenodream.cli.parse import MaybeInt, MaybePath, MaybeText
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,10 @@ class EvalRun:
     """What to call the method; left out: the folder's name."""
     shard: str = "0/1"
     """A part of the scenes, such as 0/4: the last part that ends writes the report."""
-    jobs: int = 1
-    """Processes that share the scenes."""
+    workers: MaybeInt = None
+    """Have so many workers share the scenes (needs the extra [batch]); left out: one after another, here."""
+    address: MaybeText = None
+    """Ray cluster of the workers: auto or ray://HOST:10001; left out: Ray is started here."""
     quiet: bool = False
     """Print nothing but errors."""
 
@@ -50,6 +53,7 @@ class EvalTable:
 
 def eval_run(args: EvalRun) -> int:
     """`plenodream eval run`."""
+    from plenodream.batch.pool import sharing
     from plenodream.evaluation.export import to_text
     from plenodream.evaluation.results import FOLDER
     from plenodream.evaluation.run import parse_metrics, parse_shard, parse_weights, run
@@ -57,15 +61,8 @@ def eval_run(args: EvalRun) -> int:
     shard, metrics = parse_shard(args.shard), parse_metrics(args.metrics)
     out = args.out or args.results / FOLDER
     name = args.name or args.results.resolve().name
-    from tqdm import tqdm
-
-    with tqdm(unit="scene", disable=args.quiet, delay=1) as bar:
-
-        def progress(done: int, of: int) -> None:
-            bar.total = of
-            bar.update(done - bar.n)
-
-        outcome = run(args.results, out, metrics, name, shard, args.jobs, progress, parse_weights(args.weights))
+    with sharing(args.address, args.workers) as share, counting("scene", quiet=args.quiet) as progress:
+        outcome = run(args.results, out, metrics, name, shard, share, progress, parse_weights(args.weights))
     for fault in outcome.faults:
         print(f"plenodream: {fault.sample.name}: {fault.kind}: {fault.reason}", file=sys.stderr)
     if not args.quiet:

@@ -16,7 +16,7 @@ from plenodream.files.documents import read_document
 if TYPE_CHECKING:
     from plenodream.viewer.live import Live
 
-_HERE = ("localhost", "127.0.0.1", "::1")
+HERE = ("localhost", "127.0.0.1", "::1")
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,7 @@ def open_viewer(args: View):
     from plenodream.viewer.front import Front
     from plenodream.viewer.studio import Studio
 
+    check_port(args.port)
     scene = Scene.open(args.scene)
     if not scene.complete("source"):
         raise ValueError(f"{args.scene}: its source is incomplete; render it again with the video")
@@ -69,10 +70,10 @@ def open_viewer(args: View):
     reach = _reach(find_model(model))
     studio = Studio(scene, args.subject_distance)
     live = _live()(studio, lambda: load_model(model, args.device), reach=reach)
-    here = args.host in _HERE
+    here = args.host in HERE
     token = None if here else secrets.token_urlsafe(24)
     try:
-        front = Front(args.host, args.port, live.server.get_port(), token, _HERE if here else ())
+        front = Front(args.host, args.port, live.server.get_port(), live.key, token, HERE if here else ())
     except OSError as error:
         live.stop()
         raise ValueError(
@@ -80,6 +81,16 @@ def open_viewer(args: View):
         ) from None
     query = "" if token is None else f"/?token={token}"
     return live, front, f"http://{args.host}:{front.port}{query}"
+
+
+def check_port(port: int) -> None:
+    """Refuse a port that is none.
+
+    Raises:
+        ValueError: It is none.
+    """
+    if not 0 <= port < 2**16:
+        raise ValueError(f"--port {port}: expected one from 0 (any that is free) to {2**16 - 1}")
 
 
 class _Declared(TypedDict, total=False):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import UInt8
 from torch import Tensor
 
 from plenodream.estimate.mapping import map_frames
@@ -23,6 +23,7 @@ from plenodream.geometry.cameras import (
     relative_poses,
     scale_poses,
 )
+from plenodream.geometry.points import ScenePoints
 from plenodream.media.cuts import cut_note, find_cuts
 from plenodream.types import Cameras
 
@@ -40,13 +41,13 @@ class EstimatedCameras:
     Attributes:
         cameras: Batch shape (frames,), float64; the world is the first camera's frame.
         motion: What the camera does.
-        points: Points of the scene in that world; none where the camera only turns or stands still.
+        points: Of the scene in that world; None where the camera only turns or stands still.
         notes: What was found and assumed, one line each.
     """
 
     cameras: Cameras
     motion: Literal["moving", "turning", "still"]
-    points: Float[Tensor, "points 3"]
+    points: ScenePoints | None
     notes: tuple[str, ...]
 
 
@@ -78,13 +79,15 @@ def estimate_cameras(
         if found is None:
             found = _with_parallax(Path(name), len(numbers), prior, (height, width), fov, subject_distance)
     cameras, motion, points, notes, known = found
+    if points is not None and points.seen is not None:
+        points = replace(points, seen=torch.stack([numbers[points.seen[:, 0]], points.seen[:, 1]], dim=1))
     whole = _fill(cameras, numbers[known], count)
     missing = count - len(known)
     made_up = (f"{missing} of {count} frames interpolated between those with a camera",) if missing else ()
     return EstimatedCameras(whole, motion, points, (*notes, *made_up))
 
 
-_Found = tuple[Cameras, Literal["moving", "turning", "still"], Tensor, tuple[str, ...], Tensor]
+_Found = tuple[Cameras, Literal["moving", "turning", "still"], ScenePoints | None, tuple[str, ...], Tensor]
 
 
 def _without_parallax(
@@ -99,7 +102,7 @@ def _without_parallax(
     if moved.median() < _STILL * max(size):
         still = _cameras(torch.eye(3, dtype=torch.float64).repeat(count, 1, 1), prior, size)
         said = f"the camera stands still: half of all points move less than {moved.median():.2g} pixels"
-        return still, "still", torch.zeros(0, 3), (said, _lens_note(still, fov is not None, False)), torch.arange(count)
+        return still, "still", None, (said, _lens_note(still, fov is not None, False)), torch.arange(count)
     turn, told = (fit_turn(far, prior), False) if fov is not None else fit_focal(far, prior, width)
     if turn.quantile(0.75) > _PARALLAX * max(size):
         return None
@@ -111,7 +114,7 @@ def _without_parallax(
         "the camera turns on the spot: no parallax "
         f"(three quarters of all points within {turn.quantile(0.75):.2g} pixels of a turn)"
     )
-    return cameras, "turning", torch.zeros(0, 3), (said, _lens_note(cameras, fov is not None, told)), known
+    return cameras, "turning", None, (said, _lens_note(cameras, fov is not None, told)), known
 
 
 def _with_parallax(
@@ -132,7 +135,7 @@ def _with_parallax(
         _lens_note(cameras, fov is not None, found.told),
         f"scale: what the first frame sees is {subject_distance:g} m away (median; --subject-distance changes it)",
     )
-    return cameras, "moving", points * scale, notes, found.frames
+    return cameras, "moving", ScenePoints(points * scale, found.seen), notes, found.frames
 
 
 def _cameras(rotations: Tensor, focal: float, size: tuple[int, int], centres: Tensor | None = None) -> Cameras:

@@ -71,7 +71,7 @@ def metric_depth(
     Raises:
         ValueError: Points that do not fit.
     """
-    inverse, shift = _inverse(raw), raw.kind == DISPARITY
+    inverse, shift = _inverse(raw), raw.kind == DISPARITY or raw.assumed
     if points is not None:
         return _invert(metres_by_points(inverse, points, shift, raw.found)), "in the scale of the cameras' points"
     if raw.kind == METRIC:

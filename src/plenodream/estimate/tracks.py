@@ -34,7 +34,7 @@ class Pair:
     points: tuple[Float[Tensor, "points 2"], Float[Tensor, "points 2"]]
 
 
-def load_pycolmap() -> ModuleType:
+def load_pycolmap(purpose: str = "estimating cameras") -> ModuleType:
     """pycolmap, which is no dependency of ours.
 
     Raises:
@@ -44,7 +44,7 @@ def load_pycolmap() -> ModuleType:
         return importlib.import_module("pycolmap")
     except ImportError as error:
         raise ValueError(
-            f"estimating cameras needs pycolmap ({error}); expected it: pip install 'plenodream[sfm]', or give cameras "
+            f"{purpose} needs pycolmap ({error}); expected it: pip install 'plenodream[sfm]', or give cameras "
             "that another tool made"
         ) from None
 

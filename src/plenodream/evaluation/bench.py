@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from plenodream.evaluation.aggregate import Report
@@ -14,7 +15,7 @@ from plenodream.evaluation.layouts.scenes import scene_samples
 from plenodream.evaluation.methods.controls import control_options
 from plenodream.evaluation.methods.method import Engine, Method, make_engine
 from plenodream.evaluation.results import FOLDER
-from plenodream.evaluation.run import run
+from plenodream.evaluation.run import Share, run
 from plenodream.evaluation.samples import Sample
 from plenodream.files.atomic import write_file
 from plenodream.memory.manifest import FILE, Manifest
@@ -44,6 +45,7 @@ def run_benchmark(
     other: bool = True,
     device: str | None = None,
     progress: Callable[[int, int], None] | None = None,
+    share: Share = map,
 ) -> list[Report]:
     """Render and score; what is there already is kept, so that the same command goes on.
 
@@ -57,6 +59,7 @@ def run_benchmark(
         other: Whether the first method is rendered from other noise, too (unseen history, other seed).
         device: Of the models.
         progress: Called with scenes rendered and their number, over all methods.
+        share: Has workers render and score scenes (`batch.pool.sharing`); one after another here if left out.
 
     Raises:
         ValueError: No such scene or shots, or a model that cannot be loaded.
@@ -65,20 +68,42 @@ def run_benchmark(
     out.mkdir(parents=True, exist_ok=True)
     total, done, reports = scenes * len(methods), 0, []
     for method in methods:
-        engine = make_engine(method, device)
-        folder, samples = out / method.slug, []
-        for number in range(scenes):
-            scene = benchmark.open(number, shots, shuffled)
-            samples += render_scene(scene, method, engine, folder, out / "truth", other and method is methods[0])
+        folder = out / method.slug
+        chains = _Chains(benchmark, shots, shuffled, method, device, folder, out / "truth", other and not reports)
+        samples: list[Sample] = []
+        for made in share(chains, range(scenes)):
+            samples += made
             done += 1
             if progress is not None:
                 progress(done, total)
-        _write_about(folder, benchmark, method, engine)
-        write_manifest(folder / MANIFEST, samples)
-        outcome = run(folder, folder / FOLDER, METRICS, method.text)
+        _write_about(folder, benchmark, method, chains.engine)
+        write_manifest(folder / MANIFEST, sorted(samples, key=lambda sample: sample.scene))
+        outcome = run(folder, folder / FOLDER, METRICS, method.text, share=share)
         assert outcome.report is not None
         reports.append(outcome.report)
     return reports
+
+
+@dataclass(frozen=True)
+class _Chains:
+    """Renders the chain of a scene by one method, wherever it is sent; the model is loaded when it is first used."""
+
+    benchmark: Benchmark
+    shots: int | None
+    shuffled: bool
+    method: Method
+    device: str | None
+    folder: Path
+    truth: Path
+    other: bool
+
+    @cached_property
+    def engine(self) -> Engine:
+        return make_engine(self.method, self.device)
+
+    def __call__(self, number: int) -> list[Sample]:
+        scene = self.benchmark.open(number, self.shots, self.shuffled)
+        return render_scene(scene, self.method, self.engine, self.folder, self.truth, self.other)
 
 
 def _write_about(folder: Path, benchmark: Benchmark, method: Method, engine: Engine) -> None:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import math
-import multiprocessing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from importlib.metadata import version
 from pathlib import Path
-
-import torch
+from typing import Any
 
 from plenodream.evaluation.aggregate import Report, aggregate
 from plenodream.evaluation.delivery import Fault, check_delivery
@@ -23,6 +21,9 @@ from plenodream.evaluation.samples import Sample, by_scene
 from plenodream.evaluation.shots import Shot
 
 DELIVERY = "delivery"
+
+# Like `map`, which it is where nothing else is said; results may come in another order.
+Share = Callable[[Callable[[Any], Any], Sequence[Any]], Iterable[Any]]
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ def run(
     metrics: Sequence[str],
     name: str,
     shard: tuple[int, int] = (0, 1),
-    jobs: int = 1,
+    share: Share = map,
     progress: Callable[[int, int], None] | None = None,
     weights: Mapping[str, Path] | None = None,
 ) -> Outcome:
@@ -55,7 +56,7 @@ def run(
     """
     samples = find_samples(results)
     made = make_metrics(metrics, weights)
-    faults = score_samples(samples, out, metrics, shard, jobs, progress, weights)
+    faults = score_samples(samples, out, metrics, shard, share, progress, weights)
     rows = [read_row(out, sample) for scene in by_scene(samples).values() for sample in scene]
     protocol = hash_protocol(made)
     present = [row for row in rows if row is not None and row.protocol == protocol]
@@ -107,7 +108,7 @@ def score_samples(
     folder: Path,
     metrics: Sequence[str],
     shard: tuple[int, int] = (0, 1),
-    jobs: int = 1,
+    share: Share = map,
     progress: Callable[[int, int], None] | None = None,
     weights: Mapping[str, Path] | None = None,
 ) -> list[Fault]:
@@ -118,7 +119,7 @@ def score_samples(
         folder: Where the rows go.
         metrics: Names of metrics.
         shard: Which part of the scenes, and of how many.
-        jobs: Processes that share the scenes.
+        share: Has workers score scenes (`batch.pool.share`); one after another here if left out.
         progress: Called with scenes done and their number.
         weights: Files of weights by metric.
 
@@ -129,16 +130,10 @@ def score_samples(
     faults = check_delivery(sample for scene in scenes for sample in scene)
     reasons = {fault.sample.name: f"{fault.kind}: {fault.reason}" for fault in faults}
     tasks = [(scene, folder, tuple(metrics), dict(weights or {}), reasons) for scene in scenes]
-    scored = map(_score_task, tasks) if jobs == 1 else _in_processes(tasks, jobs)
-    for done, _ in enumerate(scored, start=1):
+    for done, _ in enumerate(share(_score_task, tasks), start=1):
         if progress is not None:
             progress(done, len(tasks))
     return faults
-
-
-def _in_processes(tasks: list, jobs: int):
-    with multiprocessing.get_context("spawn").Pool(jobs, torch.set_num_threads, (1,)) as pool:
-        yield from pool.imap_unordered(_score_task, tasks)
 
 
 def _score_task(task: tuple[list[Sample], Path, tuple[str, ...], dict[str, Path], dict[str, str]]) -> None:

@@ -34,6 +34,7 @@ KINDS = (METRIC, SCALED, DISPARITY)
 # What files of a folder may be, in the order in which they are looked for.
 _SUFFIXES = (".exr", ".npy", ".npz", ".png")
 _MILLIMETRES = 1000.0
+_ASSUMED = ", scale and shift assumed"
 # How much the shape of a depth map may differ from the video's: programs round to multiples of 14 and the like.
 _SHAPE = 0.05
 
@@ -47,11 +48,13 @@ class RawDepth:
         kind: `metric`: metres along z; `scaled`: depth along z times an unknown factor; `disparity`: a / z + b with
             unknown a > 0 and b.
         found: What the file was taken for, one line.
+        assumed: Whether scale and shift of these metres were assumed: points of a scene may change both.
     """
 
     values: Float[Tensor, "frames rows columns"]
     kind: str
     found: str
+    assumed: bool = False
 
 
 def load_depth(path: str | Path, kind: str | None = None) -> RawDepth:
@@ -93,9 +96,10 @@ def match_depth(raw: RawDepth, frames: int, height: int, width: int, name: str) 
         )
 
 
-def save_depth(file: IO[bytes], depth: Float[Tensor, "frames height width"]) -> None:
-    """Write depth in metres as our npz, without loss."""
-    np.savez_compressed(file, depth=depth.cpu().numpy().astype(np.float32), unit=np.array("metres along z"))
+def save_depth(file: IO[bytes], depth: Float[Tensor, "frames height width"], assumed: bool = False) -> None:
+    """Write depth in metres as our npz, without loss; `assumed` as of `RawDepth`."""
+    unit = "metres along z" + _ASSUMED * assumed
+    np.savez_compressed(file, depth=depth.cpu().numpy().astype(np.float32), unit=np.array(unit))
 
 
 def _settled(path: Path, raw: RawDepth, kind: str | None) -> RawDepth:
@@ -111,7 +115,7 @@ def _settled(path: Path, raw: RawDepth, kind: str | None) -> RawDepth:
             f"disparity: expected --depth-kind {' or '.join(KINDS)}"
         )
     known = values if found == DISPARITY else torch.where(values.isfinite() & (values > 0), values, 0)
-    return RawDepth(known, found, f"{raw.found}: {_WORDS[found]}")
+    return RawDepth(known, found, f"{raw.found}: {_WORDS[found]}", raw.assumed and found == METRIC)
 
 
 _WORDS = {
@@ -178,11 +182,11 @@ def _npz(path: Path) -> RawDepth:
             name = next((n for n in ("depth", "depths") if n in names), None)
             if name is None:
                 raise ValueError(f"{path}: arrays {', '.join(sorted(names))}; expected one called depth or depths")
-            values = _values(file[name], str(path))
+            values, unit = _values(file[name], str(path)), str(file["unit"]) if "unit" in names else ""
     except ValueError as error:
         raise ValueError(str(error) if str(path) in str(error) else f"{path}: not readable ({error})") from None
-    if "unit" in names:
-        return RawDepth(values, METRIC, "our own depth.npz")
+    if unit:
+        return RawDepth(values, METRIC, "our own depth.npz", unit.endswith(_ASSUMED))
     if names & {"extrinsic", "extrinsics"}:
         return RawDepth(values, SCALED, "predictions as of VGGT")
     if "cam_c2w" in names:

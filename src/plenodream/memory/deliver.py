@@ -73,7 +73,11 @@ def tidy_scene(folder: Path, manifest: Manifest) -> None:
     tidy(folder, [FILE, GRID, PAGE, *(f"{name}.mp4" for name in names)])
     tidy(folder / "cameras", [f"{name}.json" for name in names])
     for view in folder.glob("views/*"):  # a view that a killed run has not yet declared among them
-        tidy(view, ["cameras.json", "preview.mp4"], [f"chunk-{window:03d}" for window in windows])
+        tidy(
+            view,
+            ["cameras.json", "preview.mp4", "depth.mp4", "points.npz"],
+            [f"chunk-{window:03d}" for window in windows],
+        )
 
 
 def _takes_grid(names: Iterable[str]) -> bool:

@@ -6,6 +6,7 @@
     views/NAME/cameras.json           cameras of all frames, float32, exact
     views/NAME/chunk-000/video.mkv    frames of one window, lossless
     views/NAME/chunk-000/depth.mkv    depth of its frames, where it is known, as half-precision floats
+    views/NAME/depth.mp4, points.npz  of depth, for the page: to look at, and a few points in space
     views/NAME/chunk-000/record.json  what it was generated from
     views/NAME/chunk-000/timing.json  seconds and memory: with .lock the only file that two equal runs may differ in
     views/NAME/preview.mp4            a finished helper, for the page

@@ -11,8 +11,11 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from plenodream.estimate.depth import with_depth
+from plenodream.estimate.undistort import undistort
 from plenodream.geometry.cameras import intrinsics_from_fov, scale_cameras
-from plenodream.geometry.formats import read_cameras
+from plenodream.geometry.formats import FoundCameras, read_cameras
+from plenodream.geometry.metres import FEWEST
+from plenodream.geometry.points import depth_of_points
 from plenodream.media.cuts import cut_note, find_cuts
 from plenodream.media.depth import RawDepth
 from plenodream.media.fit import fit_cameras, fit_depth, fit_frames
@@ -90,7 +93,8 @@ def open_source(
     """
     clip = read_video(video, None if part.stop is None else max(2, part.stop), size=(height, width))
     whole = clip.source_size or (height, width)
-    path, notes = _cameras_of(cameras, len(clip.frames), whole, fov, part)
+    found, path, notes = _cameras_of(cameras, len(clip.frames), whole, fov, part)
+    points = None if found is None or found.points is None else depth_of_points(found.points, path)
     # The file has a camera for each frame of the video, the resampled clip shows some of them.
     path = path if clip.index is None else path[list(clip.index)]
     shown = (clip.index or range(len(path)))[part]
@@ -109,30 +113,53 @@ def open_source(
         notes.append(f"{whole[1]}x{whole[0]} resized to {width}x{height}" + ("" if kept else ", its centre cropped"))
     fitted = fit_cameras(scale_cameras(path, scale), height, width)
     source = SourceVideo(frames, fitted, fps, whole, (*clip.notes, *notes), scale)
-    return source if depth is None else _with_depth(source, depth, subject_distance, shown)
+    if depth is not None:
+        source = _with_depth(source, depth, subject_distance, shown, points)
+    return source if found is None or not found.warnings else _without_distortion(source, found)
 
 
-def _with_depth(video: SourceVideo, depth: RawDepth, subject_distance: float, shown: Sequence[int]) -> SourceVideo:
-    """A video with the maps of its frames (`shown`: their numbers in the file)."""
+def _with_depth(
+    video: SourceVideo, depth: RawDepth, subject_distance: float, shown: Sequence[int], points: Tensor | None
+) -> SourceVideo:
+    """A video with the maps of its frames (`shown`: their numbers in the file), in the scale of points of the file."""
     height, width = video.size
     if abs(height * video.cameras.width - width * video.cameras.height) > max(height, width):
         raise ValueError(
             f"depth beside views of {video.cameras.width}x{video.cameras.height}, which crop the video's "
             f"{width}x{height}; expected views of its aspect: choose a model that keeps it, or --height"
         )
-    view, note = with_depth(video, depth, subject_distance, index=shown)
+    if points is not None:
+        number = {frame: row for row, frame in reversed(list(enumerate(shown)))}
+        row = torch.tensor([number.get(int(frame), -1) for frame in points[:, 0]], dtype=torch.long)
+        points = torch.cat([row[:, None].to(points), points[:, 1:3], points[:, 3:] * video.scale], dim=1)[row >= 0]
+        few = len(points) == 0 or torch.bincount(points[:, 0].long()).max() < FEWEST
+        points = None if few else points
+    view, note = with_depth(video, depth, subject_distance, points, index=shown)
     return replace(video, depth=view.depth, notes=(*video.notes, note))
+
+
+def _without_distortion(video: SourceVideo, found: FoundCameras) -> SourceVideo:
+    """A video as a pinhole camera would have filmed it, where its cameras' lens distorts, which is said."""
+    if found.distortion is None:
+        return replace(video, notes=(*video.notes, *found.warnings))
+    try:
+        straight = undistort(video, found.distortion)
+    except ValueError as error:  # without pycolmap the rest goes on
+        return replace(video, notes=(*video.notes, *found.warnings, str(error)))
+    zoom = (straight.cameras.intrinsics[0, 0] / video.cameras.intrinsics[0, 0]).item()
+    said = f"lens distortion ({found.distortion.model}): undistorted, at {zoom:.2f} times the focal length"
+    return replace(straight, notes=(*video.notes, said))
 
 
 def _cameras_of(
     file: str | Path | None, count: int, size: tuple[int, int], fov: float | None, part: slice
-) -> tuple[Cameras, list[str]]:
-    """Cameras of every frame of a video of `count` frames, and what was assumed of them."""
+) -> tuple[FoundCameras | None, Cameras, list[str]]:
+    """What a file holds, cameras of every frame of a video of `count` frames, and what was assumed of them."""
     assumed = DEFAULT_FOV if fov is None else fov
     still = still_cameras(count, *size, assumed)
     said = f"a horizontal field of view of {assumed:g} degrees (--source-fov changes it)"
     if file is None:
-        return still, [f"no --cameras: the source camera is taken to stand still, with {said}"]
+        return None, still, [f"no --cameras: the source camera is taken to stand still, with {said}"]
     # Of a video that was not read to its end the file may have more.
     expected = count if part.stop is None else None
     try:
@@ -146,10 +173,11 @@ def _cameras_of(
                 f"a field of view of {fov:g} degrees beside {file}, which gives focal lengths; expected one of "
                 "them: leave --source-fov out"
             )
-    path, notes = found.cameras, [f"{Path(file).name}: {'; '.join(found.lines())}", *notes]
+    lines = found.lines()[: -len(found.warnings) or None]  # warnings are said where they are dealt with
+    path, notes = found.cameras, [f"{Path(file).name}: {'; '.join(lines)}", *notes]
     if len(path) < count:
         raise ValueError(f"{file}: {len(path)} cameras for {count} frames; expected one camera per frame")
-    return path[:count], notes
+    return found, path[:count], notes
 
 
 def fit_source(video: View, height: int, width: int) -> SourceVideo:

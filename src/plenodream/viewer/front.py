@@ -1,6 +1,6 @@
 """The door of the live viewer: a local port that only lets in who may come, and hands on to viser behind it. Ours.
 
-viser asks nobody who they are. It therefore listens on the machine itself alone, and this listens where users come: on
+viser asks nobody who they are. It therefore answers this front alone (`inner`), and this listens where users come: on
 the machine itself, only pages of that very address may connect (a page of another site in the same browser may not);
 elsewhere, only who has the token.
 """
@@ -14,7 +14,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qs, urlsplit
 
-_COOKIE = "plenodream-token"
+COOKIE = "plenodream-token"
+KEY = "X-Plenodream-Key"  # header by which what is behind knows the front
 _LONGEST = 64 * 1024  # bytes of a request's head
 
 
@@ -64,7 +65,7 @@ def verdict(head: Head, token: str | None, hosts: tuple[str, ...]) -> str:
     if given and hmac.compare_digest(given.encode(), token.encode()):
         return "welcome"
     cookies = (part.strip().partition("=") for part in head.headers.get("cookie", "").split(";"))
-    known = any(name == _COOKIE and hmac.compare_digest(value.encode(), token.encode()) for name, _, value in cookies)
+    known = any(name == COOKIE and hmac.compare_digest(value.encode(), token.encode()) for name, _, value in cookies)
     return "pass" if known else "refuse"
 
 
@@ -75,6 +76,7 @@ class Front:
         host: Address to listen on.
         port: Port; 0: any that is free.
         behind: viser's port on this machine.
+        key: What viser wants to be told with every request.
         token: As for `verdict`.
         hosts: As for `verdict`.
 
@@ -85,12 +87,17 @@ class Front:
         OSError: The address cannot be listened on.
     """
 
-    def __init__(self, host: str, port: int, behind: int, token: str | None, hosts: tuple[str, ...]) -> None:
-        self._behind, self._token, self._hosts = behind, token, hosts
+    def __init__(self, host: str, port: int, behind: int, key: str, token: str | None, hosts: tuple[str, ...]) -> None:
+        self._behind, self._key, self._token, self._hosts = behind, key, token, hosts
         self._loop = asyncio.new_event_loop()
-        self._server = self._loop.run_until_complete(asyncio.start_server(self._serve, host, port, limit=_LONGEST))
-        self.port = self._server.sockets[0].getsockname()[1]
         threading.Thread(target=self._loop.run_forever, daemon=True).start()
+        listening = asyncio.start_server(self._serve, host, port, limit=_LONGEST)
+        try:
+            self._server = asyncio.run_coroutine_threadsafe(listening, self._loop).result(30)
+        except OSError:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            raise
+        self.port = self._server.sockets[0].getsockname()[1]
 
     def stop(self) -> None:
         """Listen no more, and send all visitors away."""
@@ -121,7 +128,7 @@ class Front:
     async def _hand_on(self, data: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection is one visitor: after its first request all is passed on, both ways."""
         inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", self._behind)
-        inner_writer.write(data)
+        inner_writer.write(data[:-2] + f"{KEY}: {self._key}\r\n\r\n".encode())
         ways = [asyncio.create_task(_copy(reader, inner_writer)), asyncio.create_task(_copy(inner_reader, writer))]
         await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
         for way in ways:
@@ -143,6 +150,6 @@ _REFUSED = (
     b"not let in: open the address that `plenodream view` printed\n"
 )
 _WELCOME = (
-    b"HTTP/1.1 303 See Other\r\nLocation: /\r\nSet-Cookie: " + _COOKIE.encode() + b"=%s; HttpOnly; SameSite=Strict\r\n"
+    b"HTTP/1.1 303 See Other\r\nLocation: /\r\nSet-Cookie: " + COOKIE.encode() + b"=%s; HttpOnly; SameSite=Strict\r\n"
     b"Referrer-Policy: no-referrer\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import secrets
 import time
 from collections.abc import Callable
 from typing import Any, NoReturn
@@ -15,6 +16,7 @@ from plenodream.geometry.keyframes import GLIDE, KEY_EASES, Keyframe
 from plenodream.geometry.presets import SENSOR_WIDTH_MM
 from plenodream.rendering.model import Model
 from plenodream.types import Cameras
+from plenodream.viewer.inner import answering
 from plenodream.viewer.paths import path_colour
 from plenodream.viewer.studio import BackgroundRender, State, Studio, frustum
 
@@ -33,19 +35,23 @@ class Live:
         reach: As for `Studio.within`.
 
     Attributes:
-        server: viser's.
+        server: viser's; it answers only who knows `key`.
+        key: For the front.
     """
 
     def __init__(self, studio: Studio, load: Callable[[], Model], port: int = 0, reach: float | None = None) -> None:
         self.studio, self._reach = studio, reach
-        self.server = viser.ViserServer(host="127.0.0.1", port=port, label="plenodream", verbose=False)
+        self.key = secrets.token_urlsafe(24)
+        with answering(self.key):
+            self.server = viser.ViserServer(host="127.0.0.1", port=port, label="plenodream", verbose=False)
         self.server.scene.set_up_direction("-y")
         start = studio.source[0]
-        centre, ahead = start.camera_to_world[:3, 3], start.camera_to_world[:3, 2]
-        subject = centre + studio.subject_distance * ahead
-        self.server.initial_camera.position = (centre - 0.5 * studio.subject_distance * ahead).numpy()
-        self.server.initial_camera.look_at = subject.numpy()
-        self.server.initial_camera.up = (-start.camera_to_world[:3, 1]).numpy()
+        right, down, ahead, centre = start.camera_to_world[:3].unbind(-1)
+        # From behind, above and beside: no camera's path runs through where one looks from.
+        aside = centre + studio.subject_distance * (0.45 * right - 0.4 * down - 0.75 * ahead)
+        self.server.initial_camera.position = aside.numpy()
+        self.server.initial_camera.look_at = (centre + 0.3 * studio.subject_distance * ahead).numpy()
+        self.server.initial_camera.up = (-down).numpy()
         self.render = BackgroundRender(load, self._progressed)
         self._panel()
         self.show()

@@ -9,6 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from plenodream.files.atomic import write_file
 from plenodream.types import Cameras
+from plenodream.viewer.depth_views import Points, points_data
 from plenodream.viewer.page_parts import Scores, cards, matrix, space, table
 from plenodream.viewer.paths import draw_paths
 
@@ -42,6 +43,8 @@ class PageView:
         truth: An mp4 of what the view should look like, where that is known.
         outdated: What it was made from has been made again since, or it is itself to be made again.
         camera_file: Its cameras as a file for people.
+        depth: An mp4 of its depth, where that is known.
+        points: What stands before its cameras, where that is known; of the same moments for all views.
         serves: Of a helper: the views that it was merged for.
     """
 
@@ -56,6 +59,8 @@ class PageView:
     truth: Path | None = None
     outdated: bool = False
     camera_file: Path | None = None
+    depth: Path | None = None
+    points: Points | None = None
     serves: tuple[str, ...] = ()
 
 
@@ -67,11 +72,13 @@ class Page:
         title: Heading of the page.
         views: In the order in which they were made; exactly one is the source.
         notes: Lines of plain text under the heading.
+        command: How to make these views again, where that is known.
     """
 
     title: str
     views: tuple[PageView, ...]
     notes: tuple[str, ...] = ()
+    command: str = ""
 
 
 def write_page(folder: Path, page: Page, single_file: bool = False) -> Path:
@@ -106,6 +113,7 @@ def write_page(folder: Path, page: Page, single_file: bool = False) -> Path:
         matrix=matrix(views),
         table=table(views),
         space=space(views),
+        points=points_data({n: v.points for n, v in enumerate(views) if v.points}, views[0].cameras.camera_to_world[0]),
         paths=draw_paths({view.name: view.cameras for view in views}),
     )
     path = Path(folder) / "index.html"

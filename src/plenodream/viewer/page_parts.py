@@ -29,7 +29,7 @@ class Video:
     """One video of a card.
 
     Attributes:
-        role: `result` or `truth`.
+        role: `result`, `truth` or `depth`.
         source: Relative path or data URL.
         frames: Number of frames.
         fps: Frames per second.
@@ -68,7 +68,7 @@ class Card:
         view: What is shown.
         number: Its place, by which scripts know it.
         colour: Of its path.
-        videos: The result and, where it is known, the truth.
+        videos: The result and, where they are known, the truth and depth.
         context: By window (or windows that had the same), what it was made from.
         candidates: By window, all that it could have been made from, best first.
         neighbours: `number:score` of the views of this page it was made from, for scripts.
@@ -142,7 +142,8 @@ def space(views: Sequence[PageView]) -> list[dict[str, Any]]:
 
 
 def _card(view: PageView, numbers: dict[str, int], folder: Path | None) -> Card:
-    videos = [_video(path, role, folder) for role, path in (("result", view.preview), ("truth", view.truth)) if path]
+    roles = {"result": view.preview, "truth": view.truth, "depth": view.depth}
+    videos = [_video(path, role, folder) for role, path in roles.items() if path]
     if videos[0].frames != len(view.cameras):
         raise ValueError(
             f"{view.preview}: {videos[0].frames} frames, but {len(view.cameras)} cameras; "

@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import matplotlib
@@ -30,6 +31,7 @@ COLOURS = (
 # Length of the pyramids (metres) where nothing moves, and no scale is told.
 _STILL = 0.01
 GREY = "#858b95"
+_DRAWING = Lock()  # matplotlib's settings are those of the whole process
 # Apex, then the image's four corners: one stroke that passes over every edge of the pyramid.
 STROKE = [0, 1, 2, 0, 3, 4, 0, 2, 3, 4, 1]
 
@@ -77,7 +79,7 @@ def draw_paths(paths: Mapping[str, Cameras], file: Path | None = None) -> str | 
     reference = next(iter(paths.values())).camera_to_world[0].detach().cpu().double()
     anchored = [_anchored(cameras, reference) for cameras in paths.values()]
     style: Any = {"svg.hashsalt": "plenodream", "svg.fonttype": "none", "font.size": 8, "text.parse_math": False}
-    with matplotlib.rc_context(style):
+    with _DRAWING, matplotlib.rc_context(style):
         figure, buffer = _figure(list(paths), anchored), io.BytesIO()
         undated = {"pdf": {"CreationDate": None}, "svg": dict.fromkeys(("Date", "Creator", "Format", "Type"))}
         figure.savefig(buffer, format=suffix, transparent=file is None, dpi=150, metadata=undated.get(suffix))

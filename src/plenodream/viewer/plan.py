@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -29,7 +30,7 @@ def draw_plan(
     previews: Sequence[Preview],
     subject_distance: float,
     reach: float | None,
-    lines: Sequence[str],
+    lines: Sequence[str] = (),
 ) -> bytes:
     """A contact sheet as PNG.
 
@@ -63,7 +64,8 @@ def draw_plan(
             share.plot([100 * value for value in shown.unseen], color=path_colour(number + 1), label=shown.name)
         share.set(xlabel="frame", ylabel="unseen (%)", ylim=(0, 100))
         share.legend(frameon=False, fontsize=7)
-        bottom.supxlabel("\n".join(lines), fontsize=8, x=0.01, ha="left")
+        wrapped = [part for line in lines for part in textwrap.wrap(line, 26 * columns)]
+        bottom.supxlabel("\n".join(wrapped), fontsize=8, x=0.01, ha="left")
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
     return buffer.getvalue()

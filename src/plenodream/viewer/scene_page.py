@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+import shlex
 from pathlib import Path
 from typing import Any
 
+from plenodream.geometry.presets import PRESETS
 from plenodream.memory.scene import Scene
+from plenodream.rendering.settings import RenderSettings
 from plenodream.rendering.source import source_notes
+from plenodream.viewer.depth_views import depth_view
 from plenodream.viewer.page import Page, PageView, PageWindow, write_page
 from plenodream.viewer.truth import Truth, read_truth
 
@@ -15,6 +19,7 @@ from plenodream.viewer.truth import Truth, read_truth
 def page_view(scene: Scene, name: str, truth: Truth | None = None) -> PageView:
     """One finished video of a scene as the page shows it."""
     kind, windows = scene.entry(name).kind, range(len(scene.manifest.windows))
+    deep = depth_view(scene, name)
     seconds = [timing["seconds"] for w in windows if "seconds" in (timing := scene.timing(name, w))]
     return PageView(
         name,
@@ -28,6 +33,8 @@ def page_view(scene: Scene, name: str, truth: Truth | None = None) -> PageView:
         truth=truth.video if truth else None,
         outdated=any(scene.outdated(name, window) for window in windows),
         camera_file=scene.folder / "cameras" / f"{name}.json",
+        depth=None if deep is None else deep[0],
+        points=None if deep is None or kind == "helper" else deep[1],
         serves=_served(scene, name) if kind == "helper" else (),
     )
 
@@ -73,4 +80,32 @@ def write_scene_page(scene: Scene, single_file: bool = False) -> Path:
             f"model {manifest.model_name} ({manifest.model_hash}), seed {manifest.seed}"
         )
         lines = dict.fromkeys((facts, *source_notes(scene), *notes))
-        return write_page(scene.folder, Page(scene.folder.resolve().name, views, tuple(lines)), single_file)
+        page = Page(scene.folder.resolve().name, views, tuple(lines), render_command(scene))
+        return write_page(scene.folder, page, single_file)
+
+
+def render_command(scene: Scene) -> str:
+    """How to render a scene's views again from what lies in its folder."""
+    words = ["plenodream", "render", "source.mp4", "--cameras", "cameras/source.json"]
+    for entry in (scene.entry(name) for name in scene.names("view")):
+        spec = _spec(entry.trajectory or {})
+        words += ["--trajectory", spec] if spec else ["--trajectory-file", f"cameras/{entry.name}.json"]
+    manifest = scene.manifest
+    settings = RenderSettings.from_json(manifest.settings)
+    given = {"k": settings.retrieval.k, "strategy": settings.retrieval.strategy, "candidates": settings.candidates}
+    given |= {"steps": settings.sampling.steps, "guidance": settings.sampling.guidance, "seed": manifest.seed}
+    words += ["--model", manifest.model_name]
+    for name, value in given.items():
+        words += [f"--{name}", f"{value:g}" if isinstance(value, float) else str(value)]
+    return shlex.join([*words, "--out", "again"])
+
+
+def _spec(trajectory: dict[str, Any]) -> str:
+    """A preset as it is written on the command line; nothing for other cameras."""
+    preset, parameters = trajectory.get("preset"), trajectory.get("parameters", {})
+    if preset not in PRESETS:
+        return ""
+    known = PRESETS[preset].all_parameters
+    changed = [(key, value) for key, value in parameters.items() if key not in known or value != known[key].default]
+    shown = [f"{key}={value:g}" if isinstance(value, float) else f"{key}={value}" for key, value in changed]
+    return f"{preset}:{','.join(shown)}" if shown else preset

@@ -16,9 +16,10 @@ from torch import Tensor
 from plenodream.geometry.cameras import invert_pose, make_pose
 from plenodream.geometry.formats.colmap_files import Image, Lens, Model, model_files, read_model
 from plenodream.geometry.formats.content import Content
-from plenodream.geometry.formats.found import CameraFile, Format, Size
+from plenodream.geometry.formats.found import CameraFile, Distortion, Format, Size
 from plenodream.geometry.formats.frame_names import by_name, frame_numbers
 from plenodream.geometry.formats.rotations import quaternion_rotation, rotation_quaternion, unit_quaternions
+from plenodream.geometry.points import ScenePoints
 from plenodream.types import Cameras
 
 _ONE_FOCAL = {"SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL"}  # f cx cy instead of fx fy cx cy
@@ -53,7 +54,8 @@ def colmap_files(
     if points is None:
         return model_files(Model(lenses, images), binary)
     colours = torch.full(points.shape, 128, dtype=torch.uint8) if colours is None else colours
-    model = Model(lenses, images, list(map(tuple, points.double().tolist())), list(map(tuple, colours.tolist())))
+    places, numbers = list(map(tuple, points.double().tolist())), list(range(1, len(points) + 1))
+    model = Model(lenses, images, places, numbers, list(map(tuple, colours.tolist())))
     return model_files(model, binary)
 
 
@@ -97,7 +99,8 @@ def _read(content: Content, asked: Size) -> CameraFile:
     rows = [_pinhole(lens, folder) for lens in lenses]
     quaternions = unit_quaternions(torch.tensor([image.quaternion for image in images], dtype=torch.float64), folder)
     translations = torch.tensor([image.translation for image in images], dtype=torch.float64)
-    distorted = sorted({lens.model for lens in lenses if any(lens.parameters[3 if lens.model in _ONE_FOCAL else 4 :])})
+    bends = {Distortion(lens.model, lens.parameters[3 if lens.model in _ONE_FOCAL else 4 :]) for lens in lenses}
+    distorted = sorted({bend.model for bend in bends if any(bend.coefficients)})
     advice = "undistort the images (colmap image_undistorter) for exact cameras"
     return CameraFile(
         invert_pose(make_pose(quaternion_rotation(quaternions), translations)),
@@ -109,7 +112,18 @@ def _read(content: Content, asked: Size) -> CameraFile:
         counted_from=None,
         remarks=(f"{len(model.points)} points",),
         warnings=(f"lens distortion ({distorted[0]}) is ignored; {advice}",) if distorted else (),
+        points=_points(model, images),
+        distortion=bends.pop() if distorted and len(bends) == 1 else None,
     )
+
+
+def _points(model: Model, images: Sequence[Image]) -> ScenePoints | None:
+    """The points of a model, and which images show them, where it says so."""
+    if not model.points:
+        return None
+    row = {number: index for index, number in enumerate(model.numbers)}
+    seen = [(frame, row[number]) for frame, image in enumerate(images) for number in image.seen if number in row]
+    return ScenePoints(torch.tensor(model.points, dtype=torch.float64), torch.tensor(seen) if seen else None)
 
 
 def _pinhole(lens: Lens, folder: Path) -> tuple[float, ...]:

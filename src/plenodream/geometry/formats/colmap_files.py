@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 
 # Models by their number in binary files, with their number of parameters; others cannot be read.
@@ -27,12 +28,13 @@ class Lens:
 
 @dataclass(frozen=True)
 class Image:
-    """An image: world-to-camera `quaternion` w x y z and `translation`, and which of the lenses took it."""
+    """An image: world-to-camera `quaternion` w x y z and `translation`, its lens, the points that it shows."""
 
     name: str
     lens: int
     quaternion: tuple[float, ...]
     translation: tuple[float, ...]
+    seen: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -43,12 +45,14 @@ class Model:
         lenses: By their number.
         images: In the order of the file.
         points: x y z of the points in the world.
+        numbers: What images call these points.
         colours: Their red, green and blue, 0..255.
     """
 
     lenses: dict[int, Lens]
     images: list[Image]
     points: list[tuple[float, ...]] = field(default_factory=list)
+    numbers: list[int] = field(default_factory=list)
     colours: list[tuple[int, ...]] = field(default_factory=list)
 
 
@@ -63,7 +67,8 @@ def read_model(folder: Path) -> Model:
     lenses = _read(folder / f"cameras{suffix}", readers[0])
     images = _read(folder / f"images{suffix}", readers[1])
     points = _read(folder / f"points3D{suffix}", readers[2]) if (folder / f"points3D{suffix}").is_file() else []
-    return Model(dict(lenses), images, [point for point, _ in points], [colour for _, colour in points])
+    numbers, places, colours = ([row[part] for row in points] for part in range(3))
+    return Model(dict(lenses), images, places, numbers, colours)
 
 
 def _read(path: Path, read) -> list:
@@ -95,15 +100,17 @@ def _binary_images(data: bytes) -> Iterator[Image]:
         values = struct.unpack_from("<I7dI", data, at)
         end = data.index(b"\0", at + 64)
         (points,) = struct.unpack_from("<Q", data, end + 1)
-        yield Image(data[at + 64 : end].decode(), values[8], values[1:5], values[5:8])
-        at = end + 9 + 24 * points
+        name, start = data[at + 64 : end].decode(), end + 9
+        at = start + 24 * points
+        seen = tuple(number for _, _, number in struct.iter_unpack("<ddq", data[start:at]) if number >= 0)
+        yield Image(name, values[8], values[1:5], values[5:8], seen)
 
 
-def _binary_points(data: bytes) -> Iterator[tuple[tuple[float, ...], tuple[int, ...]]]:
+def _binary_points(data: bytes) -> Iterator[tuple[int, tuple[float, ...], tuple[int, ...]]]:
     (count,), at = struct.unpack_from("<Q", data), 8
     for _ in range(count):
         values = struct.unpack_from("<Q3d3BdQ", data, at)
-        yield values[1:4], values[4:7]
+        yield values[0], values[1:4], values[4:7]
         at += 51 + 8 * values[8]
 
 
@@ -120,16 +127,17 @@ def _text_images(data: bytes) -> Iterator[Image]:
     lines = _lines(data)
     while lines and not lines[0].strip():
         lines.pop(0)
-    for line in lines[::2]:  # the line after each is its points, and may be empty
+    for line, after in zip_longest(lines[::2], lines[1::2], fillvalue=""):  # its points, which may be none
         if not line.strip():
             continue
-        words = line.split(maxsplit=9)
-        yield Image(words[9].strip(), int(words[8]), tuple(map(float, words[1:5])), tuple(map(float, words[5:8])))
+        words, seen = line.split(maxsplit=9), tuple(number for number in map(int, after.split()[2::3]) if number >= 0)
+        pose = tuple(map(float, words[1:5])), tuple(map(float, words[5:8]))
+        yield Image(words[9].strip(), int(words[8]), *pose, seen)
 
 
-def _text_points(data: bytes) -> Iterator[tuple[tuple[float, ...], tuple[int, ...]]]:
+def _text_points(data: bytes) -> Iterator[tuple[int, tuple[float, ...], tuple[int, ...]]]:
     for words in map(str.split, filter(str.strip, _lines(data))):
-        yield tuple(map(float, words[1:4])), tuple(map(int, words[4:7]))
+        yield int(words[0]), tuple(map(float, words[1:4])), tuple(map(int, words[4:7]))
 
 
 _TEXT = (_text_lenses, _text_images, _text_points)

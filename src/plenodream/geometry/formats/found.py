@@ -10,8 +10,17 @@ from jaxtyping import Float
 from torch import Tensor
 
 from plenodream.geometry.formats.content import Content, Kind
+from plenodream.geometry.points import ScenePoints
 
 Size = tuple[int, int]  # height, width
+
+
+@dataclass(frozen=True)
+class Distortion:
+    """What a lens does beside a pinhole, the same in all frames: `coefficients` of a camera model of COLMAP's."""
+
+    model: str
+    coefficients: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -30,6 +39,8 @@ class CameraFile:
         counted_from: Which number the first frame of a video has; None where that is not known (0 or 1).
         remarks: What else there is to say.
         warnings: What makes the cameras less than exact.
+        points: Of the scene, where the file has them; `seen` counts its cameras.
+        distortion: Of the lens, where the file has it and it is one for all.
     """
 
     poses: Float[Tensor, "cameras 4 4"]
@@ -42,6 +53,8 @@ class CameraFile:
     counted_from: int | None = 0
     remarks: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    points: ScenePoints | None = None
+    distortion: Distortion | None = None
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -33,7 +33,8 @@ from plenodream.geometry.formats import (
     worldplay,
 )
 from plenodream.geometry.formats.content import Content, open_content
-from plenodream.geometry.formats.found import CameraFile, Format
+from plenodream.geometry.formats.found import CameraFile, Distortion, Format
+from plenodream.geometry.points import ScenePoints
 from plenodream.types import Cameras
 
 _MODULES = (ours, transforms, camera_path, recammaster, worldplay)  # JSON
@@ -55,6 +56,9 @@ class FoundCameras:
         scale: The file's unit of length.
         count: Number of cameras in the file.
         remarks: Whatever else was concluded, left out or made up.
+        points: Of the scene, where the file has them; `seen` counts frames.
+        distortion: Of the lens, which `cameras` are without: for whoever undistorts the images.
+        warnings: What makes `cameras` less than exact for images as they are.
     """
 
     cameras: Cameras
@@ -64,6 +68,9 @@ class FoundCameras:
     scale: str
     count: int
     remarks: tuple[str, ...] = ()
+    points: ScenePoints | None = None
+    distortion: Distortion | None = None
+    warnings: tuple[str, ...] = ()
 
     def lines(self) -> tuple[str, ...]:
         """What was found, for people, one line each."""
@@ -73,6 +80,7 @@ class FoundCameras:
             f"intrinsics: {self.intrinsics}",
             f"unit of length: {self.scale}",
             *self.remarks,
+            *self.warnings,
         )
 
 
@@ -84,8 +92,11 @@ def load_cameras(
     intrinsics: Float[Tensor, "4"] | None = None,
     dtype: torch.dtype = torch.float32,
 ) -> Cameras:
-    """The cameras of `read_cameras`, which has the arguments and errors, without what was found."""
-    return _read(path, height, width, frames, intrinsics, dtype).cameras
+    """The cameras of `read_cameras`, which has the arguments and errors; warns of what makes them less than exact."""
+    found = _read(path, height, width, frames, intrinsics, dtype)
+    for warning in found.warnings:
+        warnings.warn(f"{path}: {warning}", stacklevel=2)
+    return found.cameras
 
 
 def read_cameras(
@@ -140,13 +151,17 @@ def _read(path: str | Path, height: int, width: int, frames: int | None, intrins
     size = file.size or (height, width)
     cameras, said = _with_intrinsics(file, path, size, (height, width), intrinsics)
     check_cameras(cameras, str(path))
-    cameras, placed = _for_frames(file, cameras, path, frames)
+    cameras, placed, numbers = _for_frames(file, cameras, path, frames)
     fitted = resize_cameras(cameras, height, width).to(dtype)
     check_cameras(fitted, str(path))  # numbers too large for the dtype
-    for warning in file.warnings:
-        warnings.warn(f"{path}: {warning}", stacklevel=3)
-    remarks = (*file.remarks, *placed, *file.warnings)
-    return FoundCameras(fitted, kind.name, file.convention, said, file.scale, len(file.poses), remarks)
+    points = file.points
+    if points is not None and points.seen is not None and numbers is not None:
+        frame, point = points.seen.unbind(1)
+        points = replace(points, seen=torch.stack([torch.tensor(numbers)[frame], point], dim=1))
+    return FoundCameras(
+        fitted, kind.name, file.convention, said, file.scale, len(file.poses), (*file.remarks, *placed), points,
+        file.distortion, file.warnings,
+    )  # fmt: skip
 
 
 def _format_of(content: Content) -> Format:
@@ -181,14 +196,17 @@ def _with_intrinsics(
 
 def _for_frames(
     file: CameraFile, cameras: Cameras, path: str | Path, frames: int | None
-) -> tuple[Cameras, tuple[str, ...]]:
-    """One camera for each frame of a clip, interpolated where the file says which frames its cameras belong to."""
+) -> tuple[Cameras, tuple[str, ...], tuple[int, ...] | None]:
+    """One camera for each frame of a clip, interpolated where the file says which frames its cameras belong to.
+
+    The last of the results is these frames, where they are not all.
+    """
     count = len(cameras)
     if count == frames or (frames is None and file.numbers is None):
-        return cameras, ()
+        return cameras, (), None
     numbers = _numbers(file, frames)
     if frames is None and (numbers is None or len(numbers) == numbers[-1] + 1):
-        return cameras, ()
+        return cameras, (), None
     if numbers is None:
         raise ValueError(
             f"{path}: {count} cameras for {frames} frames; expected one camera per frame: "
@@ -199,7 +217,8 @@ def _for_frames(
     later = torch.searchsorted(known, torch.arange(wanted, dtype=torch.float64)).clamp(1, count - 1)
     step = known[later] - known[later - 1]
     position = (later - 1 + (torch.arange(wanted) - known[later - 1]) / step).clamp(0, count - 1)
-    return cameras_at(cameras, position), (f"{wanted - count} of {wanted} frames without a camera: interpolated",)
+    said = f"{wanted - count} of {wanted} frames without a camera: interpolated"
+    return cameras_at(cameras, position), (said,), numbers
 
 
 def _numbers(file: CameraFile, frames: int | None) -> tuple[int, ...] | None:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
+
+import torch
 
 from plenodream.files.atomic import write_file
 from plenodream.geometry.cameras import check_cameras
 from plenodream.geometry.formats.content import Content
 from plenodream.geometry.formats.found import CameraFile, Format, Size
 from plenodream.geometry.formats.json_frames import frames_refusal, image_side, stack, stack_poses
+from plenodream.geometry.points import ScenePoints
 from plenodream.types import Cameras
 
 _NAME = "plenodream-cameras"
@@ -37,16 +41,22 @@ def save_cameras(path: str | Path, cameras: Cameras, fps: float | None = None) -
     write_file(path, cameras_json(cameras, fps).encode())
 
 
-def cameras_json(cameras: Cameras, fps: float | None = None) -> str:
-    """One path of checked cameras as the text of our JSON."""
-    head = {"format": _NAME, "version": _VERSION, "convention": _CONVENTION}
+def cameras_json(cameras: Cameras, fps: float | None = None, points: ScenePoints | None = None) -> str:
+    """One path of checked cameras as the text of our JSON, with points of the scene where there are any."""
+    head: dict[str, Any] = {"format": _NAME, "version": _VERSION, "convention": _CONVENTION}
     head |= {"height": cameras.height, "width": cameras.width} | ({} if fps is None else {"fps": fps})
     poses, intrinsics = cameras.camera_to_world.tolist(), cameras.intrinsics.tolist()
-    frames = [
-        json.dumps({"camera_to_world": pose, "intrinsics": values})
-        for pose, values in zip(poses, intrinsics, strict=True)
+    frames: list[dict[str, Any]] = [
+        {"camera_to_world": pose, "intrinsics": values} for pose, values in zip(poses, intrinsics, strict=True)
     ]
-    lines = ",\n  ".join(frames)
+    if points is not None:
+        head["points"] = [[float(f"{number:.6g}") for number in place] for place in points.places.tolist()]
+    if points is not None and points.seen is not None:
+        for frame in frames:
+            frame["points"] = []
+        for number, point in points.seen.tolist():
+            frames[number]["points"].append(point)
+    lines = ",\n  ".join(map(json.dumps, frames))
     return f'{json.dumps(head)[:-1]},\n "frames": [\n  {lines}\n ]\n}}\n'
 
 
@@ -64,7 +74,28 @@ def _read(content: Content, asked: Size) -> CameraFile:
         "metres",
         intrinsics,
         size=None if height is None and width is None else (height or asked[0], width or asked[1]),
+        points=_points(data, path),
     )
+
+
+def _points(data: dict, path: Path) -> ScenePoints | None:
+    """Points of the scene and who sees them, where they are there."""
+    if not data.get("points"):
+        return None
+    entries = [entry.get("points") for entry in data["frames"]]
+    wrong = f"{path}: malformed points; expected x, y, z of each, and their numbers in every frame"
+    try:
+        places = torch.tensor(data["points"], dtype=torch.float64)
+        seen = [(frame, point) for frame, those in enumerate(entries) for point in those or ()]
+        rows = torch.tensor(seen, dtype=torch.long).reshape(-1, 2)
+    except (TypeError, ValueError, RuntimeError):
+        raise ValueError(wrong) from None
+    numbers = rows[:, 1]
+    if places.shape[1:] != (3,) or not bool(places.isfinite().all() & (numbers >= 0).all()):
+        raise ValueError(wrong)
+    if bool((numbers >= len(places)).any()):
+        raise ValueError(wrong)
+    return ScenePoints(places, None if None in entries else rows)
 
 
 FORMAT = Format("our JSON", "JSON", lambda content: frames_refusal(content, "camera_to_world"), _read)

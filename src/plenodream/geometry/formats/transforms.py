@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 from plenodream.geometry.formats.content import Content
-from plenodream.geometry.formats.found import CameraFile, Format, Size
+from plenodream.geometry.formats.found import CameraFile, Distortion, Format, Size
 from plenodream.geometry.formats.frame_names import by_name, frame_numbers
 from plenodream.geometry.formats.json_frames import frames_refusal, image_side, stack_poses
 from plenodream.types import Cameras
@@ -73,7 +73,16 @@ def _read(content: Content, asked: Size) -> CameraFile:
         numbers=numbers,
         counted_from=None,
         warnings=("lens distortion is ignored; undistort the images for exact cameras",) if distorted else (),
+        distortion=_distortion(merged) if distorted else None,
     )
+
+
+def _distortion(entries: Sequence[dict]) -> Distortion | None:
+    """That of OpenCV's model, if it is the same in all frames and no other coefficients are there."""
+    rows = {tuple(entry.get(key, 0.0) for key in ("k1", "k2", "p1", "p2", "k3", "k4")) for entry in entries}
+    row = rows.pop()
+    plain = not rows and all(isinstance(value, int | float) for value in row) and not any(row[4:])
+    return Distortion("OPENCV", row[:4]) if plain else None
 
 
 def _pinhole(entry: dict, path: Path, size: Size) -> list[float] | None:

@@ -113,20 +113,36 @@ class Film {
   }
 }
 
-// A view shows one of its films, result or truth, on its canvas. Closed helpers ask for nothing.
+// A view shows one of its films on its canvas, result, truth or depth, or the difference of two. Closed helpers ask for
+// nothing.
 const cards = all(".card"), films = new Map();
 const name = card => card.querySelector("canvas").getAttribute("aria-label");
-function film(card) {
-  const truth = at("truth")?.checked && card.querySelector("video.truth");
-  card.classList.toggle("true-shown", !!truth);
-  const video = truth || card.querySelector("video");
+function filmOf(video) {
   if (!films.has(video)) films.set(video, new Film(video));
   return films.get(video);
 }
+function shownFilms(card) {
+  const role = at("what")?.value ?? "result", result = card.querySelector("video.result"), truth = card.querySelector("video.truth");
+  const other = role === "error" ? truth : card.querySelector(`video.${role}`);
+  card.querySelector(".badge").textContent = other && role !== "result" ? role : "";
+  return (role === "error" && truth ? [result, truth] : [other ?? result]).map(filmOf);
+}
+const film = card => shownFilms(card)[0];
 
 function put(canvas, picture) {
   if (canvas.width !== picture.width || canvas.height !== picture.height) [canvas.width, canvas.height] = [picture.width, picture.height];
   canvas.getContext("2d").drawImage(picture, 0, 0);
+}
+
+// Four times the difference of two pictures.
+function differ(canvas, other) {
+  const context = canvas.getContext("2d");
+  context.globalCompositeOperation = "difference";
+  context.drawImage(other, 0, 0, canvas.width, canvas.height);
+  context.globalCompositeOperation = "lighter";
+  context.drawImage(canvas, 0, 0);
+  context.drawImage(canvas, 0, 0);
+  context.globalCompositeOperation = "source-over";
 }
 
 // One clock for all. Every picture of a frame is at hand before the first is drawn, and all are drawn in one go.
@@ -136,10 +152,12 @@ const alsoShown = [];  // called with every frame that is shown
 async function draw(n) {
   if (!at("stage").open) {
     const open = cards.filter(card => card.closest("details.helpers")?.open ?? true);
-    const pictures = await Promise.all(open.map(card => film(card).picture(n)));
+    const pictures = await Promise.all(open.map(card => Promise.all(shownFilms(card).map(film => film.picture(n)))));
     open.forEach((card, i) => {
-      card.classList.toggle("broken", !pictures[i]);
-      if (pictures[i]) put(card.querySelector("canvas"), pictures[i]);
+      const [picture, other] = pictures[i];
+      card.classList.toggle("broken", !picture);
+      if (picture) put(card.querySelector("canvas"), picture);
+      if (picture && other) differ(card.querySelector("canvas"), other);
     });
   }
   for (const show of alsoShown) await show(n);
@@ -169,7 +187,7 @@ const acts = {play: () => run(!playing), back: () => step(-1), next: () => step(
 for (const act in acts) at(act).onclick = acts[act];
 all("[data-act]").forEach(button => button.onclick = acts[button.dataset.act]);
 at("scrub").oninput = event => { run(false); wanted = +event.target.value; };
-all("#truth, details.helpers").forEach(node => node.addEventListener(node.id ? "change" : "toggle", () => stale = true));
+all("#what, details.helpers").forEach(node => node.addEventListener(node.id ? "change" : "toggle", () => stale = true));
 document.addEventListener("keydown", event => {
   if (event.altKey || event.ctrlKey || event.metaKey || event.target.closest("input, select, summary")) return;
   if (event.key === " " && event.target.closest("button:not(.enlarge)")) return;
@@ -194,6 +212,13 @@ cards.forEach(card => {
   for (const come of ["mouseenter", "focusin"]) card.addEventListener(come, () => point(card));
   for (const go of ["mouseleave", "focusout"]) card.addEventListener(go, () => point(null));
 });
+
+if (at("copy")) at("copy").onclick = async () => {
+  const text = at("command");
+  getSelection().selectAllChildren(text);
+  await navigator.clipboard?.writeText(text.textContent).catch(() => document.execCommand("copy"));
+  at("copy").textContent = "copied";
+};
 
 function start() {
   run(playing);

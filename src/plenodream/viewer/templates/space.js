@@ -12,15 +12,35 @@ function corners(m, depth) {
     add(add(add(centre(m), column(m, 0), x * depth), column(m, 1), y * depth), column(m, 2), depth));
 }
 
-const points = views.flatMap(view => view.cameras.map(centre));
-const low = [0, 1, 2].map(i => Math.min(...points.map(p => p[i]))), high = [0, 1, 2].map(i => Math.max(...points.map(p => p[i])));
+const spots = views.flatMap(view => view.cameras.map(centre));
+const low = [0, 1, 2].map(i => Math.min(...spots.map(p => p[i]))), high = [0, 1, 2].map(i => Math.max(...spots.map(p => p[i])));
 const extent = Math.max(0.3, Math.hypot(...add(high, low, -1))), length = 0.16 * extent;
 const middle = add(add(low, add(high, low, -1), 0.5), [0, 0, length], 0.7);
+// What stands before the cameras, where depth is known: a cloud a view and moment, of places and colours.
+const deep = JSON.parse(at("depths").textContent), bytes = text => Uint8Array.from(atob(text), c => c.charCodeAt(0));
+const clouds = (deep.views ?? []).map(({view, places, colours, each}) => ({view, each, places: new Int16Array(bytes(places).buffer), colours: bytes(colours)}));
+function drawPoints(context, n, project) {
+  if (!at("points")?.checked) return;
+  const nearest = deep.moments.reduce((best, moment, i) => Math.abs(moment - n) < Math.abs(deep.moments[best] - n) ? i : best, 0);
+  for (const {view, each, places, colours} of clouds) {
+    context.globalAlpha = !pointed || pointed.view === view ? 0.9 : 0.15;
+    for (let i = 3 * nearest * each; i < 3 * (nearest + 1) * each; i += 3) {
+      const q = places[i] !== -32768 && project([0, 1, 2].map(j => places[i + j] * deep.unit));
+      if (!q) continue;
+      context.fillStyle = `rgb(${colours[i]} ${colours[i + 1]} ${colours[i + 2]})`;
+      context.fillRect(q[0] - 1.5, q[1] - 1.5, 3, 3);
+    }
+  }
+  context.globalAlpha = 1;
+}
+// As deep as half of the source's points go, for a first look that holds them.
+const depths = clouds.length ? Array.from({length: clouds[0].each}, (_, i) => clouds[0].places[3 * i + 2] * deep.unit).filter(z => z > 0).sort((a, b) => a - b) : [];
+const ahead = depths.length ? depths[depths.length >> 1] : 0;
 const looks = {free: [-0.55, 0.45, 1], above: [0, Math.PI / 2 - 1e-3, 1], side: [-Math.PI / 2, 0, 1]};
 let look = {}, through = null;
 function reset(kind) {
   const [turn, tilt, near] = looks[kind];
-  look = {turn, tilt, distance: 1.35 * near * (extent + 1.5 * length), target: middle};
+  look = {turn, tilt, distance: 1.35 * near * (extent + 1.5 * length) + 0.6 * ahead, target: add(middle, [0, 0, 0.35 * ahead])};
   through = null;
   at("through").value = "";
   stale = true;
@@ -105,6 +125,7 @@ function drawSpace(n) {
     stroke(context, [[middle[0] + side * i / 4, floor, middle[2] - side], [middle[0] + side * i / 4, floor, middle[2] + side]], project);
     stroke(context, [[middle[0] - side, floor, middle[2] + side * i / 4], [middle[0] + side, floor, middle[2] + side * i / 4]], project);
   }
+  drawPoints(context, n, project);
   const open = views.map((view, i) => ({view, i, card: cards.find(card => +card.dataset.view === i)}))
     .filter(({card, i}) => i !== through && (card?.closest("details.helpers")?.open ?? true))
     .map(entry => ({...entry, m: entry.view.cameras[Math.min(n, entry.view.cameras.length - 1)]}));
@@ -135,6 +156,7 @@ function drawSpace(n) {
 alsoShown.push(drawSpace);
 
 all("[data-look]").forEach(button => button.onclick = () => reset(button.dataset.look));
+if (at("points")) at("points").onchange = () => stale = true;
 at("through").onchange = event => { through = event.target.value === "" ? null : +event.target.value; stale = true; };
 const held = new Map();
 function turn(dx, dy) { look.turn += dx; look.tilt = Math.min(1.57, Math.max(-1.57, look.tilt + dy)); }
@@ -142,7 +164,7 @@ function move(dx, dy) {
   const {right, down} = observer(shown), metres = look.distance / Math.min(space.clientWidth, space.clientHeight);
   look.target = add(add(look.target, right, -dx * metres), down, -dy * metres);
 }
-function zoom(by) { look.distance = Math.min(40 * extent, Math.max(0.05 * extent, look.distance * by)); }
+function zoom(by) { look.distance = Math.min(40 * extent + 5 * ahead, Math.max(0.05 * extent, look.distance * by)); }
 function acted() { if (through !== null) reset("free"); stale = true; }
 space.onpointerdown = event => { space.setPointerCapture(event.pointerId); held.set(event.pointerId, [event.clientX, event.clientY]); };
 space.onpointerup = space.onpointercancel = event => held.delete(event.pointerId);

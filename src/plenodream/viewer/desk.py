@@ -1,0 +1,167 @@
+"""What the app does for a visitor, without a browser: plan, render, pack. Ours."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from plenodream.files.atomic import write_file
+from plenodream.geometry.keyframes import Keyframe, Keyframes, write_keyframes
+from plenodream.media.depth import load_depth
+from plenodream.media.preview import video_timing
+from plenodream.memory.export import EXPORTS, export_scene
+from plenodream.memory.manifest import Entry
+from plenodream.memory.scene import Scene
+from plenodream.rendering.inputs import open_video, view_size
+from plenodream.rendering.model import Model, render_owed
+from plenodream.rendering.outlook import Ahead, Outlook, plan_work
+from plenodream.rendering.plan import plan_cost, plan_words
+from plenodream.rendering.prepare import prepare_scene
+from plenodream.rendering.preview import preview
+from plenodream.rendering.renderer import Progress
+from plenodream.rendering.request import Request, make_request
+from plenodream.rendering.settings import Changes
+from plenodream.rendering.source import SourceVideo
+from plenodream.rendering.targets import plan_targets
+from plenodream.viewer.plan import draw_plan
+from plenodream.viewer.scene_page import write_scene_page
+from plenodream.viewer.studio import Stopped
+from plenodream.viewer.visits import Limits, Visit, Wish
+
+SHEET = "plan.png"
+_PARTS = {"page": ("*.mp4", "cameras/*.json", "index.html"), "views": ("*.mp4",), "cameras": ("cameras/*.json",)}
+PACKS = (*_PARTS, *EXPORTS)  # what can be taken home
+
+
+class Desk:
+    """One device's jobs, one at a time.
+
+    Args:
+        load: Gives the model, at the first job.
+        limits: What a visitor may ask for.
+    """
+
+    def __init__(self, load: Callable[[], Model], limits: Limits) -> None:
+        self._load, self.limits = load, limits
+        self._model: Model | None = None
+        self._device = threading.Lock()
+
+    def plan(self, visit: Visit, wish: Wish) -> list[str]:
+        """Draw what views will see (`SHEET` in the visitor's folder); returns that, the cost and warnings in words.
+
+        Raises:
+            ValueError: No video, one that is too long, views that cannot be.
+        """
+        with self._device:
+            model, request = self._job(visit, wish)
+            source = self._open(wish, model)
+            made = plan_targets(request, source.cameras, source.size, source.scale, wish.subject_distance)
+            targets = {one.name: one.cameras for one in made}
+            previews = [preview(name, path, source, wish.subject_distance) for name, path in targets.items()]
+            reach = None if model.reach is None else model.reach * wish.subject_distance
+            lines = [*source.notes, *plan_words(previews, plan_cost(model, source, targets), reach)]
+            sheet = draw_plan(source, targets, previews, wish.subject_distance, reach)
+            write_file(visit.folder / SHEET, sheet)
+            return lines
+
+    def render(self, visit: Visit, wish: Wish, report: Callable[[Progress, Ahead], None]) -> Scene:
+        """Render views into the visitor's scene, which a later wish of the same video adds to.
+
+        Raises:
+            ValueError: As `plan`; too many views; it was stopped, or took too long: what is finished stays then.
+        """
+        with self._device:
+            model, request = self._job(visit, wish)
+            visit.stop.clear()
+            scene = self._prepare(visit, wish, request, model)
+            ends = time.monotonic() + 60 * self.limits.minutes
+            outlook = Outlook(plan_work(scene, model.generator.workings.fewest))
+
+            def step(progress: Progress) -> None:
+                report(progress, outlook(progress))
+                if visit.stop.is_set():
+                    raise Stopped
+                if time.monotonic() > ends:
+                    raise ValueError(f"longer than {self.limits.minutes:g} min: what is finished stays, go on with it")
+
+            try:
+                render_owed(scene, model, step)
+            except Stopped:
+                raise ValueError("stopped: what is finished stays, rendering again goes on") from None
+            finally:
+                if visit.folder.exists():
+                    write_scene_page(scene)
+                shutil.rmtree(visit.folder / "downloads", ignore_errors=True)
+            return scene
+
+    def pack(self, visit: Visit, kind: str) -> str:
+        """A download of the visitor's scene; returns its name in their folder.
+
+        Raises:
+            ValueError: No scene yet, or no such download.
+        """
+        if kind not in PACKS:
+            raise ValueError(f"download {kind!r}: expected one of {', '.join(PACKS)}")
+        if not (visit.scene / "scene.json").is_file():
+            raise ValueError("nothing is rendered yet; render first")
+        name = f"downloads/{kind}.zip"
+        (visit.folder / "downloads").mkdir(exist_ok=True)
+        if not (visit.folder / name).is_file():
+            folder = visit.folder / "downloads" / kind
+            try:
+                _fill(Scene.open(visit.scene), folder, kind)
+                shutil.make_archive(str(folder), "zip", folder)
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+        return name
+
+    def _job(self, visit: Visit, wish: Wish) -> tuple[Model, Request]:
+        """The model, and what is asked of it."""
+        if wish.video is None:
+            raise ValueError("no video yet; upload one")
+        frames, _ = video_timing(wish.video)
+        if frames > self.limits.frames:
+            raise ValueError(f"a video of {frames} frames; expected at most {self.limits.frames}: cut it")
+        files = [] if wish.dials is None else [visit.folder / f"{Entry(wish.name, 'view').name}.json"]
+        request = make_request(wish.presets, files, Changes(subject_distance=wish.subject_distance))
+        if not request.names:
+            raise ValueError("no trajectories; choose a preset, or turn the dials on")
+        if wish.dials is not None:
+            write_keyframes(files[0], Keyframes((Keyframe(0.0), wish.dials), wish.subject_distance))
+        self._model = self._model or self._load()
+        return self._model, request
+
+    def _open(self, wish: Wish, model: Model) -> SourceVideo:
+        size = view_size(wish.video, model.generator.workings.size)
+        if size[0] > self.limits.height and model.generator.workings.size is None:
+            size = view_size(wish.video, None, self.limits.height)
+        depth = None if wish.depth is None else load_depth(wish.depth)
+        return open_video(
+            wish.video, *size, wish.cameras, wish.fov, depth=depth, subject_distance=wish.subject_distance
+        )
+
+    def _prepare(self, visit: Visit, wish: Wish, request: Request, model: Model) -> Scene:
+        same = visit.source == wish.source and visit.scene.exists()
+        here = Scene.open(visit.scene).names("view") if same else []
+        if len({*here, *request.names}) > self.limits.views:
+            raise ValueError(f"more than {self.limits.views} views; expected fewer of them")
+        if not same:
+            shutil.rmtree(visit.scene, ignore_errors=True)
+        video = None if same else self._open(wish, model)
+        scene = prepare_scene(visit.scene, video, request, model)
+        visit.source = wish.source
+        return scene
+
+
+def _fill(scene: Scene, folder: Path, kind: str) -> None:
+    """A folder with what a download holds."""
+    if kind in EXPORTS:
+        export_scene(scene, folder, kind)
+        return
+    for file in (file for pattern in _PARTS[kind] for file in scene.folder.glob(pattern)):
+        place = folder / file.relative_to(scene.folder)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, place)
