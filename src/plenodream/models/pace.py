@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from plenodream.models.needs import pass_inputs
 
 _THIN = (1, 3)  # blocks
-_ROUNDS = 3
+_ROUNDS = 2
 
 
 @dataclass(frozen=True)

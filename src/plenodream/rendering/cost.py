@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -13,6 +12,7 @@ from plenodream.generators.diffusion import DiffusionGenerator
 from plenodream.generators.protocol import Generator
 from plenodream.generators.reprojection import LOOKS
 from plenodream.models.denoiser import Pass
+from plenodream.models.pace import best_seconds
 
 # Pixels a second that a core carries from one view to another, all that goes with it included (benchmarks).
 _CARRIED = 2.5e6
@@ -86,9 +86,4 @@ def _network(generator: DiffusionGenerator, contexts: list[int], frames: int, he
 def product_rate(dtype: torch.dtype, device: torch.device | str, side: int = 1024) -> float:
     """Operations a second of a plain matrix product."""
     a = torch.randn(side, side, device=device).to(dtype)
-    times = []
-    for _ in range(3):
-        began = time.perf_counter()
-        (a @ a).sum().item()
-        times.append(time.perf_counter() - began)
-    return 2 * side**3 / min(times)
+    return 2 * side**3 / best_seconds(lambda: a @ a, a.device)
