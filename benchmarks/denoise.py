@@ -31,7 +31,7 @@ _COSMOS = {"in_channels": 18, "patch_size": (1, 2, 2), "rope_scale": (1.0, 3.0, 
 CONFIGS: dict[str, tuple[type, dict[str, Any], tuple[int, int, int]]] = {
     "46m": (
         CosmosCameraTransformer,
-        _COSMOS | {"num_attention_heads": 8, "attention_head_dim": 64, "num_layers": 11, "text_embed_dim": 0},
+        _COSMOS | {"num_attention_heads": 8, "attention_head_dim": 64, "num_layers": 9, "text_embed_dim": 0},
         (4, 16, 16),
     ),
     "cosmos-2b": (CosmosCameraTransformer, _COSMOS, (24, 27, 48)),

@@ -9,9 +9,11 @@ import torch
 from safetensors.torch import save_file
 from tiny_published import write_checkpoint, write_vae
 
+from plenodream.memory.scene import Scene
 from plenodream.models.convert import convert
 from plenodream.rendering.fit import AS_IT_IS, Fit
 from plenodream.rendering.load import load_pipeline
+from plenodream.rendering.prepare import scene_words
 from plenodream.viewer.scene_page import write_scene_page
 
 
@@ -122,6 +124,19 @@ def test_what_a_model_cannot_have_is_refused_in_one_line(recammaster):
     ):
         with pytest.raises(ValueError, match=message):
             Fit(**wrong)
+
+
+def test_a_scene_keeps_its_words(recammaster, tiny_video, tmp_path):
+    video = tiny_video(5, height=32, width=48)
+    pipeline = load_pipeline(str(recammaster), "cpu")
+    pipeline.words = {"prompt": "a dog", "negative_prompt": None}
+    scene = pipeline.prepare(tmp_path / "scene", video, ["arc-left"])
+    assert scene_words(tmp_path / "scene") == {"prompt": "a dog"}
+    pipeline.prepare(tmp_path / "scene", None, ["tilt-up"])
+    pipeline.words = {"prompt": "a cat", "negative_prompt": None}
+    with pytest.raises(ValueError, match=r"made with {'prompt': 'a dog'}, not {'prompt': 'a cat'}; expected the same"):
+        pipeline.prepare(tmp_path / "scene", None, ["zoom-out"])
+    assert Scene.open(scene.folder).names("view") == ["arc-left", "tilt-up"]
 
 
 def test_words_are_told_and_a_network_that_reads_them_needs_them(tmp_path, tiny_video):
