@@ -15,4 +15,9 @@ def suggestion(word: str, known: Iterable[str]) -> str:
 
 def printable(text: str) -> str:
     """One line without what a terminal would take for commands, or cannot encode: "?" for each such letter."""
-    return "".join(letter if letter.isprintable() else "?" for letter in " ".join(text.split()))
+    return shown(" ".join(text.split()))
+
+
+def shown(path: object) -> str:
+    """A path as a terminal may see it: "?" for each letter that it would obey or cannot encode."""
+    return "".join(letter if letter.isprintable() else "?" for letter in str(path))

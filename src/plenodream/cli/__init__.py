@@ -12,6 +12,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+from plenodream.words import printable
+
 _OUT_OF_MEMORY = ("out of memory", "not enough memory", "can't allocate memory")
 
 
@@ -40,13 +42,15 @@ def main() -> None:
 def _run(words: list[str]) -> int:
     from plenodream.cli.commands import commands
     from plenodream.cli.parse import parse_arguments
+    from plenodream.cli.pipes import readable
 
     known = commands()
     args = parse_arguments({name: kind for name, (kind, _) in known.items()}, words)
     run: Callable[[Any], int] = next(run for kind, run in known.values() if kind is type(args))
     with warnings.catch_warnings():
         _choose_warnings(quiet=getattr(args, "quiet", False) or getattr(args, "json", False))
-        return run(args)
+        with readable(args) as args:
+            return run(args)
 
 
 def _explained(error: Exception) -> tuple[str, int]:
@@ -63,6 +67,11 @@ def _explained(error: Exception) -> tuple[str, int]:
 
 def _prepare_streams() -> None:
     """Output that is closed is nowhere, and what a terminal cannot show is replaced: neither stops a command."""
+    for number in range(3):  # else a file that is opened later gets the number, and what libraries print
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
@@ -71,9 +80,8 @@ def _prepare_streams() -> None:
 
 
 def _say(message: str) -> None:
-    line = "".join(letter if letter.isprintable() else "?" for letter in " ".join(message.split()))
     with suppress(OSError):
-        print(f"plenodream: {line}", file=sys.stderr, flush=True)
+        print(f"plenodream: {printable(message)}", file=sys.stderr, flush=True)
 
 
 def _reason(error: OSError) -> str:

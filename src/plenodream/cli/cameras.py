@@ -10,6 +10,7 @@ from typing import Annotated
 import tyro
 
 from plenodream.cli.parse import MaybeFloat, MaybeInt, MaybePath
+from plenodream.words import shown
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def cameras(args: Cameras) -> int:
     if args.json:
         print(json.dumps({"out": str(args.out), "frames": len(found), "notes": lines}))
     elif not args.quiet:
-        print("\n".join([*lines, f"wrote {args.out}"]))
+        print("\n".join([*lines, f"wrote {shown(args.out)}"]))
     return 0
 
 

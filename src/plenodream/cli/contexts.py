@@ -10,6 +10,7 @@ import tyro
 
 from plenodream.cli.counting import counting
 from plenodream.cli.parse import MaybePath, MaybeText
+from plenodream.words import shown
 
 
 @dataclass(frozen=True)
@@ -47,5 +48,6 @@ def contexts(args: Contexts) -> int:
     parts = (pipeline.transformer, pipeline.codec, pipeline.scheduler, sampling)
     with counting("scene", args.scenes) as progress:
         made = generate_contexts(*parts, scenes, args.out, k=config.context_views, seed=args.seed, progress=progress)
-    print(f"{made} scenes generated; next: plenodream train RECIPE --init-from {args.model} --contexts {args.out}")
+    then = f"plenodream train RECIPE --init-from {shown(args.model)} --contexts {shown(args.out)}"
+    print(f"{made} scenes generated; next: {then}")
     return 0

@@ -9,6 +9,7 @@ from pathlib import Path
 import tyro
 
 from plenodream.cli.parse import MaybePath, MaybeText
+from plenodream.words import shown
 
 
 @dataclass(frozen=True)
@@ -41,14 +42,14 @@ def convert(args: Convert) -> int:
 
     if args.to_published:
         count = conversion.to_published(args.checkpoint, args.to, args.format)
-        print(f"wrote {args.to}: {count} tensors under the names of {args.format}", file=sys.stderr)
+        print(f"wrote {shown(args.to)}: {count} tensors under the names of {args.format}", file=sys.stderr)
         return 0
     base = None if args.base is None else local_folder(args.base)
     made = conversion.convert(args.checkpoint, args.to, args.format, base, args.vae)
     beneath = f" over {made.from_base} of its base" if made.from_base else ""
     beneath += f", {made.fresh} new ones (zero: fine-tune them)" if made.fresh else ""
     left = f"; left out: {', '.join(made.left_out)}" if made.left_out else ""
-    print(f"wrote {made.folder} ({made.format}): {made.taken} tensors{beneath}{left}", file=sys.stderr)
+    print(f"wrote {shown(made.folder)} ({made.format}): {made.taken} tensors{beneath}{left}", file=sys.stderr)
     return 0
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from plenodream.cli.parse import MaybeText
 from plenodream.cli.render import Render, render_scene
+from plenodream.words import shown
 
 
 @dataclass(frozen=True)
@@ -51,5 +52,5 @@ def demo(args: Demo) -> int:
         table.add_row(name, f"{s.psnr:.1f} dB", f"{s.psnr_copy:.1f} dB", gain, f"{100 * s.seen:.0f} %")
     console = Console()
     console.print(table)
-    console.print(f"Open {page.resolve()} in a browser.", highlight=False, soft_wrap=True)
+    console.print(f"Open {shown(page.resolve())} in a browser.", highlight=False, soft_wrap=True)
     return 0

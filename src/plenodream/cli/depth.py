@@ -10,6 +10,7 @@ from typing import Annotated
 import tyro
 
 from plenodream.cli.parse import MaybePath, MaybeText
+from plenodream.words import shown
 
 
 @dataclass(frozen=True)
@@ -70,5 +71,5 @@ def depth(args: Depth) -> int:
         known = values[values > 0]
         low, middle, high = (known[:: max(1, known.numel() // 10**6)].quantile(q).item() for q in (0.01, 0.5, 0.99))
         print(f"{raw.found}; {how}")
-        print(f"{low:.2g} to {high:.2g} m (99 %), median {middle:.2g} m; wrote {args.out / 'depth.npz'}")
+        print(f"{low:.2g} to {high:.2g} m (99 %), median {middle:.2g} m; wrote {shown(args.out / 'depth.npz')}")
     return 0

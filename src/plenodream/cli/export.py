@@ -8,6 +8,8 @@ from typing import Annotated
 
 import tyro
 
+from plenodream.words import shown
+
 Many = tyro.conf.UseAppendAction
 
 
@@ -34,5 +36,5 @@ def export(args: Export) -> int:
 
     names = export_scene(Scene.open(args.scene), args.out, args.to, args.view)
     if not args.quiet:
-        print(f"{', '.join(names)} written to {args.out} for {args.to}")
+        print(f"{', '.join(names)} written to {shown(args.out)} for {args.to}")
     return 0

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import tyro
 
+from plenodream.words import shown
+
 
 @dataclass(frozen=True)
 class Page:
@@ -27,5 +29,5 @@ def page(args: Page) -> int:
     scene = Scene.open(args.scene)
     for name in scene.names():
         scene.finish(name)
-    print(write_scene_page(scene, single_file=args.single_file))
+    print(shown(write_scene_page(scene, single_file=args.single_file)))
     return 0

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from plenodream.cli.parse import MaybeFloat, MaybeInt, MaybePath, MaybeText
+from plenodream.words import shown
 
 if TYPE_CHECKING:
     from plenodream.rendering.model import Model
@@ -86,7 +87,7 @@ def plan(args: Plan, changes: Changes | None = None) -> int:
     write_file(args.out / "plan.json", json.dumps(data, indent=1).encode())
     if not args.quiet:
         print("\n".join(lines))
-        print(f"wrote {args.out / 'plan.png'} and plan.json")
+        print(f"wrote {shown(args.out / 'plan.png')} and plan.json")
     return 0
 
 

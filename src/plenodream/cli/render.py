@@ -16,6 +16,7 @@ import tyro
 from plenodream.cli.fit import Fitting
 from plenodream.cli.parse import MaybeFloat, MaybeInt, MaybePath, MaybeText, part_of
 from plenodream.cli.words import words_of
+from plenodream.words import printable, shown
 
 if TYPE_CHECKING:
     from plenodream.memory.scene import Scene
@@ -127,7 +128,7 @@ def report_scene(args: Render, scene: Scene, rendered: int) -> int:
         console = Console(stderr=True)
         done = f"{rendered} view{'s' * (rendered != 1)} rendered" if rendered else "nothing to do"
         console.print(table_of_views(scene))
-        console.print(f"{done}; page: {page}", highlight=False, markup=False, soft_wrap=True)
+        console.print(f"{done}; page: {shown(page)}", highlight=False, markup=False, soft_wrap=True)
     return 0
 
 
@@ -168,8 +169,8 @@ def render_scene(
     scene = prepare_scene(args.out, video, request, maker)
     before = pending(scene)
     work = plan_work(scene, maker.generator.workings.fewest, maker.generator.workings.targets)
-    for line in _announcement(scene, work, args.clip is not None):
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    for line in _announcement(scene, work, maker, args.clip is not None):
+        console.print(printable(line), highlight=False, markup=False, soft_wrap=True)
     try:
         bar = progress_lines(sys.stderr, work) if args.json_progress else progress_bar(console, work)
         with bar if follow is None else follow(work) as report:
@@ -196,7 +197,7 @@ def _plan(args: Render) -> int:
     return plan(Plan(**same, model=model, out=args.out.with_name(f"{args.out.name}-plan")), _changes(args))
 
 
-def _announcement(scene: Scene, work: list[Work], fresh: bool) -> list[str]:
+def _announcement(scene: Scene, work: list[Work], model: Model, fresh: bool) -> list[str]:
     """What is said before the first view: of the source, of the windows, how many views there will be."""
     from plenodream.rendering.outlook import announce
     from plenodream.rendering.source import source_notes
@@ -210,7 +211,7 @@ def _announcement(scene: Scene, work: list[Work], fresh: bool) -> list[str]:
         )
     elif work and manifest.frames < length:
         lines.append(f"{manifest.frames} frames padded to {length} by repeating the last one")
-    return lines + ([announce(scene, work)] if work else [])
+    return lines + ([announce(scene, work, model.generator)] if work else [])
 
 
 def request_of(args: Render) -> Request:

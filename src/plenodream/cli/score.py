@@ -11,6 +11,7 @@ import tyro
 
 from plenodream.cli.counting import counting
 from plenodream.cli.parse import MaybeInt, MaybePath, MaybeText
+from plenodream.words import printable, shown
 
 
 @dataclass(frozen=True)
@@ -64,9 +65,11 @@ def eval_run(args: EvalRun) -> int:
     with sharing(args.address, args.workers) as share, counting("scene", quiet=args.quiet) as progress:
         outcome = run(args.results, out, metrics, name, shard, share, progress, parse_weights(args.weights))
     for fault in outcome.faults:
-        print(f"plenodream: {fault.sample.name}: {fault.kind}: {fault.reason}", file=sys.stderr)
+        print(f"plenodream: {printable(fault.sample.name)}: {fault.kind}: {printable(fault.reason)}", file=sys.stderr)
     if not args.quiet:
-        print(to_text(outcome.report) if outcome.report else f"rows in {out}; the other shards are still to come")
+        print(
+            to_text(outcome.report) if outcome.report else f"rows in {shown(out)}; the other shards are still to come"
+        )
     return int(bool(outcome.faults))
 
 

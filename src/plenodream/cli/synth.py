@@ -9,6 +9,7 @@ from typing import Literal
 
 from plenodream.cli.counting import counting
 from plenodream.cli.parse import MaybeInt, MaybePath
+from plenodream.words import shown
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ def synth(args: Synth) -> int:
             rest = {"device": device, "textures": args.textures, "progress": progress}
             written = synthesize(args.out, args.family, args.scenes, *size, args.seed, args.first, **rest)
     if not args.quiet:
-        print(f"{len(written)} scenes in {args.out}")
+        print(f"{len(written)} scenes in {shown(args.out)}")
     return 0
 
 

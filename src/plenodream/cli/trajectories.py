@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import tyro
 
 from plenodream.cli.parse import MaybePath
+from plenodream.words import shown
 
 Many = tyro.conf.UseAppendAction
 
@@ -47,7 +48,7 @@ def trajectories(args: Trajectories) -> int:
         from plenodream.viewer.paths import draw_paths  # matplotlib takes a second
 
         draw_paths(paths, args.plot)
-        print(f"wrote {args.plot}", file=sys.stderr)
+        print(f"wrote {shown(args.plot)}", file=sys.stderr)
     if args.json:
         print(json.dumps(rows))
         return 0

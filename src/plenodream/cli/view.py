@@ -12,6 +12,7 @@ import tyro
 
 from plenodream.cli.parse import MaybeText
 from plenodream.files.documents import read_document
+from plenodream.words import shown
 
 if TYPE_CHECKING:
     from plenodream.viewer.live import Live
@@ -40,7 +41,7 @@ class View:
 def view(args: View) -> int:
     """`plenodream view`."""
     live, front, address = open_viewer(args)
-    print(f"{args.scene}: open {address}   (Ctrl-C ends)", file=sys.stderr)
+    print(f"{shown(args.scene)}: open {address}   (Ctrl-C ends)", file=sys.stderr)
     try:
         live.play()
     except KeyboardInterrupt:

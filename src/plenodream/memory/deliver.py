@@ -5,7 +5,9 @@ All of it is made from the windows and made again when it is missing or damaged.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,6 +67,18 @@ def withdraw(scene: Scene, name: str) -> None:
         gone += [] if _takes_grid(scene.names()) else [scene.folder / GRID]
     for path in gone:
         path.unlink(missing_ok=True)
+
+
+def discard(scene: Scene) -> None:
+    """Undo a scene that was only just started: remove what it has written, and nothing else. The lock is held."""
+    for name in scene.names():
+        shutil.rmtree(scene.view_folder(name), ignore_errors=True)
+        (scene.folder / f"{name}.mp4").unlink(missing_ok=True)
+        (scene.folder / "cameras" / f"{name}.json").unlink(missing_ok=True)
+    (scene.folder / FILE).unlink(missing_ok=True)
+    for folder in (scene.folder / "views", scene.folder / "cameras"):
+        with suppress(OSError):  # not there, or something of others in it
+            folder.rmdir()
 
 
 def tidy_scene(folder: Path, manifest: Manifest) -> None:

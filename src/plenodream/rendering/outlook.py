@@ -9,12 +9,14 @@ from dataclasses import dataclass
 
 import torch
 
+from plenodream.generators.protocol import Generator
 from plenodream.geometry.cameras import join_cameras
 from plenodream.memory.merge import MergeStep, merge_names, merged_name
 from plenodream.memory.scene import Scene
 from plenodream.memory.strategies import SIMILARITIES
 from plenodream.memory.windows import Window
 from plenodream.rendering.choice import choose_context
+from plenodream.rendering.cost import estimate_cost
 from plenodream.rendering.renderer import Progress, groups
 from plenodream.rendering.request import SOURCE
 from plenodream.rendering.settings import RenderSettings
@@ -126,8 +128,12 @@ def _merged(
     return merged
 
 
-def announce(scene: Scene, work: Sequence[Work]) -> str:
-    """One line before a render: how many views and merged views it makes, and for how long where earlier ones tell."""
+def announce(scene: Scene, work: Sequence[Work], generator: Generator) -> str:
+    """One line before a render: how many views and merged views it makes, and for about how long.
+
+    Time is that of the scene's earlier views, or else estimated (`estimate_cost`).
+    """
+    manifest = scene.manifest
     names = dict.fromkeys(item.view for item in work)
     views = [name for name in names if name in scene.names("view")]
     merged = f" and {len(names) - len(views)} merged for them" if len(names) > len(views) else ""
@@ -136,13 +142,15 @@ def announce(scene: Scene, work: Sequence[Work]) -> str:
     seconds = [
         seconds
         for name in (*scene.names("view"), *scene.names("helper"))
-        for window in range(len(scene.manifest.windows))
+        for window in range(len(manifest.windows))
         if scene.has(name, window) and (seconds := scene.timing(name, window).get("seconds")) is not None
     ]
-    if not seconds:
-        return line
-    left = statistics.median(seconds) * len(work)
-    return f"{line}; about {round(left)} s" if left < 90 else f"{line}; about {round(left / 60)} min"
+    if seconds:
+        left = statistics.median(seconds) * len(work)
+    else:
+        contexts, size = (item.contexts for item in work), (manifest.height, manifest.width)
+        left = estimate_cost(generator, contexts, len(manifest.windows[0]), *size).seconds
+    return f"{line}; about {max(1, round(left))} s" if left < 90 else f"{line}; about {round(left / 60)} min"
 
 
 class Outlook:

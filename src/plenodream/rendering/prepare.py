@@ -8,7 +8,9 @@ from __future__ import annotations
 import warnings
 from pathlib import Path
 
+from plenodream.files.folders import folder_if_used
 from plenodream.geometry.cameras import check_cameras
+from plenodream.memory.deliver import discard
 from plenodream.memory.manifest import FILE, Manifest, read_manifest
 from plenodream.memory.scene import Scene
 from plenodream.memory.windows import plan_windows
@@ -78,10 +80,15 @@ def _start(folder: Path, video: View, request: Request, model: Model) -> Scene:
     seed, fps = request.seed or 0, given.fps
     stored = settings.to_json() | dict(model.words)
     manifest = Manifest(model.name, model.generator.fingerprint(), *size, fps, len(given), tuple(windows), seed, stored)
-    scene = Scene.create(folder, manifest)
-    with scene.lock():
-        write_source(scene, given, (), notes)
-        _declare(scene, targets)
+    with folder_if_used(folder):
+        scene = Scene.create(folder, manifest)
+        with scene.lock():
+            try:
+                write_source(scene, given, (), notes)
+                _declare(scene, targets)
+            except Exception:  # a disk that is full; a run that is ended leaves what can be gone on with
+                discard(scene)
+                raise
     return scene
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import shlex
 from pathlib import Path
 from typing import Any
@@ -79,8 +80,9 @@ def write_scene_page(scene: Scene, single_file: bool = False) -> Path:
             f"{manifest.frames} frames of {manifest.width}x{manifest.height} at {manifest.fps:g} frames/s, "
             f"model {manifest.model_name} ({manifest.model_hash}), seed {manifest.seed}"
         )
+        title = os.fsencode(scene.folder.resolve().name).decode(errors="replace")  # also where names are ASCII
         lines = dict.fromkeys((facts, *source_notes(scene), *notes))
-        page = Page(scene.folder.resolve().name, views, tuple(lines), render_command(scene))
+        page = Page(title, views, tuple(lines), render_command(scene))
         return write_page(scene.folder, page, single_file)
 
 
