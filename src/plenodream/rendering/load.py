@@ -11,6 +11,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from plenodream.files.documents import read_document
+from plenodream.models.hub import consent_needed, is_gated
 from plenodream.models.layout import ANY_CONTEXT, CONTEXT, TARGET
 from plenodream.models.needs import view_needs
 from plenodream.models.registry import CODECS, DENOISERS
@@ -148,6 +149,8 @@ def _download(model: str) -> Path:
     try:
         return Path(PlenopticPipeline.download(model, use_safetensors=True))
     except Exception as error:  # whatever comes of a network and of a stranger's files
+        if is_gated(error):
+            raise ValueError(f"model {consent_needed(model)}") from None
         raise ValueError(
             f"model {model}: cannot be downloaded ({_line(error)}); expected a hub id that is there and can be "
             f"reached, a model's folder, or one of {', '.join(bundled_models())}"
