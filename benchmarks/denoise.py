@@ -46,6 +46,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--blocks", type=int, help="of the network, for a dry run")
     parser.add_argument("--grid", help="latent frames, rows and columns of tokens, for a dry run: 1,2,2")
+    parser.add_argument("--k", type=int, nargs="+", default=[1, 2, 3, 4], help="context views")
     parser.add_argument("--rounds", type=int, default=1, help="timed calls, of which the best counts")
     args = parser.parse_args()
     network, arguments, grid = CONFIGS[args.config]
@@ -59,7 +60,7 @@ def main() -> None:
     print(f"{args.config}: {parameters / 1e6:.1f} M parameters, {grid[0] * grid[1] * grid[2]} tokens a view, {dtype}")
     print(f"matrix products: {rate / 1e9:.4g} GFLOP/s")
     print(f"{'k':>2} {'mode':<7} {'s a step':>9} {'TFLOP':>8} {'of products':>11} {'peak MiB':>9} {'doctor':>7}")
-    for k in range(1, 2 if args.config == "wan-1.3b" else 5):
+    for k in [1] if args.config == "wan-1.3b" else args.k:
         layout = ("target", *["context"] * k)
         modes = {"joint": {"context_attention": "joint", "layout": layout}, "cached": {}}
         took = {}

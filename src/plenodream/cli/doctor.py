@@ -47,8 +47,8 @@ def doctor(args: Doctor) -> int:
     height, width = _size(args.size) if args.size else (index["height"], index["width"])
     frames, context = args.frames or index["frames"], args.context or index["context_views"]
     evaluations = index["steps"] * (2 if index["guidance"] and index.get("guided_by") else 1)
-    view = (network, codec, context, frames, height, width)
-    needs = view_needs(*view, evaluations, types[args.dtype])
+    view = {"network": network, "codec": codec, "context": context, "frames": frames, "height": height, "width": width}
+    needs = view_needs(**view, evaluations=evaluations, dtype=types[args.dtype])
     rows = [
         ("weights of network and codec", needs.weights),
         (f"{context} context view{'s' * (context != 1)}", needs.context),
@@ -80,7 +80,7 @@ def _say_room(needs: Needs, network: Any, pixels: int) -> None:
         print(f"    {said or 'all on the device':<62} {_bytes(memory)}{verdict}")
 
 
-def _say_time(needs: Needs, view: tuple[Any, ...], dtype: torch.dtype) -> None:
+def _say_time(needs: Needs, view: dict[str, Any], dtype: torch.dtype) -> None:
     """Seconds of a view here: by timing blocks of the network, or where that would take long by their operations."""
     from plenodream.models.pace import measure_pace
     from plenodream.rendering.cost import REACHED, product_rate
@@ -92,7 +92,7 @@ def _say_time(needs: Needs, view: tuple[Any, ...], dtype: torch.dtype) -> None:
         seconds = needs.flop / (REACHED * rate)
         print(f"  about {seconds:.3g} s a view here, by its operations: products run at {rate / 1e9:.3g} GFLOP/s")
         return
-    pace = measure_pace(*view, dtype, device)
+    pace = measure_pace(**view, dtype=dtype, device=device)
     seconds = pace.reading + needs.evaluations * pace.step
     print(f"  about {seconds:.3g} s a view here, codec not counted: {pace.step:.3g} s a step, measured on its blocks")
 

@@ -29,9 +29,10 @@ def caption_picture(model: Path, picture: UInt8[Tensor, "height width 3"], devic
         from transformers import AutoModelForImageTextToText, AutoProcessor
     except ImportError:
         raise ValueError("--caption needs transformers: pip install 'plenodream[text]'") from None
+    kind: Any = AutoModelForImageTextToText
     try:
         processor: Any = AutoProcessor.from_pretrained(model)
-        network: Any = AutoModelForImageTextToText.from_pretrained(model, dtype="auto").to(device).eval()
+        network = kind.from_pretrained(model, dtype="auto").to(device).eval()
     except (OSError, ValueError, KeyError) as error:
         reason = " ".join(str(error).split())[:200]
         raise ValueError(f"{model}: no image-to-text model of transformers ({reason})") from None

@@ -127,12 +127,13 @@ def _to_gguf(network: nn.Module, quantizer: str, dtype: torch.dtype) -> None:
     import gguf
     from diffusers.quantizers.gguf.utils import GGUFLinear, GGUFParameter
 
+    parameter: Any = GGUFParameter
     kind = {"8bit": gguf.GGMLQuantizationType.Q8_0, "4bit": gguf.GGMLQuantizationType.Q4_0}[quantizer]
     for path, module in list(network.named_modules()):
         if type(module) is not nn.Linear or module.in_features % 32 or any(kept in path for kept in ("norm", *_KEPT)):
             continue
         packed = torch.from_numpy(gguf.quants.quantize(module.weight.detach().float().numpy(), kind))
         small = GGUFLinear(module.in_features, module.out_features, module.bias is not None, compute_dtype=dtype)
-        small.weight, small.bias = GGUFParameter(packed, quant_type=kind), module.bias
+        small.weight, small.bias = parameter(packed, quant_type=kind), module.bias
         parent, _, name = path.rpartition(".")
         setattr(network.get_submodule(parent), name, small.requires_grad_(False))

@@ -163,14 +163,10 @@ def _check_room(folder: Path, fit: Fit, device: str, dtype: torch.dtype) -> None
     if free is None or sum(file.stat().st_size for file in folder.glob("*/*.safetensors")) < free / 8:
         return
     network, codec, index = hollow_model(str(folder))
-    needs = view_needs(
-        network, codec, *(index[name] for name in ("context_views", "frames", "height", "width")), 1, dtype
-    )
-    sizes = (
-        network.config.num_layers,
-        index["height"] * index["width"],
-        network.config.context_attention == "independent",
-    )
+    view = {name: index[name] for name in ("frames", "height", "width")} | {"context": index["context_views"]}
+    needs = view_needs(network, codec, **view, evaluations=1, dtype=dtype)
+    keys = network.config.context_attention == "independent"
+    sizes = network.config.num_layers, index["height"] * index["width"], keys
     check_room(memory_with(needs, fit, *sizes), free, str(folder), ways_to_fit(needs, *sizes))
 
 

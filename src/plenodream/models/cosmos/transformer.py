@@ -123,7 +123,9 @@ class CosmosCameraTransformer(DenoiserMixin, CosmosTransformer3DModel, CacheMixi
 
     def enable_cache(self, config: Any) -> None:
         """As diffusers' own, which does not know the blocks of Cosmos."""
-        TransformerBlockRegistry.register(CosmosTransformerBlock, TransformerBlockMetadata(0, None))
+        TransformerBlockRegistry.register(
+            CosmosTransformerBlock, TransformerBlockMetadata(return_hidden_states_index=0)
+        )
         super().enable_cache(config)
 
     @property
