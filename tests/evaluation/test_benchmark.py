@@ -7,14 +7,15 @@ from dataclasses import replace
 import pytest
 import torch
 
-from plenodream.evaluation.bench import render_scene, run_benchmark, with_controls
+from plenodream.evaluation.bench import Plan, foresee, render_scene, run_benchmark, with_controls
 from plenodream.evaluation.benchmarks import SHIPPED, get_benchmark
 from plenodream.evaluation.benchmarks.basic import BASIC
 from plenodream.evaluation.benchmarks.scene import write_truth
 from plenodream.evaluation.delivery import check_delivery
+from plenodream.evaluation.export import read_report
 from plenodream.evaluation.methods import method as methods
 from plenodream.evaluation.methods.method import Engine, make_engine, parse_method
-from plenodream.evaluation.methods.tables import TABLES, table_methods
+from plenodream.evaluation.methods.tables import TABLES, get_table, table_methods
 from plenodream.evaluation.reading import Reader
 from plenodream.evaluation.shots import Shot
 from plenodream.geometry.visibility import covisible, warp
@@ -46,6 +47,7 @@ def test_a_benchmark_is_what_it_was():
 DIGESTS = {
     "basic-mini": (1, "b29f611b854865d4"),
     "basic-mini-full": (1, "a31823264b7bbf3b"),
+    "basic-mini-long": (1, "d842569aeecc9576"),
     "agibot-mini": (1, "0cb88f75f3e2bbd3"),
 }
 
@@ -139,8 +141,8 @@ def test_an_oracle_reaches_the_ceiling(engine, tmp_path, monkeypatch):
     oracle = Engine(Oracle(scenes, made.generator.workings), made.settings)
     monkeypatch.setattr("plenodream.evaluation.bench.make_engine", lambda method, device: oracle)
     steps: list[tuple[int, int]] = []
-    run_on = (MINI, [parse_method("oracle")], tmp_path, 2, 3)
-    (report,) = run_benchmark(*run_on, progress=lambda *step: steps.append(step))
+    plan = Plan(MINI, scenes=2, shots=3)
+    (report,) = run_benchmark(plan, [parse_method("oracle")], tmp_path, lambda *step: steps.append(step))
     assert steps == [(1, 2), (2, 2)]
     for number in report.numbers:
         if number.row in ("video", "other seed"):
@@ -170,9 +172,10 @@ def test_methods_are_read_and_mistakes_named():
 def test_tables_name_methods_that_there_are():
     for name in TABLES:
         methods_of = [parse_method(text) for text in table_methods(name, "mini")]
+        assert get_benchmark(get_table(name).benchmark).most_shots in (2, 12)
         assert methods_of[0].text == "mini" and {m.model for m in methods_of} <= {"mini", "reprojection"}
         assert len({m.slug for m in methods_of}) == len(methods_of)
-    with pytest.raises(ValueError, match="unknown table 'table-9': expected one of table-1"):
+    with pytest.raises(ValueError, match=r"unknown table 'table-9': expected table-1 .*; table-3 \(ablations"):
         table_methods("table-9", "mini")
 
 
@@ -184,3 +187,53 @@ def test_a_point_cloud_agrees_with_itself_and_is_given_true_depth(tmp_path):
     assert shot.seen is not None and shot.truth is not None
     error = (shot.frames - shot.truth).square().mean(-1)[shot.seen].mean()
     assert error < 10**-2.2 < (shot.videos["copy"] - shot.truth).square().mean(-1)[shot.seen].mean()
+
+
+def frames_of(folder, scene="s000"):
+    chain = Scene.open(folder / "scenes" / scene)
+    return [chain.frames(name) for name in chain.names("view")], chain
+
+
+def test_views_made_together_and_along_trajectories(engine, tmp_path):
+    scene, shown = MINI.open(0, 2), {}
+    for text in ("tiny:memory=source", "tiny:together=2", "tiny:memory=trajectories"):
+        method = parse_method(text)
+        render_scene(scene, method, engine(text), tmp_path / method.slug, tmp_path / "truth", other=False)
+        shown[text], chain = frames_of(tmp_path / method.slug)
+        # Made at once, the second view is not made from the first.
+        assert text != "tiny:together=2" or chain.record(chain.names("view")[1], 0)["context"] == ["source"]
+    for view in range(2):  # each has seen the other
+        assert not torch.equal(shown["tiny:together=2"][view], shown["tiny:memory=source"][view])
+    # The carried source is context at the target's own cameras: another view than the source alone gives.
+    assert not torch.equal(shown["tiny:memory=trajectories"][0], shown["tiny:memory=source"][0])
+    with pytest.raises(ValueError, match="trajectories are found by depth; expected depth=on"):
+        parse_method("tiny:memory=trajectories,depth=off")
+    with pytest.raises(ValueError, match="targets: a point cloud has no such thing"):
+        make_engine(parse_method("reprojection:together=3"))
+
+
+def test_windows_with_and_without_overlap(engine, tmp_path):
+    scene, spans = replace(MINI, frames=9, sizes=((16, 16),)).open(0, 1), {}
+    for text in ("tiny", "tiny:overlap=off"):
+        method = parse_method(text)
+        render_scene(scene, method, engine(text), tmp_path / method.slug, tmp_path / "truth", other=False)
+        _, chain = frames_of(tmp_path / method.slug)
+        spans[text] = [(window.start, window.clean) for window in chain.manifest.windows]
+    assert any(clean for _, clean in spans["tiny"]) and len(spans["tiny"]) > len(spans["tiny:overlap=off"]) > 1
+
+
+def test_seeds_are_run_one_after_another_and_averaged_scene_by_scene(engine, tmp_path, monkeypatch):
+    monkeypatch.setattr("plenodream.evaluation.bench.make_engine", lambda method, device: engine(method.text))
+    plan = Plan(MINI, scenes=2, shots=2, other=False, seeds=2)
+    said = foresee(plan, [parse_method("tiny")])
+    assert said.startswith("8 views of 1 methods to render, about ") and "what is there already is kept" in said
+    (report,) = run_benchmark(plan, [parse_method("tiny")], tmp_path)
+    alone = [read_report(tmp_path / name) for name in ("tiny", "tiny_seed=1")]
+    column = "psnr.all"
+    means = [each.number(column).scenes["s001"] for each in alone]
+    assert means[0] != means[1] and report.number(column).scenes["s001"] == pytest.approx(sum(means) / 2)
+    assert report.name == "tiny" and report.number(column).samples == 8
+    spread = report.protocols["seeds"]["spread of their means"][column]
+    assert spread == pytest.approx(abs(alone[0].number(column).mean - alone[1].number(column).mean) / 2**0.5, abs=1e-5)
+    with pytest.raises(ValueError, match="0 seeds: expected at least 1"):
+        Plan(MINI, scenes=1, seeds=0)

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from plenodream.data.synth import synthesize
-from plenodream.evaluation.bench import run_benchmark, with_controls
+from plenodream.evaluation.bench import Plan, run_benchmark, with_controls
 from plenodream.evaluation.benchmarks import get_benchmark
 from plenodream.evaluation.methods.method import parse_method
 from plenodream.evaluation.recordings import find_recordings
@@ -140,7 +140,7 @@ def test_a_folder_of_recordings_is_a_benchmark(tmp_path):
     assert (benchmark.name, benchmark.scenes, benchmark.most_shots) == ("data", 1, 1)
     assert get_benchmark(str(tmp_path / "data"), frames=2).digest() != benchmark.digest()
     method = parse_method("reprojection")
-    (report,) = run_benchmark(benchmark, [method], tmp_path / "out", 1, other=False)
+    (report,) = run_benchmark(Plan(benchmark, 1, other=False), [method], tmp_path / "out")
     # The card hides little of the wall, and depth is true: on what the recording calls seen it is near.
     seen, copy = (report.number("psnr.seen", row) for row in ("video", "copy"))
     assert seen is not None and copy is not None and seen.share == 0.5
@@ -151,6 +151,6 @@ def test_a_folder_of_recordings_is_a_benchmark(tmp_path):
     texts = [m.text for m in with_controls([method], benchmark.stills)]
     assert texts == ["reprojection", "reprojection:memory=source", "reprojection:memory=source-twice"]
     with pytest.raises(ValueError, match="recordings cannot stand still"):
-        run_benchmark(benchmark, [method.with_options(motion="off")], tmp_path / "out", 1, other=False)
+        run_benchmark(Plan(benchmark, 1, other=False), [method.with_options(motion="off")], tmp_path / "out")
     with pytest.raises(ValueError, match="expected them for a folder of recordings"):
         get_benchmark("basic-mini", frames=2)

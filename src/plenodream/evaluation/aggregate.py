@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -144,18 +144,25 @@ def _in(row: Row, score: Score, chosen: frozenset[frozenset[str]] | None) -> boo
 def _number(column: Column, name: str, kind: str, scores: Sequence[tuple[Row, Score]]) -> Number:
     counted = [(row, score) for row, score in scores if score.count > 0 and score.share >= column.gate]
     scenes = _pooled(column, counted, lambda row: row.scene)
-    low = high = None
-    if len(scenes) > 1:
-        generator = torch.Generator().manual_seed(0)
-        values = torch.tensor(list(scenes.values()), dtype=torch.float64)
-        _, low, high = bootstrap_interval(values, generator=generator)
+    mean, low, high = summarize(scenes)
     places: dict[int, list[float]] = defaultdict(list)
     for (_, place), value in _pooled(column, counted, lambda row: (row.scene, row.number)).items():
         places[place].append(value)
     share = sum(score.share for _, score in counted) / len(counted) if counted else 0.0
-    mean = sum(scenes.values()) / len(scenes) if scenes else None
     by_number = {place: _mean(values) for place, values in sorted(places.items())}
     return Number(name, kind, mean, low, high, scenes, len(counted), len(scores) - len(counted), share, by_number)
+
+
+def summarize(scenes: Mapping[str, float]) -> tuple[float | None, float | None, float | None]:
+    """Mean over scenes and the ends of its interval; None where there are too few scenes for them."""
+    if not scenes:
+        return None, None, None
+    mean = sum(scenes.values()) / len(scenes)
+    if len(scenes) < 2:
+        return mean, None, None
+    values = torch.tensor(list(scenes.values()), dtype=torch.float64)
+    _, low, high = bootstrap_interval(values, generator=torch.Generator().manual_seed(0))
+    return mean, low, high
 
 
 def _pooled(column: Column, scores: Iterable[tuple[Row, Score]], key: Callable[[Row], Any]) -> dict[Any, float]:

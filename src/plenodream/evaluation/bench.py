@@ -12,20 +12,23 @@ from plenodream.evaluation.aggregate import Report
 from plenodream.evaluation.benchmarks.scene import Benchmark, BenchmarkScene, check_scene, write_truth
 from plenodream.evaluation.layouts.manifest import MANIFEST, write_manifest
 from plenodream.evaluation.layouts.scenes import scene_samples
+from plenodream.evaluation.methods.altered import inner
 from plenodream.evaluation.methods.controls import control_options
 from plenodream.evaluation.methods.method import Engine, Method, make_engine
 from plenodream.evaluation.results import FOLDER
 from plenodream.evaluation.run import Share, run
 from plenodream.evaluation.samples import Sample
+from plenodream.evaluation.seeds import over_seeds
 from plenodream.files.atomic import write_file
 from plenodream.memory.manifest import FILE, Manifest
 from plenodream.memory.scene import Scene
 from plenodream.memory.windows import plan_windows, window_index
+from plenodream.rendering.cost import estimate_cost
 from plenodream.rendering.renderer import AutoregressiveRenderer
 from plenodream.rendering.request import SOURCE
 from plenodream.types import View
 
-METRICS = ("fidelity", "sync", "homography", "distribution")
+METRICS = ("fidelity", "sync", "homography", "change", "distribution")
 OTHER_SEED = 1000  # further than any seed that people take
 
 
@@ -35,75 +38,133 @@ def with_controls(methods: Sequence[Method], stills: bool = True) -> list[Method
     return [*methods, *(methods[0].with_options(**chosen) for chosen in options)]
 
 
+@dataclass(frozen=True)
+class Plan:
+    """What of a benchmark is run.
+
+    Attributes:
+        benchmark: Which.
+        scenes: The first so many.
+        shots: The first so many; all if None.
+        shuffled: Every scene in an order of its own.
+        other: Whether the first method is rendered from other noise, too (unseen history, other seed).
+        seeds: Of the noise: every method is run with so many, one after another.
+        device: Of the models.
+    """
+
+    benchmark: Benchmark
+    scenes: int
+    shots: int | None = None
+    shuffled: bool = False
+    other: bool = True
+    seeds: int = 1
+    device: str | None = None
+
+    def __post_init__(self) -> None:
+        check_scene(self.benchmark, self.scenes - 1, self.shots)
+        if self.seeds < 1:
+            raise ValueError(f"{self.seeds} seeds: expected at least 1")
+
+
 def run_benchmark(
-    benchmark: Benchmark,
+    plan: Plan,
     methods: Sequence[Method],
     out: Path,
-    scenes: int,
-    shots: int | None = None,
-    shuffled: bool = False,
-    other: bool = True,
-    device: str | None = None,
     progress: Callable[[int, int], None] | None = None,
     share: Share = map,
 ) -> list[Report]:
     """Render and score; what is there already is kept, so that the same command goes on.
 
     Args:
-        benchmark: Which.
+        plan: Of what.
         methods: What to compare.
-        out: Folder: one folder of results a method, and the truth.
-        scenes: The first so many.
-        shots: The first so many trajectories; all if None.
-        shuffled: Every scene in an order of its own.
-        other: Whether the first method is rendered from other noise, too (unseen history, other seed).
-        device: Of the models.
+        out: Folder: one folder of results a method and seed, and the truth.
         progress: Called with scenes rendered and their number, over all methods.
         share: Has workers render and score scenes (`batch.pool.sharing`); one after another here if left out.
 
     Raises:
-        ValueError: No such scene or shots, or a model that cannot be loaded.
+        ValueError: A model that cannot be loaded, or does not do what is asked of it.
     """
-    check_scene(benchmark, scenes - 1, shots)
     out.mkdir(parents=True, exist_ok=True)
-    total, done, reports = scenes * len(methods), 0, []
+    total, done, reports = plan.scenes * plan.seeds * len(methods), 0, []
+
+    def on_scene() -> None:
+        nonlocal done
+        done += 1
+        if progress is not None:
+            progress(done, total)
+
     for method in methods:
-        folder = out / method.slug
-        chains = _Chains(benchmark, shots, shuffled, method, device, folder, out / "truth", other and not reports)
-        samples: list[Sample] = []
-        for made in share(chains, range(scenes)):
-            samples += made
-            done += 1
-            if progress is not None:
-                progress(done, total)
-        _write_about(folder, benchmark, method, chains.engine)
-        write_manifest(folder / MANIFEST, sorted(samples, key=lambda sample: sample.scene))
-        outcome = run(folder, folder / FOLDER, METRICS, method.text, share=share)
-        assert outcome.report is not None
-        reports.append(outcome.report)
+        other = plan.other and method is methods[0]
+        seeded = with_seeds(method, plan.seeds)
+        found = [_run_method(_Chains(plan, each, out, other), on_scene, share) for each in seeded]
+        reports.append(over_seeds(method.text, found))
     return reports
+
+
+def with_seeds(method: Method, seeds: int) -> list[Method]:
+    """A method, and the same from other noise."""
+    return [method, *(method.with_options(seed=str(method.seed + more)) for more in range(1, seeds))]
 
 
 @dataclass(frozen=True)
 class _Chains:
     """Renders the chain of a scene by one method, wherever it is sent; the model is loaded when it is first used."""
 
-    benchmark: Benchmark
-    shots: int | None
-    shuffled: bool
+    plan: Plan
     method: Method
-    device: str | None
-    folder: Path
-    truth: Path
+    out: Path
     other: bool
+
+    @property
+    def folder(self) -> Path:
+        return self.out / self.method.slug
 
     @cached_property
     def engine(self) -> Engine:
-        return make_engine(self.method, self.device)
+        return make_engine(self.method, self.plan.device)
 
     def __call__(self, number: int) -> list[Sample]:
-        scene = self.benchmark.open(number, self.shots, self.shuffled)
-        return render_scene(scene, self.method, self.engine, self.folder, self.truth, self.other)
+        scene = self.plan.benchmark.open(number, self.plan.shots, self.plan.shuffled)
+        return render_scene(scene, self.method, self.engine, self.folder, self.out / "truth", self.other)
+
+
+def _run_method(chains: _Chains, on_scene: Callable[[], None], share: Share) -> Report:
+    """One method with one seed."""
+    folder, samples = chains.folder, []
+    for made in share(chains, range(chains.plan.scenes)):
+        samples += made
+        on_scene()
+    _write_about(folder, chains.plan.benchmark, chains.method, chains.engine)
+    write_manifest(folder / MANIFEST, sorted(samples, key=lambda sample: sample.scene))
+    outcome = run(folder, folder / FOLDER, METRICS, chains.method.text, share=share)
+    assert outcome.report is not None
+    return outcome.report
+
+
+def foresee(plan: Plan, methods: Sequence[Method]) -> str:
+    """What a benchmark will cost, in a line: views, and time on this machine within a factor of two or three.
+
+    Raises:
+        ValueError: As `run_benchmark`.
+    """
+    scene = plan.benchmark.open(0, plan.shots)
+    shots, frames = len(scene.targets), len(scene.source)
+    size = scene.source.cameras.height, scene.source.cameras.width
+    views, seconds = 0, 0.0
+    for place, method in enumerate(methods):
+        engine = make_engine(method, plan.device)
+        workings = engine.generator.workings
+        windows = plan_windows(frames, workings.frames or frames, workings.overlap)
+        k = min(engine.settings.retrieval.k, shots) if method.options.get("memory", "all") == "all" else 1
+        chains = plan.scenes * plan.seeds * (2 if plan.other and place == 0 else 1)
+        contexts = [max(k, workings.fewest)] * (shots * len(windows))
+        views += chains * shots
+        seconds += chains * estimate_cost(inner(engine.generator), contexts, len(windows[0]), *size).seconds
+    return (
+        f"{views} views of {len(methods)} methods to render, about {max(1, round(seconds / 60))} minutes on this "
+        "machine (within a factor of three), and about as long to score them; what is there already is kept"
+    )
 
 
 def _write_about(folder: Path, benchmark: Benchmark, method: Method, engine: Engine) -> None:

@@ -21,7 +21,8 @@ REPORT = "report.json"
 SHOWN = (
     "psnr.all", "psnr.seen", "psnr.hidden", "psnr.moving", "ssim.all", "sharpness.hidden",
     "hsync paper 3", "hsync paper 6", "hsync paper 9", "hsync paper 12", "hsync all", "vsync all",
-    "homography all", "roterr", "transerr", "tsed all", "matches.xfeat.share all", "kd_stats_v1", "fvd_i3d_styleganv",
+    "homography all", "psnr.change.worst",
+    "roterr", "transerr", "tsed all", "matches.xfeat.share all", "kd_stats_v1", "fvd_i3d_styleganv",
 )  # fmt: skip
 
 

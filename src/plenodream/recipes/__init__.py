@@ -24,6 +24,8 @@ def _recipe(module: str, function: str) -> Callable[[], TrainConfig]:
 RECIPES: dict[str, Callable[[], TrainConfig]] = {
     "nano": _recipe("nano", "nano"),
     "nano-depth": _recipe("nano", "nano_depth"),
+    "pico": _recipe("pico", "pico"),
+    "agibot-pico": _recipe("pico", "agibot_pico"),
     "mini": _recipe("mini", "mini"),
     "mini-cpu": _recipe("mini", "mini_cpu"),
     "mini-depth": _recipe("mini", "mini_depth"),

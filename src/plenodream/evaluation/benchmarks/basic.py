@@ -95,9 +95,10 @@ class BasicBenchmark:
         return trajectory_cameras(path, still)
 
 
+_KINDS = (("basic-mini", "mild", 9), ("basic-mini-full", "full", 9), ("basic-mini-long", "mild", 27))
 BASIC = {
-    name: BasicBenchmark(name, 1, family, 100, 1000, GROUPS["basic12"], 9, 6.0, 60.0, ((64, 64), (54, 96)))
-    for name, family in (("basic-mini", "mild"), ("basic-mini-full", "full"))
+    name: BasicBenchmark(name, 1, family, 100, 1000, GROUPS["basic12"], frames, 6.0, 60.0, ((64, 64), (54, 96)))
+    for name, family, frames in _KINDS
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+from plenodream.evaluation.methods.altered import AlongTrajectories, altered, at_once
 from plenodream.evaluation.methods.controls import NoContextBut
 from plenodream.generators.protocol import Generator
 from plenodream.generators.reprojection import Reprojection
@@ -14,10 +15,13 @@ from plenodream.rendering.settings import RenderSettings
 from plenodream.sampling.config import SamplingConfig
 
 SWITCHES = {"on": True, "off": False}
-# What each view is made from, besides what is retrieved: how often the source stands in for all of it.
-MEMORIES = {"all": 0, "source": 1, "source-twice": 2}
+# What each view is made from instead of what is retrieved: how often the source stands in for all of it.
+_SOURCES = {"source": 1, "source-twice": 2}
+TRAJECTORIES = "trajectories"
+MEMORIES = ("all", *_SOURCES, TRAJECTORIES)
 OPTIONS = (
     "strategy", "k", "merging", "keep-source", "steps", "guidance", "seed", "memory", "motion", "update", "depth",
+    "together", "overlap",
 )  # fmt: skip
 
 
@@ -52,8 +56,9 @@ class Method:
 
     @property
     def depth(self) -> bool:
-        """Whether it is given the source's true depth; a point cloud is, a model that makes its own is not."""
-        return SWITCHES[self.options.get("depth", "on" if self.model == REPROJECTION else "off")]
+        """Whether it is given the source's true depth; what carries pixels by it is, a model by itself is not."""
+        carries = self.model == REPROJECTION or self.options.get("memory") == TRAJECTORIES
+        return SWITCHES[self.options.get("depth", "on" if carries else "off")]
 
     def with_options(self, **options: str) -> Method:
         """The same with other options."""
@@ -88,13 +93,15 @@ def parse_method(text: str) -> Method:
         if not (equals and value) or key not in OPTIONS:
             raise ValueError(f"method {text!r}: cannot read {item!r}; expected one of {', '.join(OPTIONS)} = a value")
         options[key] = value
-    switches = ("merging", "keep-source", "motion", "update", "depth")
+    switches = ("merging", "keep-source", "motion", "update", "depth", "overlap")
     for key, values in ({"strategy": STRATEGIES, "memory": MEMORIES} | dict.fromkeys(switches, SWITCHES)).items():
         if key in options and options[key] not in values:
             raise ValueError(f"method {text!r}: {key}={options[key]}; expected one of {', '.join(values)}")
-    for key in ("k", "steps", "seed"):
+    for key in ("k", "steps", "seed", "together"):
         if key in options and not options[key].isdecimal():
             raise ValueError(f"method {text!r}: {key}={options[key]}; expected a whole number")
+    if options.get("memory") == TRAJECTORIES and options.get("depth") == "off":
+        raise ValueError(f"method {text!r}: trajectories are found by depth; expected depth=on, or leave it out")
     return Method(text, model, options)
 
 
@@ -112,8 +119,19 @@ def make_engine(method: Method, device: str | None = None) -> Engine:
         pipeline = load_pipeline(method.model, device)
         settings = _changed(pipeline.default_settings(), method.options)
         generator = pipeline.generator(settings.sampling)
-    times = MEMORIES[method.options.get("memory", "all")]
-    return Engine(NoContextBut(generator, times) if times else generator, settings)
+    return Engine(_remade(generator, method.options), settings)
+
+
+def _remade(generator: Generator, options: dict[str, str]) -> Generator:
+    """A generator with a method's options that are not settings."""
+    if "together" in options:
+        generator = at_once(generator, max(1, int(options["together"])))
+    if not SWITCHES[options.get("overlap", "on")]:
+        generator = altered(generator, overlap=0)
+    memory = options.get("memory", "all")
+    if memory == TRAJECTORIES:
+        return AlongTrajectories(generator)
+    return NoContextBut(generator, _SOURCES[memory]) if memory in _SOURCES else generator
 
 
 def _changed(settings: RenderSettings, options: dict[str, str]) -> RenderSettings:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from plenodream.evaluation.metrics.change import Change
 from plenodream.evaluation.metrics.distribution import Distribution, Fvd
 from plenodream.evaluation.metrics.epipolar import Tsed
 from plenodream.evaluation.metrics.hidden import Sync
@@ -19,6 +20,7 @@ from plenodream.evaluation.metrics.truth import Fidelity
 METRICS: dict[str, Callable[..., Metric]] = {
     "fidelity": Fidelity,
     "sync": Sync,
+    "change": Change,
     "homography": SharedCentre,
     "camera": CameraPath,
     "pycolmap": EstimatedPath,

@@ -126,6 +126,37 @@ def generate_views(
     return to_frames(torch.cat(made)).cpu()
 
 
+def generate_chained_views(
+    sampler: Sampler, scene: Batch, chain: int, k: int, generator: torch.Generator
+) -> UInt8[Tensor, "targets frames height width 3"]:
+    """Sample views 1 .. V - 1 of one scene in chains: each from the source and the views of its chain made before.
+
+    The first of a chain sees true views that come before it, as in `generate_views`.
+
+    Args:
+        sampler: What samples.
+        scene: One scene of V views.
+        chain: Views of a chain.
+        k: Largest context size.
+        generator: Of noise and contexts (CPU).
+    """
+    assert scene.signal is not None
+    cameras, anchor = scene.cameras[0], torch.eye(4).to(scene.cameras.camera_to_world)
+    bank, made = list(scene.signal[0]), []
+    for view in range(1, len(bank)):
+        first = 1 + (view - 1) // chain * chain
+        others = list(range(first, view)) if view > first else list(range(1, view))
+        order = torch.randperm(len(others), generator=generator).tolist()[: k - 1]
+        index = torch.tensor([[0, *(others[place] for place in order)]])
+        noise = sampler.noise(cameras[view : view + 1], generator).to(bank[0])
+        context = sampler.encode(torch.stack(bank), cameras, anchor).select(index)
+        (bank[view],) = sampler.sample(context, cameras[view : view + 1], anchor, noise)
+        made.append(bank[view])
+        if (view - first + 1) == chain:  # the next chain starts from true views
+            bank[first : view + 1] = scene.signal[0][first : view + 1]
+    return to_frames(torch.stack(made)).cpu()
+
+
 def generate_contexts(
     model: Denoiser,
     codec: Codec,
@@ -138,6 +169,7 @@ def generate_contexts(
     rank: int = 0,
     world_size: int = 1,
     progress: Callable[[int], None] | None = None,
+    chain: int = 1,
 ) -> int:
     """Generate views of many scenes with the current model and keep them; what is there already stays.
 
@@ -153,6 +185,7 @@ def generate_contexts(
         rank: This process generates every `world_size`-th scene.
         world_size: Processes that share the work.
         progress: Called with the number of scenes done so far by this process, old ones included.
+        chain: Views that are made from one another, from 1: each from true views (the paper found that best).
 
     Returns:
         How many scenes were generated now.
@@ -162,6 +195,8 @@ def generate_contexts(
     """
     folder, fresh = Path(folder), 0
     content = {"scenes": asdict(scenes), "sampling": asdict(sampling), "k": k, "seed": seed}
+    if chain != 1:
+        content["chain"] = chain
     content["weights"] = weights_hash(model.state_dict())
     sampler, load = Sampler(model, codec, scheduler, sampling), scenes.opened(next(model.parameters()).device)
     mine = range(rank, scenes.count, world_size)
@@ -171,9 +206,11 @@ def generate_contexts(
             path = _scene_folder(folder, number)
             if not path.exists():
                 tidy(folder, folders=[path.name])
-                generator = step_generator(seed, number, "noise")
-                scene, contexts = load(number), draw_clean_context(scenes.views, k, generator)
-                made = generate_views(sampler, scene, contexts, generator)
+                generator, scene = step_generator(seed, number, "noise"), load(number)
+                if chain == 1:
+                    made = generate_views(sampler, scene, draw_clean_context(scenes.views, k, generator), generator)
+                else:
+                    made = generate_chained_views(sampler, scene, chain, k, generator)
                 _write_manifest(folder, content)  # now that there is something to say it of
                 write_episode(path, _as_views(scene, made))
                 fresh += 1
