@@ -387,7 +387,7 @@ BAD = {
     "plot nowhere": (["trajectories", "--plot", "no/paths.png"], "no/paths.png: no such file or directory"),
     "recipe": (["train", "nanno"], "did you mean 'nano'"),
     "field": (["train", "nano", "--set", "optimizer.learning_rat=1"], "did you mean 'learning_rate'"),
-    "value": (["train", "nano", "--set", "optimizer.learning_rate=nan"], "expected float"),
+    "value": (["train", "nano", "--set", "optimizer.learning_rate=x"], "expected FLOAT"),
     "size": (["train", "nano", "--set", "height=50"], "48x50: expected multiples of the codec's 8"),
     "heads": (["train", "nano", "--set", "model.attention_head_dim=7"], "no network can be built"),
     "attention": (["train", "nano", "--set", "model.context_attention=both"], "expected independent or joint"),

@@ -29,12 +29,11 @@ def make(**changes) -> EvalReport:
     )
 
 
-def test_json_round_trip():
+def test_json_holds_all_numbers():
     report = make()
-    text = report.to_json()
-    assert EvalReport.from_json(text) == report
-    assert EvalReport.from_json(text).to_json() == text
-    content = json.loads(text)
+    content = json.loads(report.to_json())
+    assert content["format"] == 2 and content["model"] == "nano" and content["seed"] == 3
+    assert tuple(content["values"]["fidelity"]["sampled"]["moving"]) == report.values["fidelity"]["sampled"]["moving"]
     assert content["summary"]["fidelity"]["sampled"]["moving"]["mean"] == 21.5
     assert content["summary"]["fidelity"]["sampled"]["moving"]["scenes"] == 4
     (stopped,) = [d for d in content["differences"] if d["minus"] == "no motion"]
@@ -86,19 +85,7 @@ def test_files(tmp_path):
     report = make(gallery=gallery)
     write_report(tmp_path / "new" / "folder", report)
     folder = tmp_path / "new" / "folder"
-    assert EvalReport.from_json((folder / "report.json").read_text()) == report
+    assert (folder / "report.json").read_text() == report.to_json()
     assert (folder / "report.txt").read_text() == format_report(report)
     with Image.open(folder / "sheet.png") as picture:
         assert picture.size == draw_sheet(gallery).shape[1::-1]
-
-
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": 2}'])
-def test_what_is_no_report_is_refused(text):
-    with pytest.raises(ValueError, match="not an evaluation report"):
-        EvalReport.from_json(text)
-
-
-def test_a_report_of_another_version_is_refused():
-    text = make().to_json().replace('"format": 2', '"format": 0')
-    with pytest.raises(ValueError, match="format 0: expected 2"):
-        EvalReport.from_json(text)

@@ -43,7 +43,7 @@ def test_targets_are_the_last_views_and_never_the_source():
     ("make", "words"),
     [
         (lambda: Stage(share=1, views=2, max_context=2, any_context=True), "max_context < views"),
-        (lambda: Stage(share=1, max_context=3), "any_context=true"),
+        (lambda: Stage(share=1, max_context=3), "any_context=True"),
         (lambda: Stage(share=1, views=2, targets=2), "expected 1 to 1"),
         (lambda: Stage(share=1, batch=0), "at least 1"),
         (lambda: Curriculum((Stage(share=0.5),)), "expected 1"),

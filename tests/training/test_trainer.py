@@ -18,7 +18,7 @@ from tiny import tiny_config
 import plenodream.training.trainer as module
 from plenodream.rendering.load import load_pipeline
 from plenodream.training.build import build_model, set_trainable
-from plenodream.training.checkpoint import load_weights
+from plenodream.training.checkpoint.weights import load_weights
 from plenodream.training.config import OptimizerConfig, RunOptions
 from plenodream.training.curriculum import Curriculum, Stage
 from plenodream.training.export import quality
@@ -64,9 +64,9 @@ def test_an_interrupted_run_goes_on_exactly(tmp_path, monkeypatch):
     keys = ("step", "loss", "rate", "gradient_norm", "k", "stage")
     whole, parts = ([tuple(line[key] for key in keys) for line in lines(tmp_path / x)] for x in "ab")
     assert parts == whole and [step for step, *_ in whole] == list(range(1, 9))
-    one, other = (torch.load(tmp_path / x / "checkpoint" / "state.pt", weights_only=True) for x in "ab")
-    assert all(torch.equal(one["model"][name], other["model"][name]) for name in one["model"])
-    assert all(torch.equal(one["average"][name], other["average"][name]) for name in one["average"])
+    one, other = (load_file(next((tmp_path / x / "checkpoint" / "shards").iterdir())) for x in "ab")
+    assert one.keys() == other.keys() and {name.split(".")[0] for name in one} == {"model", "average", "optimizer"}
+    assert all(torch.equal(one[name], other[name]) for name in one)
 
 
 def test_ctrl_c_ends_after_the_step_and_loses_nothing(tmp_path):
@@ -153,14 +153,26 @@ def test_the_best_model_is_chosen_by_depth_too():
     assert quality({"seen": 24.0}) == 24.0
 
 
-def test_a_finished_run_has_a_full_bar_and_says_where_its_model_is(tmp_path, capsys):
-    run = Trainer(tiny_config(), RunOptions(tmp_path, stop_after=3))
-    run.run()
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_finished_run_has_a_full_bar_and_then_says_where_its_model_is(tmp_path, capsys, monkeypatch, terminal):
+    monkeypatch.setattr("rich.console.Console.is_terminal", terminal)
+    Trainer(tiny_config(), RunOptions(tmp_path, stop_after=3)).run()
     assert "plenodream render" not in capsys.readouterr().err
     Trainer(tiny_config(), RunOptions(tmp_path, resume=True)).run()
     told = capsys.readouterr().err
-    assert "100%" in told.splitlines()[-1]
-    assert f"plenodream render CLIP --model {tmp_path / 'model'}" in told
+    assert told.rindex("100%" if terminal else "100 %") < told.index(f"render CLIP --model {tmp_path / 'model'}")
+    assert ("\x1b" in told) is terminal
+
+
+def test_in_a_file_the_bar_is_lines(tmp_path, capsys):
+    Trainer(tiny_config(steps=200, validate_every=300), RunOptions(tmp_path, stop_after=5)).run()
+    told = capsys.readouterr().err.splitlines()
+    assert [line.partition(",")[0] for line in told[1:]] == ["1 %", "2 %"]
+    assert "step 5, loss" in told[2]  # after that step
+    Trainer(
+        tiny_config(steps=200, validate_every=300), RunOptions(tmp_path, resume=True, stop_after=1, quiet=True)
+    ).run()
+    assert not capsys.readouterr().err
 
 
 def test_the_log_says_what_a_run_does(tmp_path):
@@ -221,11 +233,13 @@ def test_a_bad_batch_is_left_out(tmp_path):
             batch = self.inner(stage, number)
             return replace(batch, signal=batch.signal * math.nan) if number == 2 else batch
 
-    trainer = make(tmp_path)
+    trainer = make(tmp_path, stop_after=5)
     trainer.batches = Sometimes(trainer.batches)
     trainer.run()
+    make(tmp_path, resume=True).run()
     logged = lines(tmp_path)
-    assert math.isnan(logged[2]["loss"]) and [line["left_out"] for line in logged] == [0, 0] + [1] * 6
+    assert [line["step"] for line in logged] == list(range(1, 9))
+    assert logged[2]["loss"] is None and [line["left_out"] for line in logged] == [0, 0] + [1] * 6
     assert all(torch.isfinite(value).all() for value in trainer.model.state_dict().values())
     assert math.isfinite(logged[-1]["loss"])
 
@@ -250,7 +264,7 @@ def test_a_full_disk_ends_the_run_and_keeps_the_old_checkpoint(tmp_path, monkeyp
     def fail(*args):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("plenodream.training.checkpoint.torch.save", fail)
+    monkeypatch.setattr("plenodream.training.checkpoint.state.save_file", fail)
     with pytest.raises(ValueError, match="free some space, then --resume"):
         make(tmp_path, resume=True).run()
     monkeypatch.undo()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -20,7 +21,12 @@ if TYPE_CHECKING:
 _TICK = 0.5  # seconds between two looks at what the workers do
 _STORE = 96 * 2**20  # bytes of Ray's own store: what goes through it is small
 # Nothing is sent anywhere, workers run as other programs do, and what Ray says of dead ones is not printed.
-_CALM = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0", "RAY_DEDUP_LOGS_SKIP_REGEX": "."}
+_CALM = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_worker_niceness": "0",
+    "RAY_DEDUP_LOGS_SKIP_REGEX": ".",
+    "RAY_BACKEND_LOG_LEVEL": "error",
+}
 
 
 class Work(Protocol):
@@ -72,7 +78,7 @@ def connected(address: str | None = None, workers: int | None = None) -> Iterato
     quiet = {"log_to_driver": False, "logging_level": "ERROR", "include_dashboard": False}
     here = {"num_cpus": max(workers or 1, os.cpu_count() or 1), "object_store_memory": _STORE}
     try:
-        with contextlib.redirect_stderr(io.StringIO()):  # of a token for which nobody has asked
+        with _silence():
             ray.init(**quiet, **here) if address is None else ray.init(address, log_to_driver=False)
     except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
         reason = " ".join(str(error).split())[:160]
@@ -84,6 +90,18 @@ def connected(address: str | None = None, workers: int | None = None) -> Iterato
         yield
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Nothing of what Ray tells while it starts: of addresses, and of a token for which nobody has asked."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with contextlib.redirect_stderr(io.StringIO()):
+            yield
+    finally:
+        logging.disable(before)
 
 
 def has_gpus() -> bool:

@@ -8,13 +8,32 @@ from contextlib import contextmanager
 
 @contextmanager
 def counting(unit: str, total: int | None = None, quiet: bool = False) -> Iterator:
-    """A callback that moves a bar to a count, and to a total where it is told one."""
-    from tqdm import tqdm
+    """A callback that moves a bar to a count, and to a total where it is told one; in a file or a pipe it says nothing.
 
-    with tqdm(total=total, unit=unit, disable=quiet, delay=1) as bar:  # what is refused at once shows no bar
+    What is refused before the first count shows no bar.
+    """
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
-        def progress(done: int, of: int | None = None) -> None:
-            bar.total = of or total
-            bar.update(done - bar.n)
+    console = Console(stderr=True)
+    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    bar = Progress(
+        TextColumn("{task.description}"), *columns, console=console, disable=quiet or not console.is_terminal
+    )
+    task = bar.add_task(f"{unit}s", total=total)
 
+    def progress(done: int, of: int | None = None) -> None:
+        bar.start()
+        bar.update(task, completed=done, total=of or total)
+
+    try:
         yield progress
+    finally:
+        bar.stop()

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import tyro
 
+from plenodream.cli.counting import counting
 from plenodream.cli.parse import MaybePath, MaybeText
 from plenodream.words import shown
 
@@ -37,8 +38,6 @@ class Depth:
 
 def depth(args: Depth) -> int:
     """`plenodream depth`."""
-    from tqdm import tqdm
-
     from plenodream.estimate.depth import estimate_depth, metric_depth
     from plenodream.files.atomic import write_file
     from plenodream.media.depth import DISPARITY, load_depth, match_depth, save_depth
@@ -53,11 +52,7 @@ def depth(args: Depth) -> int:
     raw = None if args.file is None else load_depth(args.file, args.depth_kind)
     clip = read_video(args.clip)
     if args.model is not None:
-        with tqdm(total=len(clip.frames), unit="frame", disable=args.quiet, delay=1) as bar:
-
-            def progress(done: int) -> None:
-                bar.update(done - bar.n)
-
+        with counting("frame", len(clip.frames), args.quiet) as progress:
             raw = estimate_depth(clip.frames, args.model, args.device, progress)
     assert raw is not None
     frames, height, width = clip.frames.shape[:3]

@@ -16,7 +16,7 @@ Many = tyro.conf.UseAppendAction
 
 @dataclass(frozen=True)
 class Train:
-    """Train a recipe: nano, mini-cpu (CPU), mini (one GPU), basic, agibot (many GPUs, under torchrun)."""
+    """Train a recipe: nano, nano-depth, mini-cpu, mini-depth (CPU), mini (one GPU), basic, agibot (many, torchrun)."""
 
     recipe: Annotated[str, tyro.conf.Positional]
     """Name of the recipe."""
@@ -29,7 +29,7 @@ class Train:
     init_from: MaybePath = None
     """Start from these weights: a file, shards, a checkpoint, a model's folder, or a bundled model's name."""
     set: Many[tuple[str, ...]] = ()
-    """A changed field of the recipe, like curriculum.max_context=1; may be repeated."""
+    """A changed field of the recipe, like curriculum.max_context=1, as tyro reads it; may be repeated."""
     data: MaybePath = None
     """Folder of episodes to train on, instead of scenes rendered on the fly."""
     textures: MaybePath = None

@@ -113,28 +113,6 @@ class EvalReport:
         content = {"format": FORMAT, **settings, "summary": summary, "differences": differences, "values": self.values}
         return json.dumps(content, indent=1, allow_nan=False) + "\n"
 
-    @staticmethod
-    def from_json(text: str) -> EvalReport:
-        """The report of a JSON text, without pictures.
-
-        Raises:
-            ValueError: Not a report, or one of another version.
-        """
-        try:
-            content = json.loads(text)
-            if content["format"] != FORMAT:
-                raise ValueError(f"evaluation report of format {content['format']}: expected {FORMAT}; evaluate again")
-            values = {
-                table: {row: {name: tuple(scores) for name, scores in columns.items()} for row, columns in rows.items()}
-                for table, rows in content["values"].items()
-            }
-            names = [f.name for f in fields(EvalReport) if f.name not in ("values", "gallery")]
-            return EvalReport(**{name: content[name] for name in names}, values=values)
-        except (AttributeError, KeyError, TypeError, json.JSONDecodeError) as error:
-            raise ValueError(
-                f"not an evaluation report ({error!r}); expected the report.json of an evaluation"
-            ) from None
-
     def _scores(self, table: str, row: str, column: str) -> Tensor:
         scores = self.values[table][row][column]
         return torch.tensor([float("nan") if score is None else score for score in scores], dtype=torch.float64)

@@ -18,7 +18,7 @@ from plenodream.training.batches.disk import episode_batches
 from plenodream.training.batches.procedural import ProceduralBatches
 from plenodream.training.batches.self_conditioning import SelfConditioning, second_stage
 from plenodream.training.captions import open_captions
-from plenodream.training.checkpoint import load_weights
+from plenodream.training.checkpoint.weights import load_weights
 from plenodream.training.config import RunOptions, TrainConfig
 from plenodream.training.overrides import apply_overrides
 from plenodream.training.parallel.ranks import Parallel, close_parallel, setup_parallel
@@ -91,7 +91,7 @@ def train(
     options = replace(options, init_from=_weights(options.init_from))
     # A run to be resumed keeps its VAE in its model.
     pretrained = options.out / "model" if options.resume else options.init_from
-    codec = _pretrained_codec(pretrained) if config.codec == "wan" and pretrained else None
+    codec = pretrained_codec(pretrained) if config.codec == "wan" and pretrained else None
     parallel = setup_parallel(options.context_parallel, options.device)
     try:
         batches: BatchSource | None = None
@@ -147,7 +147,7 @@ def _weights(start: Path | None) -> Path | None:
     return known[str(start)]
 
 
-def _pretrained_codec(folder: Path) -> WanCodec:
+def pretrained_codec(folder: Path) -> WanCodec:
     """The VAE of a pipeline's folder, frozen."""
     parts = [folder / name for name in ("codec", "vae") if (folder / name / "config.json").is_file()]
     if not parts:

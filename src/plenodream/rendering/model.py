@@ -40,6 +40,11 @@ class Model:
     guided_by: str | None = None
     words: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def prompt(self) -> str | None:
+        """Words that it was given; None: none."""
+        return self.words.get("prompt")
+
     @cached_property
     def generator(self) -> Generator:
         """The generator for its own settings."""

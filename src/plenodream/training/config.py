@@ -57,8 +57,8 @@ class OptimizerConfig:
         if not 0 <= self.muon < math.inf:
             raise ValueError(f"optimizer.muon is {self.muon}: expected 0 (AdamW) or more, such as 0.2")
         for name in ("learning_rate", "clip", "spike_factor"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"optimizer.{name} is {getattr(self, name)}: expected more than 0")
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"optimizer.{name} is {getattr(self, name)}: expected a finite number, more than 0")
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ class TrainConfig:
                 "with and without words: expected 0, or objective.camera_dropout or caption_dropout between 0 and 1"
             )
         if self.depth and self.codec != "space-to-depth":
-            raise ValueError(f"depth with codec {self.codec}: expected space-to-depth, or depth=false")
+            raise ValueError(f"depth with codec {self.codec}: expected space-to-depth, or depth=False")
         if self.patch < 1:
             raise ValueError(f"patch is {self.patch}: expected at least 1 pixel")
         _, side, _ = self.latent_cell

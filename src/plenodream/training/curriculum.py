@@ -63,7 +63,7 @@ class Stage:
         if not 0 <= self.footage <= 1:
             raise ValueError(f"footage is {self.footage}: expected a share, 0 to 1")
         if self.source_context and not self.any_context:
-            raise ValueError("source_context with the source as only context: expected any_context=true")
+            raise ValueError("source_context with the source as only context: expected any_context=True")
         if not self.share > 0:
             raise ValueError(f"stage with a share of {self.share:g}: expected more than 0")
         if self.frames < 1 or self.batch < 1:
@@ -75,7 +75,7 @@ class Stage:
             )
         if self.max_context > 1 and not self.any_context:
             raise ValueError(
-                f"context of up to {self.max_context} views, but of the source alone: expected any_context=true"
+                f"context of up to {self.max_context} views, but of the source alone: expected any_context=True"
             )
         most = self.views if self.source_context else self.views - 1
         if self.targets is not None and not 1 <= self.targets <= most:
@@ -86,7 +86,7 @@ class Stage:
         if not 0 <= self.self_conditioning <= 1:
             raise ValueError(f"self_conditioning is {self.self_conditioning}: expected a probability, 0 to 1")
         if self.self_conditioning and not self.any_context:
-            raise ValueError("self_conditioning with the source as only context: expected any_context=true")
+            raise ValueError("self_conditioning with the source as only context: expected any_context=True")
         if self.self_conditioning and self.targets != 1:
             # A generated view was made from views before it (`batches.contexts`): only the last is in none of them.
             raise ValueError("self_conditioning with targets that generated views were made from: expected targets=1")

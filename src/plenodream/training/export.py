@@ -19,7 +19,7 @@ from plenodream.models.cosmos.scheduler import cosmos_scheduler
 from plenodream.models.cosmos.transformer import CosmosCameraTransformer
 from plenodream.models.text import SETTINGS, TextSettings
 from plenodream.rendering.pipeline import PlenopticPipeline
-from plenodream.training.checkpoint import whole_folder
+from plenodream.training.checkpoint.folder import whole_folder
 from plenodream.training.config import TrainConfig
 
 NOTES = "training.json"
@@ -80,7 +80,7 @@ def save_model(
         pipeline.save_pretrained(str(fresh), max_shard_size=size)
         if words is not None:
             (fresh / SETTINGS).write_text(json.dumps(asdict(words), indent=2, ensure_ascii=False) + "\n")
-        content = {**notes, "recipe": json.loads(config.to_json())}
+        content = {**notes, "recipe": asdict(config)}
         (fresh / NOTES).write_text(json.dumps(content, indent=2) + "\n")
 
 

@@ -50,5 +50,5 @@ def memory_advice(number: int, stage: Stage) -> Iterator[None]:
             raise
         raise ValueError(
             f"out of memory in stage {number} ({stage.batch} scenes of {stage.views} views of {stage.frames} frames): "
-            f"lower curriculum.stages.{number}.batch or .views, or set gradient_checkpointing=true"
+            f"lower curriculum.stages.{number}.batch or .views, or set gradient_checkpointing=True"
         ) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -41,8 +42,8 @@ class ObjectiveConfig:
 
     def __post_init__(self) -> None:
         for name in ("shift", "x0_floor"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"objective.{name} is {getattr(self, name)}: expected more than 0")
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"objective.{name} is {getattr(self, name)}: expected a finite number, more than 0")
         for name in ("overlap_probability", "camera_dropout", "caption_dropout", "hidden_depth"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"objective.{name} is {getattr(self, name)}: expected a probability, 0 to 1")

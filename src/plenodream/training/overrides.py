@@ -1,107 +1,71 @@
-"""Changed fields of a recipe: `curriculum.max_context=1` on nested frozen dataclasses."""
+"""Changed fields of a recipe, read by tyro: `curriculum.max_context=1` on nested frozen dataclasses."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
-import math
-import types
-import typing
+import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
+
+import tyro
+from tyro._errors import on_parse_error  # tyro's one way to say what is wrong other than in a drawn box
 
 from plenodream.words import suggestion
 
+_Config = TypeVar("_Config")
 
-def apply_overrides(config: Any, changes: Sequence[str]) -> Any:
+
+def apply_overrides(config: _Config, changes: Sequence[str]) -> _Config:
     """A config with some fields changed; each dataclass is built, and so checked, once with all of its changes.
 
     Args:
         config: A frozen dataclass; its fields may be dataclasses, tuples of them (by number:
             `curriculum.stages.0.batch`) and dictionaries (known keys only: `model.num_layers`).
-        changes: Texts `name.of.field=value`; values are numbers, true / false, none, words, or JSON lists.
+        changes: Texts `name.of.field=value` as tyro reads them: `3e-4`, `True`, `None`, `velocity`, and for a tuple its
+            entries with blanks between, `1 2 2`. Of two for one field the last counts.
 
     Raises:
         ValueError: No such field (with the nearest one), or a value of another type.
     """
-    tree: dict[str, Any] = {}
+    words = []
     for change in changes:
-        name, equals, text = change.partition("=")
-        if not equals or not name.strip():
+        name, equals, value = (part.strip() for part in change.partition("="))
+        if not equals or not name:
             raise ValueError(f"--set {change}: expected name.of.field=value")
-        node, keys = tree, name.strip().split(".")
-        for key in keys[:-1]:
-            node = node.setdefault(key, {})
-            if not isinstance(node, dict):
-                raise ValueError(f"--set {change}: contradicts an earlier --set of {key}; leave one of them out")
-        if keys[-1] in node:
-            raise ValueError(f"--set {change}: the field is set twice; leave one of them out")
-        node[keys[-1]] = text.strip()
-    return _apply(config, type(config), tree, "")
+        _check_name(config, name)
+        words += [f"--{name}", *value.split()]
+
+    def refuse(event: Any) -> None:
+        raise ValueError(_reason(event, changes))
+
+    with on_parse_error(refuse):
+        return tyro.cli(type(config), args=words, default=config, config=(tyro.conf.FlagConversionOff,), add_help=False)
 
 
-def _apply(value: Any, hint: Any, change: Any, path: str) -> Any:
-    if isinstance(change, str):
-        return _convert(value, hint, change, path)
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        hints = typing.get_type_hints(type(value))
-        old = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
-        return dataclasses.replace(value, **_children(old, hints, change, path))
-    if isinstance(value, dict):
-        return value | _children(value, {}, change, path)
-    if isinstance(value, tuple):
-        old = {str(index): entry for index, entry in enumerate(value)}
-        new = _children(old, {}, change, path)
-        return tuple((old | new).values())
-    raise ValueError(f"--set {path}.{next(iter(change))}: {path} is a plain value; expected {path}=value")
+def _check_name(config: Any, name: str) -> None:
+    """Refuse a name that no single field has."""
+    node, path = dataclasses.asdict(config), []
+    for part in name.split("."):
+        if not isinstance(node, dict):
+            raise ValueError(f"--set {name}: {'.'.join(path)} is a plain value; expected {'.'.join(path)}=value")
+        if part not in node:
+            of = f" of {'.'.join(path)}" if path else ""
+            raise ValueError(f"--set {name}: no such field{of}; {suggestion(part, node)}")
+        node = node[part]
+        if isinstance(node, tuple) and any(isinstance(entry, dict) for entry in node):
+            node = {str(number): entry for number, entry in enumerate(node)}
+        path.append(part)
+    if isinstance(node, dict):
+        raise ValueError(f"--set {name}: {name} has fields; set one of them: {', '.join(node)}")
 
 
-def _children(old: dict[str, Any], hints: dict[str, Any], change: dict[str, Any], path: str) -> dict[str, Any]:
-    new = {}
-    for key, entry in change.items():
-        full = f"{path}.{key}" if path else key
-        if key not in old:
-            raise ValueError(f"--set {full}: no such field{f' of {path}' if path else ''}; {suggestion(key, old)}")
-        new[key] = _apply(old[key], hints.get(key, type(old[key])), entry, full)
-    return new
-
-
-def _convert(value: Any, hint: Any, text: str, path: str) -> Any:
-    """Text to the type of a field; where a dictionary says nothing, to the type of the present value."""
-    options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
-    if type(None) in options and text.lower() == "none":
-        return None
-    for option in options:
-        if option is type(None):
-            continue
-        if dataclasses.is_dataclass(option) or option is dict or typing.get_origin(option) is dict:
-            fields = () if isinstance(value, dict) else dataclasses.fields(typing.cast(Any, option))
-            known = value if isinstance(value, dict) else [field.name for field in fields]
-            raise ValueError(f"--set {path}={text}: {path} has fields; set one of them: {', '.join(known)}")
-        try:
-            if option is bool:
-                return {"true": True, "false": False, "1": True, "0": False}[text.lower()]
-            if option in (int, float, str):
-                number = option(text)
-                if number in (math.inf, -math.inf) or number != number:
-                    continue
-                return number
-            if option is tuple or typing.get_origin(option) is tuple:
-                return _tuple(value, text)
-        except (KeyError, ValueError):
-            continue
-    wanted = " or ".join("none" if o is type(None) else getattr(o, "__name__", str(o)) for o in options)
-    if bool in options:
-        wanted = wanted.replace("bool", "true or false")
-    raise ValueError(f"--set {path}={text}: expected {wanted}, as in {path}={value}")
-
-
-def _tuple(old: tuple, text: str) -> tuple:
-    """A JSON list whose entries have the type of the present ones."""
-    entries = json.loads(text)
-    if not isinstance(entries, list) or any(dataclasses.is_dataclass(entry) for entry in old):
-        raise ValueError(text)
-    kind = type(old[0]) if old else str
-    if any(not isinstance(entry, (int, float) if kind is float else kind) for entry in entries):
-        raise ValueError(text)
-    return tuple(kind(entry) for entry in entries)
+def _reason(event: Any, changes: Sequence[str]) -> str:
+    """What is wrong, by tyro's event: one value, or several that do not fit together."""
+    if argument := getattr(event, "argument", None):
+        name = argument.display_name().lstrip("-").replace("-", "_")
+        change = next(change for change in changes if change.partition("=")[0].strip() == name)
+        wanted = re.sub("[|,]", " or ", re.sub("[{}]", "", argument.lowered.metavar))
+        return f"--set {change}: expected {wanted}"
+    if tokens := getattr(event, "tokens", None):
+        return f"--set: {' '.join(tokens)} is too much; expected one value for one field"
+    return str(event.message)

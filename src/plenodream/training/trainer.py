@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -16,10 +17,10 @@ from plenodream.training.batches.batch import Batch, BatchSource, step_generator
 from plenodream.training.batches.procedural import ProceduralBatches
 from plenodream.training.build import build_codec, build_model, compile_network, set_trainable, take_weights
 from plenodream.training.captions import Captions
-from plenodream.training.checkpoint import load_checkpoint, load_weights, save_checkpoint
+from plenodream.training.checkpoint.state import Progress, Trained, load_checkpoint, save_checkpoint
+from plenodream.training.checkpoint.weights import load_weights
 from plenodream.training.config import RunOptions, TrainConfig
 from plenodream.training.curriculum import Stage
-from plenodream.training.distributed_checkpoint import SHARDS, load_sharded, save_sharded
 from plenodream.training.export import batches_seen, quality, save_model
 from plenodream.training.guards import ctrl_c_waits, memory_advice
 from plenodream.training.log import TrainingLog
@@ -142,47 +143,38 @@ class Trainer:
 
     def save(self) -> None:
         """Write the checkpoint, every process its shards; all processes call it."""
-        average, recipe, counters = self.average.weights, self.config.to_json(), self._counters()
-        if self.parallel.mesh is not None:
-            save_sharded(self.parallel, self.folder, self.model, self.optimizer, average, counters, recipe)
-            return
-        state = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(), "average": average}
-        save_checkpoint(self.folder, state | counters, average, recipe)
+        save_checkpoint(self.parallel, self.folder, self._trained(), self._counters(), self.config.to_json())
 
     def _restore(self) -> None:
-        recipe, average = self.config.to_json(), self.average.weights
-        if self.parallel.mesh is None and not (self.folder / SHARDS).exists():
-            state = load_checkpoint(self.folder, recipe)
-            self.model.load_state_dict(state["model"])
-            self.optimizer.load_state_dict(state["optimizer"])
-            for name, tensor in state["average"].items():
-                average[name].copy_(tensor)
-        else:
-            state = load_sharded(self.parallel, self.folder, self.model, self.optimizer, average, recipe)
-        if state["data"] != self._data():
+        progress = load_checkpoint(self.parallel, self.folder, self._trained(), self.config.to_json())
+        if progress.data != self._data():
             raise ValueError(f"{self.folder}: the run trained on other data; expected the same folder as then")
-        self.average.updates = state["average_updates"]
-        self.guard.restore(state["guard"])
-        self.step, self.seconds, self.reserve = state["step"], state["seconds"], state["reserve"]
-        self.first_batch = -(-state["batches"] // self.parallel.data_size) - self.step
+        self.average.updates = progress.updates
+        self.guard.restore(progress.guard)
+        self.step, self.seconds, self.reserve = progress.step, progress.seconds, progress.reserve
+        self.first_batch = -(-progress.batches // self.parallel.data_size) - self.step
+        self.best = float("-inf") if progress.best is None else progress.best
         # A step that is counted rounds differently: what is known must not be counted again.
-        self.best, self.operations = state["best"], state["operations"]
-        self.minutes = state["minutes"] if self.options.minutes is None else self.options.minutes
+        self.operations = {tuple(map(int, name.split())): flop for name, flop in progress.operations.items()}
+        self.minutes = progress.minutes if self.options.minutes is None else self.options.minutes
 
-    def _counters(self) -> dict[str, Any]:
+    def _trained(self) -> Trained:
+        return Trained(self.model, self.optimizer, self.average.weights)
+
+    def _counters(self) -> Progress:
         """What a checkpoint holds besides tensors."""
-        return {
-            "average_updates": self.average.updates,
-            "guard": self.guard.state(),
-            "step": self.step,
-            "seconds": self.seconds,
-            "reserve": self.reserve,
-            "minutes": self.minutes,
-            "batches": self._batches(),
-            "best": self.best,
-            "data": self._data(),
-            "operations": self.operations,
-        }
+        return Progress(
+            step=self.step,
+            updates=self.average.updates,
+            batches=self._batches(),
+            seconds=self.seconds,
+            reserve=self.reserve,
+            minutes=self.minutes,
+            best=self.best if math.isfinite(self.best) else None,
+            data=self._data(),
+            guard=self.guard.state(),
+            operations={f"{stage} {k}": flop for (stage, k), flop in self.operations.items()},
+        )
 
     def _batches(self) -> int:
         """How many batches all processes have drawn since the weights were fresh."""

@@ -285,7 +285,7 @@ def test_stages_that_do_not_fit_are_refused(folder, tmp_path):
         source(folder, replace(STAGE, views=4))
     with pytest.raises(ValueError, match=r"contexts\.json is missing; generate them first"):
         source(tmp_path)
-    with pytest.raises(ValueError, match=r"expected any_context=true"):
+    with pytest.raises(ValueError, match=r"expected any_context=True"):
         Stage(1.0, self_conditioning=0.5)
     with pytest.raises(ValueError, match=r"generated views were made from: expected targets=1"):
         replace(STAGE, targets=None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import TypedDict
 
 import torch
 from torch import Tensor, nn
@@ -80,6 +81,14 @@ class Average:
         torch._foreach_lerp_(list(self.weights.values()), current, 1 - decay)
 
 
+class GuardState(TypedDict):
+    """What a `SpikeGuard` remembers; a mean of None is that of nothing yet."""
+
+    mean: float | None
+    left_out: int
+    in_a_row: int
+
+
 class SpikeGuard:
     """Says which steps to leave out: a loss or gradient that is not finite, or a loss many times the running mean."""
 
@@ -111,10 +120,12 @@ class SpikeGuard:
         self.mean = loss if math.isnan(self.mean) else 0.98 * self.mean + 0.02 * loss
         return True
 
-    def state(self) -> dict[str, float]:
+    def state(self) -> GuardState:
         """What an exact resume needs."""
-        return {"mean": self.mean, "left_out": self.left_out, "in_a_row": self.in_a_row}
+        mean = None if math.isnan(self.mean) else self.mean
+        return {"mean": mean, "left_out": self.left_out, "in_a_row": self.in_a_row}
 
-    def restore(self, state: dict[str, float]) -> None:
+    def restore(self, state: GuardState) -> None:
         """Go on from `state`."""
-        self.mean, self.left_out, self.in_a_row = state["mean"], int(state["left_out"]), int(state["in_a_row"])
+        self.mean = math.nan if state["mean"] is None else state["mean"]
+        self.left_out, self.in_a_row = state["left_out"], state["in_a_row"]

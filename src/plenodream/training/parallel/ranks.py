@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -102,6 +104,25 @@ class Parallel:
         box = torch.tensor(value, dtype=torch.float64, device=self.device)
         dist.broadcast(box, 0)
         return box.item()
+
+    def on_main(self, action: Callable[[], Any]) -> Any:
+        """What `action` returns on the main rank, on all ranks; if it fails there, all ranks fail.
+
+        Raises:
+            ValueError: With the main rank's message.
+        """
+        outcome: list[Any] = [None, None]
+        error: Exception | None = None
+        if self.is_main:
+            try:
+                outcome[0] = action()
+            except Exception as failed:
+                error, outcome[1] = failed, str(failed)
+        if self.mesh is not None:
+            dist.broadcast_object_list(outcome, 0, device=self.device)
+        if outcome[1] is not None:
+            raise ValueError(outcome[1]) from error
+        return outcome[0]
 
     def barrier(self) -> None:
         """Wait for all ranks."""
