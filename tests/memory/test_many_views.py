@@ -66,7 +66,7 @@ def plain_cover(target, views, grid, k, kept):
 
 GRIDS = st.builds(
     Grid,
-    near=st.sampled_from([0.0, 0.3]),
+    near=st.sampled_from([0.0, 0.3, 0.99]),
     far=st.floats(1, 20),
     columns=st.integers(1, 8),
     rows=st.integers(1, 6),

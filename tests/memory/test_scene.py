@@ -22,6 +22,7 @@ from plenodream.geometry.formats import load_cameras
 from plenodream.media.video import half_depth, read_video
 from plenodream.memory.manifest import Manifest
 from plenodream.memory.scene import Scene
+from plenodream.memory.stored import StoredWindow
 from plenodream.memory.windows import plan_windows
 from plenodream.types import Cameras
 
@@ -482,3 +483,16 @@ def test_views_that_a_restored_manifest_does_not_know(scene):
     assert "other cameras" in message(scene.declare, "a", "view", path_cameras(2))
     scene.declare("a", "view", path_cameras(1))
     assert scene.complete("a")
+
+
+def test_finishing_many_views_looks_at_each_a_few_times(tmp_path, monkeypatch):
+    scene, views = create(tmp_path / "scene", frames=WINDOW), 12
+    for number in range(views):
+        scene.declare(f"v{number}", "view" if number else "source", path_cameras(number, WINDOW))
+        scene.write(f"v{number}", 0, torch.zeros(WINDOW, HEIGHT, WIDTH, 3, dtype=torch.uint8), {}, {})
+    looked, state = [], StoredWindow.state.fget
+    monkeypatch.setattr(StoredWindow, "state", property(lambda window: looked.append(window) or state(window)))
+    scene.finish(*scene.names())
+    assert all((scene.folder / f"{name}.mp4").is_file() for name in [*scene.names(), "grid"])
+    assert len(looked) <= 3 * views
+    assert Scene.open(scene.folder).manifest == scene.manifest

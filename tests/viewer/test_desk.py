@@ -67,6 +67,21 @@ def test_a_render_stops_and_goes_on(desk, visit, wish):
     assert desk.render(visit, wish("arc-left", "tilt-up"), ignore).complete("tilt-up")
 
 
+def test_of_who_has_gone_nothing_stays(desk, wish, tmp_path):
+    visits = Visits(tmp_path, Limits())
+
+    def leave(*_) -> None:
+        visits.leave("one")
+
+    with pytest.raises((ValueError, OSError)):
+        desk.render(visits.of("one"), wish("arc-left", "tilt-up"), leave)
+    queued = visits.of("two")
+    visits.leave("two")
+    with pytest.raises(ValueError, match="was closed"):
+        desk.render(queued, wish("arc-left"), ignore)
+    assert not list(tmp_path.iterdir())
+
+
 def test_limits(visit, wish):
     with pytest.raises(ValueError, match="expected at most 2"):
         Desk(reprojection_model, Limits(frames=2)).plan(visit, wish("arc-left"))

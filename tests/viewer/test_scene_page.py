@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import shlex
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -10,15 +11,21 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from plenodream.cli.page import Page
+from plenodream.cli.parse import parse_arguments
+from plenodream.cli.render import Render
 from plenodream.media.video import read_video
 from plenodream.memory.scene import Scene
 from plenodream.rendering.outlook import Work
+from plenodream.rendering.prepare import prepare_scene
 from plenodream.rendering.renderer import Progress
+from plenodream.rendering.request import make_request
+from plenodream.rendering.settings import RenderSettings
 from plenodream.rendering.source import fit_source
 from plenodream.rendering.targets import invalidate_views
 from plenodream.viewer import console as console_module
 from plenodream.viewer.console import progress_bar, rows_of_views, table_of_views
-from plenodream.viewer.scene_page import page_view, write_scene_page
+from plenodream.viewer.scene_page import page_view, render_command, write_scene_page
 from plenodream.viewer.truth import TRUTH, Truth, write_truth
 
 
@@ -62,6 +69,22 @@ def test_a_helper_says_which_views_it_was_merged_from_and_for(scene):
         ]
         assert served and page_view(scene, name).serves == tuple(served)
         assert f"merged for {', '.join(served)}" in text
+
+
+def test_the_command_asks_for_the_same_views(scene):
+    asked = parse_arguments({"render": Render, "page": Page}, shlex.split(render_command(scene))[1:])
+    assert asked.trajectory == ("rotate-left:angle=60", "rotate-right:angle=60", "zoom-out", "tilt-up")
+    settings = RenderSettings.from_json(scene.manifest.settings)
+    assert (asked.k, asked.candidates, asked.strategy) == (1, 3, settings.retrieval.strategy)
+    assert (asked.steps, asked.guidance, asked.seed, asked.model) == (2, 0, 0, "tiny")
+    assert (asked.clip, asked.cameras) == (Path("source.mp4"), Path("cameras/source.json"))
+
+
+def test_the_prompt_is_on_the_page_and_in_the_command(tiny_pipeline, tiny_video, tmp_path):
+    model = replace(tiny_pipeline().model(), prompt="a dog's run")
+    scene = prepare_scene(tmp_path / "scene", fit_source(tiny_video(), 16, 16), make_request(("arc-left",)), model)
+    assert "prompt: a dog&#39;s run" in write_scene_page(scene).read_text()
+    assert "--prompt=a dog's run" in shlex.split(render_command(scene))
 
 
 def test_truth_goes_to_the_view_it_is_of(scene):

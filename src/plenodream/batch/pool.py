@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -72,7 +73,7 @@ def connected(address: str | None = None, workers: int | None = None) -> Iterato
     quiet = {"log_to_driver": False, "logging_level": "ERROR", "include_dashboard": False}
     here = {"num_cpus": max(workers or 1, os.cpu_count() or 1), "object_store_memory": _STORE}
     try:
-        with contextlib.redirect_stderr(io.StringIO()):  # of a token for which nobody has asked
+        with _silence():
             ray.init(**quiet, **here) if address is None else ray.init(address, log_to_driver=False)
     except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
         reason = " ".join(str(error).split())[:160]
@@ -84,6 +85,18 @@ def connected(address: str | None = None, workers: int | None = None) -> Iterato
         yield
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Nothing of what Ray tells while it starts: of addresses, and of a token for which nobody has asked."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with contextlib.redirect_stderr(io.StringIO()):
+            yield
+    finally:
+        logging.disable(before)
 
 
 def has_gpus() -> bool:

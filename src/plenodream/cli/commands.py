@@ -20,6 +20,7 @@ from plenodream.cli.page import Page, page
 from plenodream.cli.plan import Plan, plan
 from plenodream.cli.render import Render, render
 from plenodream.cli.score import EvalRun, EvalTable, eval_run, eval_table
+from plenodream.cli.shards import Latents, Shards, latents, shards
 from plenodream.cli.synth import Synth, synth
 from plenodream.cli.train import Train, train
 from plenodream.cli.trajectories import Trajectories, trajectories
@@ -40,6 +41,8 @@ def commands() -> dict[str, tuple[type, Callable[[Any], int]]]:
         "depth": (Depth, depth),
         "plan": (Plan, plan),
         "synth": (Synth, synth),
+        "shards": (Shards, shards),
+        "latents": (Latents, latents),
         "train": (Train, train),
         "contexts": (Contexts, contexts),
         "eval": (Eval, evaluate),

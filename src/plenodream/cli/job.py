@@ -174,7 +174,8 @@ def _check_places(options: Mapping[str, Any], listed: dict[str, set[str]]) -> No
         if not is_remote(place):
             there = "%" in name or Path(folder, name).exists()
         else:
-            listed.setdefault(folder, set()) or listed[folder].update(Folder(folder).names())
+            if folder not in listed:
+                listed[folder] = Folder(folder).names()
             there = name in listed[folder]
         if not there:
             raise ValueError(f"{place}: no such file")

@@ -27,7 +27,6 @@ def page(args: Page) -> int:
     from plenodream.viewer.scene_page import write_scene_page
 
     scene = Scene.open(args.scene)
-    for name in scene.names():
-        scene.finish(name)
+    scene.finish(*scene.names())
     print(shown(write_scene_page(scene, single_file=args.single_file)))
     return 0

@@ -12,11 +12,15 @@ from pathlib import Path
 from plenodream.data.agibot import agibot_folders, is_agibot, open_agibot
 from plenodream.data.episode import Episode, is_episode, open_episode, open_folder, videos_in
 from plenodream.data.multicamvideo import is_multicamvideo, open_multicamvideo
+from plenodream.data.shards import shard_scenes
 from plenodream.files.atomic import TEMPORARY
+from plenodream.files.tars import SUFFIX
 
 _log = logging.getLogger(__name__)
 _THREADS = 8
-_LAYOUTS = "ours, MultiCamVideo, SynCamVideo, AgiBot World, or *.mp4 each beside a camera file of its name"
+_LAYOUTS = (
+    "ours, MultiCamVideo or its shards, SynCamVideo, AgiBot World, or *.mp4 each beside a camera file of its name"
+)
 
 
 def find_episodes(root: str | Path, skip_bad: bool = False) -> list[Episode]:
@@ -62,13 +66,15 @@ def _attempt(opener: Callable[[], Episode]) -> Episode | Exception:
 def _openers(root: Path) -> Iterator[tuple[Path, Callable[[], Episode]]]:
     """Every folder that is an episode, and how to open it."""
     walked: set[Path] = set()
-    for path, children, _ in os.walk(root, followlinks=True):
+    for path, children, files in os.walk(root, followlinks=True):
         folder = Path(path)
         if (place := folder.resolve()) in walked:  # links may lead round in a circle
             children.clear()
             continue
         walked.add(place)
         name = folder.relative_to(root).as_posix() if folder != root else folder.resolve().name
+        for archive in sorted(name for name in files if name.endswith(SUFFIX) and not name.startswith(".")):
+            yield from _archived(folder / archive)
         children[:] = [child for child in children if not child.startswith((".", TEMPORARY))]
         if is_agibot(folder):
             children.clear()
@@ -86,6 +92,17 @@ def _openers(root: Path) -> Iterator[tuple[Path, Callable[[], Episode]]]:
         elif videos_in(folder):
             children.clear()
             yield folder, partial(open_folder, folder, name)
+
+
+def _archived(archive: Path) -> Iterator[tuple[Path, Callable[[], Episode]]]:
+    try:
+        yield from shard_scenes(archive)
+    except ValueError as error:
+        yield archive, partial(_refuse, error)
+
+
+def _refuse(error: ValueError) -> Episode:
+    raise error
 
 
 def _missing_cameras(folder: Path) -> Episode:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from plenodream.data.episode import Episode, decode_fitted
 from plenodream.files.atomic import write_file
+from plenodream.files.tars import archive_of
 
 _log = logging.getLogger(__name__)
 
@@ -52,7 +53,7 @@ def cached_latents(
         UnreadableVideo: The video is damaged (when it has to be encoded).
     """
     video = episode.videos[name]
-    status = video.path.stat()
+    status = (archive_of(video.path) or video.path).stat()
     key = {
         "codec": codec,
         "video": str(video.path.resolve()),

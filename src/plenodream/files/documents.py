@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from plenodream.files.tars import read_bytes
+
 _Kind = TypeVar("_Kind")
 _SHOWN = 40  # characters of a value that is quoted
 
@@ -25,7 +27,7 @@ def read_document(path: Path, kind: type[_Kind], todo: str = "") -> _Kind:
         ValueError: In one line: missing, no JSON, too deep, or a field that does not fit.
     """
     try:
-        data = Path(path).read_bytes()
+        data = read_bytes(Path(path))
     except OSError as error:
         reason = "no such file" if isinstance(error, FileNotFoundError) else str(error.strerror).lower()
         raise ValueError(_line(str(path), reason, todo)) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection
 from pathlib import Path
 
@@ -40,8 +41,9 @@ def check_readable(folder: Path, manifest: Manifest) -> None:
     """
     if not (folder / "views").is_dir():
         raise ValueError(f"{folder}: the folder views/ is missing; restore it, or render again into another folder")
+    views = os.path.join(folder, "views")
     for entry in manifest.entries:
-        if not (folder / "views" / entry.name / "cameras.json").is_file():
+        if not os.path.isfile(f"{views}/{entry.name}/cameras.json"):
             raise ValueError(
                 f"{folder}: view {entry.name} has no cameras.json; restore views/{entry.name}, "
                 "or render again into another folder"

@@ -19,7 +19,7 @@ from plenodream.types import Cameras
 
 LIMITS_AT_ONCE = 2**19  # numbers handled in one go, so that they stay in the processor's cache
 _CLOSE = 1e-7  # of the distance of two samples: ends that near to a sample are left to the plain test
-_ROUNDING = 1e-5  # of the image size, by which bounds in single precision are moved outwards
+_ROUNDING = 1e-5  # of the image size, distance or depth: so far are bounds in single precision moved outwards
 _FAR = 1e30
 
 
@@ -113,7 +113,8 @@ def _bound(target: Cameras, views: Cameras, grid: Grid, cells: tuple[int, int]) 
     # Without the near plane: it cuts off little, and what is inside the four sides is never behind.
     low, high = _limits(_planes(target, views, grid, torch.float32)[:5], rays, half)
     first, last = _ends(low, high, grid)
-    inside = last.add_(_ROUNDING).floor_().sub_(first.sub_(_ROUNDING).ceil_()).add_(1).clamp_(min=0)
+    rounding = _ROUNDING * grid.planes * grid.far / (grid.far - grid.near)
+    inside = last.add_(rounding).floor_().sub_(first.sub_(rounding).ceil_()).add_(1).clamp_(min=0)
     return torch.tensordot(weights, inside.double(), 1)
 
 

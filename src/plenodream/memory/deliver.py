@@ -30,23 +30,30 @@ def video_path(scene: Scene, name: str) -> Path:
     return inside if old or scene.entry(name).kind == "helper" else top
 
 
-def deliver(scene: Scene, name: str) -> None:
-    """Write what is missing or damaged of a complete view's files; with the last view the grid. The lock is held."""
+def deliver(scene: Scene, names: Iterable[str]) -> None:
+    """Write what is missing or damaged of complete views' files; with the last view the grid. The lock is held."""
+    shown = [_deliver_view(scene, name) for name in names]
+    if any(shown):
+        _deliver_grid(scene)
+
+
+def _deliver_view(scene: Scene, name: str) -> bool:
+    """Write what is missing or damaged of a view's files; returns whether it is there for the grid."""
     if not scene.complete(name):
-        return
+        return False
     helper = scene.entry(name).kind == "helper"
     inside = scene.view_folder(name) / "preview.mp4"
     path = inside if helper else scene.folder / f"{name}.mp4"
     if not _whole(path, scene.manifest.frames):
         write_preview(path, scene.frames(name), scene.manifest.fps)
     if helper:
-        return
+        return False
     inside.unlink(missing_ok=True)
     cameras, stored = scene.folder / "cameras" / f"{name}.json", (scene.view_folder(name) / "cameras.json").read_bytes()
     cameras.parent.mkdir(exist_ok=True)
     if not cameras.is_file() or cameras.read_bytes() != stored:
         write_file(cameras, stored)
-    _deliver_grid(scene)
+    return True
 
 
 def _deliver_grid(scene: Scene) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -86,9 +87,13 @@ class Manifest:
         )
         if not joined:
             raise ValueError(f"windows that do not cover {self.frames} frames: expected them from first to last")
-        names = [entry.name for entry in self.entries]
-        if len(set(names)) < len(names):
+        if len(self.by_name) < len(self.entries):
             raise ValueError("two views of one name: expected every name once")
+
+    @cached_property
+    def by_name(self) -> dict[str, Entry]:
+        """The entries, found by name."""
+        return {entry.name: entry for entry in self.entries}
 
 
 class _Model(TypedDict):
@@ -116,10 +121,12 @@ class _Version(TypedDict, total=False):
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Replace a scene's manifest, whole or not at all."""
-    content = asdict(manifest)
+    same = ("height", "width", "fps", "frames", "seed", "settings")
+    content: dict[str, Any] = {name: getattr(manifest, name) for name in same}
     content["schema_version"] = SCHEMA_VERSION
-    content["model"] = {"name": content.pop("model_name"), "hash": content.pop("model_hash")}
+    content["model"] = {"name": manifest.model_name, "hash": manifest.model_hash}
     content["chunks"] = [[window.start, window.stop, window.clean] for window in manifest.windows]
+    content["entries"] = [vars(entry) for entry in manifest.entries]
     write_file(folder / FILE, dump_document(content))
 
 

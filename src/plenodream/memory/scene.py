@@ -35,7 +35,7 @@ from plenodream.memory.deliver import deliver, tidy_scene, video_path, withdraw
 from plenodream.memory.manifest import FILE, Entry, Manifest, read_manifest, write_manifest
 from plenodream.memory.stored import StoredWindow
 from plenodream.memory.windows import window_index
-from plenodream.types import Cameras, View
+from plenodream.types import Cameras, View, join_views
 
 _Found = TypeVar("_Found")
 
@@ -120,9 +120,8 @@ class Scene:
         Raises:
             ValueError: If there is no such view.
         """
-        for entry in self.manifest.entries:
-            if entry.name == name:
-                return entry
+        if (entry := self.manifest.by_name.get(name)) is not None:
+            return entry
         known = ", ".join(self.names()) or "none"
         raise ValueError(f"{self.folder}: no view {name!r}; it has: {known}")
 
@@ -142,13 +141,14 @@ class Scene:
         cameras = cameras.to("cpu", torch.float32)
         with self.lock():
             self.check(name, kind, cameras, trajectory)
-            if name in self.names():
+            if name in self.manifest.by_name:
                 return
             folder = self.view_folder(name)
             folder.mkdir(exist_ok=True)
             save_cameras(folder / "cameras.json", cameras, self.manifest.fps)
-            write_manifest(self.folder, replace(self.manifest, entries=(*self.manifest.entries, entry)))
-            self.manifest = read_manifest(self.folder)
+            manifest = replace(self.manifest, entries=(*self.manifest.entries, entry))
+            write_manifest(self.folder, manifest)
+            self.manifest = manifest
 
     def check(self, name: str, kind: str, cameras: Cameras, trajectory: dict[str, Any] | None = None) -> None:
         """Refuse what `declare` refuses, and change nothing. Arguments and errors are those of `declare`."""
@@ -156,7 +156,7 @@ class Scene:
         manifest = self.manifest
         check_fit(manifest, name, cameras)
         cameras = cameras.to("cpu", torch.float32)
-        folder, known = self.view_folder(name), name in self.names()
+        folder, known = self.view_folder(name), name in self.manifest.by_name
         if known or any(folder.glob("chunk-*")):
             stored = load_cameras(folder / "cameras.json", manifest.height, manifest.width)
             same = torch.equal(stored.camera_to_world, cameras.camera_to_world)
@@ -182,11 +182,11 @@ class Scene:
 
     def has(self, name: str, window: int) -> bool:
         """Whether a window of a view is there and needs no rendering."""
-        return name in self.names() and self._window(name, window).state == "ready"
+        return name in self.manifest.by_name and self._window(name, window).state == "ready"
 
     def outdated(self, name: str, window: int) -> bool:
         """Whether a window of a view is there but was marked by `invalidate`, and not made again since."""
-        return name in self.names() and self._window(name, window).state == "stale"
+        return name in self.manifest.by_name and self._window(name, window).state == "stale"
 
     def complete(self, name: str) -> bool:
         """Whether all windows of a view are there and need no rendering."""
@@ -257,9 +257,7 @@ class Scene:
             self.read(name, number)[window.clean : self.manifest.frames - window.start]
             for number, window in enumerate(self.manifest.windows)
         ]
-        known = [part.depth for part in parts if part.depth is not None]
-        depth = torch.cat(known) if len(known) == len(parts) else None
-        return View(torch.cat([part.frames for part in parts]), self.cameras(name), self.manifest.fps, depth=depth)
+        return join_views(parts, self.cameras(name))
 
     def frames(self, name: str) -> UInt8[Tensor, "frames height width 3"]:
         """The pixels of `view`."""
@@ -269,15 +267,15 @@ class Scene:
         """Where a whole view is, or will be, as a video for people."""
         return video_path(self, name)
 
-    def finish(self, name: str) -> None:
-        """Write what is missing or damaged of a complete view's video and cameras, and with the last view the grid.
+    def finish(self, *names: str) -> None:
+        """Write what is missing or damaged of complete views' videos and cameras, and with the last view the grid.
 
         Raises:
             ValueError: Damaged windows.
             OSError: Disk full or folder not writable; nothing is left behind.
         """
         with self.lock():
-            deliver(self, name)
+            deliver(self, names)
 
     def view_folder(self, name: str) -> Path:
         """Folder of a view's own files."""

@@ -91,7 +91,7 @@ def train(
     options = replace(options, init_from=_weights(options.init_from))
     # A run to be resumed keeps its VAE in its model.
     pretrained = options.out / "model" if options.resume else options.init_from
-    codec = _pretrained_codec(pretrained) if config.codec == "wan" and pretrained else None
+    codec = pretrained_codec(pretrained) if config.codec == "wan" and pretrained else None
     parallel = setup_parallel(options.context_parallel, options.device)
     try:
         batches: BatchSource | None = None
@@ -147,7 +147,7 @@ def _weights(start: Path | None) -> Path | None:
     return known[str(start)]
 
 
-def _pretrained_codec(folder: Path) -> WanCodec:
+def pretrained_codec(folder: Path) -> WanCodec:
     """The VAE of a pipeline's folder, frozen."""
     parts = [folder / name for name in ("codec", "vae") if (folder / name / "config.json").is_file()]
     if not parts:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +92,7 @@ def load_model(
 ) -> Model:
     """What a scene is rendered by, by name; arguments and errors of `load_pipeline`, or `reprojection`."""
     if model != REPROJECTION:
-        return load_pipeline(model, device, prompt, negative_prompt).model()
+        return replace(load_pipeline(model, device, prompt, negative_prompt).model(), prompt=prompt)
     if prompt is not None or negative_prompt is not None:
         raise ValueError("a prompt for reprojection: the point cloud reads no words; leave it out")
     return reprojection_model()

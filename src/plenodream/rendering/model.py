@@ -29,6 +29,7 @@ class Model:
         reach: How far the cameras of its training went, in units of the subject's distance; None: not known.
         network_size: Height and width that its network works at; None where there is none.
         guided_by: What guidance is over (`PlenopticPipeline`); None: it was never trained for any.
+        prompt: Words that it was given; None: none.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Model:
     reach: float | None = None
     network_size: tuple[int, int] | None = None
     guided_by: str | None = None
+    prompt: str | None = None
 
     @cached_property
     def generator(self) -> Generator:

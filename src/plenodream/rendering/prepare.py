@@ -30,6 +30,8 @@ from plenodream.rendering.targets import Target, check_targets, invalidate_views
 from plenodream.rendering.travel import travel_cautions
 from plenodream.types import Cameras, View
 
+PROMPT = "prompt: "  # how the note begins that keeps a scene's words
+
 
 def scene_size(folder: Path) -> tuple[int, int] | None:
     """Height and width of the scene in a folder; None where there is none."""
@@ -133,7 +135,8 @@ def _notes(source: Cameras, targets: list[Target], settings: RenderSettings, mod
         warnings.warn(line, stacklevel=4)
     size, works_at = (source.height, source.width), model.network_size
     squeezed = () if works_at in (None, size) else (_squeezed(size, works_at, model.generator.workings.size is None),)
-    return (*squeezed, *cautions(settings, model.guided_by))
+    told = () if model.prompt is None else (f"{PROMPT}{model.prompt}",)
+    return (*told, *squeezed, *cautions(settings, model.guided_by))
 
 
 def _squeezed(size: tuple[int, int], works_at: tuple[int, int], detailed: bool) -> str:

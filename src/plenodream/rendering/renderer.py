@@ -112,8 +112,7 @@ class AutoregressiveRenderer:
 
     def render(self) -> list[str]:
         """Render everything pending; returns the names of the views that were."""
-        for name in self.scene.names():  # a killed run may owe the preview of a finished view
-            self.scene.finish(name)
+        self.scene.finish(*self.scene.names())  # a killed run may owe the preview of a finished view
         rendered = pending(self.scene)
         for names, window in list(groups(self.scene, self.generator.workings.targets)):
             self.render_views(names, window)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import asynccontextmanager
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from plenodream.viewer.visits import Visit, Visits, Wish
 
 _DEVICE = {"concurrency_limit": 1, "concurrency_id": "device", "api_visibility": "private"}
 _AT_ONCE: dict[str, Any] = {"queue": False, "api_visibility": "private"}
-_FOV = 60
+_FOV, _PAGE = 60, "scene/index.html"
 _FONT = ["system-ui", "sans-serif"]  # nothing is fetched from elsewhere
 
 
@@ -36,7 +37,19 @@ def make_app(desk: Desk, visits: Visits, uploads: Path, token: str | None, hosts
         hosts: Names by which the page may be called; any if empty.
     """
     os.environ["GRADIO_TEMP_DIR"] = str(uploads)
-    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+
+    async def sweep() -> None:
+        while True:
+            await asyncio.sleep(30)
+            visits.sweep()
+
+    @asynccontextmanager
+    async def sweeping(_: FastAPI):
+        task = asyncio.create_task(sweep())
+        yield
+        task.cancel()
+
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=sweeping)
     app.add_middleware(Door, token=token, hosts=hosts)
 
     @app.get("/of/{key}/{name:path}")
@@ -52,7 +65,7 @@ def make_app(desk: Desk, visits: Visits, uploads: Path, token: str | None, hosts
     limits = visits.limits
     gr.mount_gradio_app(
         app, _Page(desk, visits, uploads).blocks, "/", ssr_mode=False, max_file_size=limits.megabytes * 2**20,
-        run_history=False, **look,
+        run_history=False, enable_monitoring=False, **look,
     )  # fmt: skip
     return app
 
@@ -169,6 +182,8 @@ class _Page:
         place = Path(file).resolve()
         if not place.is_relative_to(self._uploads.resolve()):
             raise ValueError(f"{place.name}: expected a file that was uploaded")
+        if not place.is_file():
+            raise ValueError(f"{place.name} was removed after {self._visits.limits.keep:g} minutes; upload it again")
         return place
 
     def _plan(self, wish: dict[Any, Any], request: gr.Request):
@@ -184,14 +199,19 @@ class _Page:
             share = (ahead.done + step.step / step.steps % 1) / max(ahead.total, 1)
             progress(share, f"{step.view}: {ahead.done} of {ahead.total} windows{left}")
 
-        scene = _told(visit, lambda: self._desk.render(visit, self._wish(wish), report))
-        names = ", ".join(scene.names("view"))
-        page = _address(visit, "scene/index.html")
+        try:
+            scene = self._desk.render(visit, self._wish(wish), report)
+            said = f"rendered: {escape(', '.join(scene.names('view')))}"
+        except (ValueError, OSError) as error:
+            said = _said(visit, error)
+            if visit.file(_PAGE) is None:
+                raise gr.Error(said, duration=None, print_exception=False) from None
+        page = _address(visit, _PAGE)
         frame = (
             f'<iframe src="{page}" title="the page of the scene" style="width: 100%; height: 80vh; border: 0"></iframe>'
         )
         grid = _link(visit, "scene/grid.mp4", "grid.mp4") if visit.file("scene/grid.mp4") else ""
-        return f"rendered: {escape(names)}", frame, grid
+        return said, frame, grid
 
     def _stop(self, request: gr.Request) -> str:
         self._visit(request).stop.set()
@@ -203,8 +223,7 @@ class _Page:
         return "", _link(visit, name, Path(name).name)
 
     def _leave(self, request: gr.Request) -> None:
-        with suppress(KeyError):
-            self._visits.leave(request.session_hash or "")
+        self._visits.leave(request.session_hash or "")
 
     def _visit(self, request: gr.Request) -> Visit:
         try:
@@ -217,12 +236,16 @@ _SHEET = "for each view the source's outline, eight moments with unseen pixels i
 
 
 def _told(visit: Visit, action: Callable[[], Any]) -> Any:
-    """Do what was asked for; what is wrong with it is said on the page, without the server's own paths."""
+    """Do what was asked for; what is wrong with it is said on the page."""
     try:
         return action()
     except (ValueError, OSError) as error:
-        text = str(error).replace(f"{visit.folder}{os.sep}", "").replace(str(visit.folder.parent), "")
-        raise gr.Error(escape(text), duration=None, print_exception=False) from None
+        raise gr.Error(_said(visit, error), duration=None, print_exception=False) from None
+
+
+def _said(visit: Visit, error: Exception) -> str:
+    """What is wrong, without the server's own paths."""
+    return escape(str(error).replace(f"{visit.folder}{os.sep}", "").replace(str(visit.folder.parent), ""))
 
 
 def _address(visit: Visit, name: str) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import shutil
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from plenodream.files.atomic import write_file
@@ -55,7 +56,7 @@ class Desk:
         Raises:
             ValueError: No video, one that is too long, views that cannot be.
         """
-        with self._device:
+        with self._at_work(visit):
             model, request = self._job(visit, wish)
             source = self._open(wish, model)
             made = plan_targets(request, source.cameras, source.size, source.scale, wish.subject_distance)
@@ -73,15 +74,15 @@ class Desk:
         Raises:
             ValueError: As `plan`; too many views; it was stopped, or took too long: what is finished stays then.
         """
-        with self._device:
+        with self._at_work(visit):
             model, request = self._job(visit, wish)
-            visit.stop.clear()
             scene = self._prepare(visit, wish, request, model)
             ends = time.monotonic() + 60 * self.limits.minutes
             outlook = Outlook(plan_work(scene, model.generator.workings.fewest))
 
             def step(progress: Progress) -> None:
                 report(progress, outlook(progress))
+                visit.used = time.monotonic()
                 if visit.stop.is_set():
                     raise Stopped
                 if time.monotonic() > ends:
@@ -92,7 +93,7 @@ class Desk:
             except Stopped:
                 raise ValueError("stopped: what is finished stays, rendering again goes on") from None
             finally:
-                if visit.folder.exists():
+                if not visit.gone:
                     write_scene_page(scene)
                 shutil.rmtree(visit.folder / "downloads", ignore_errors=True)
             return scene
@@ -117,6 +118,20 @@ class Desk:
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
         return name
+
+    @contextmanager
+    def _at_work(self, visit: Visit) -> Iterator[None]:
+        """The device, for one job; of a visitor who has gone meanwhile nothing stays."""
+        with self._device:
+            if visit.gone:
+                raise ValueError("the page was closed")
+            visit.stop.clear()
+            try:
+                yield
+            finally:
+                visit.used = time.monotonic()
+                if visit.gone:
+                    visit.close()
 
     def _job(self, visit: Visit, wish: Wish) -> tuple[Model, Request]:
         """The model, and what is asked of it."""

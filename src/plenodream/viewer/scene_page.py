@@ -10,6 +10,7 @@ from typing import Any
 
 from plenodream.geometry.presets import PRESETS
 from plenodream.memory.scene import Scene
+from plenodream.rendering.prepare import PROMPT
 from plenodream.rendering.settings import RenderSettings
 from plenodream.rendering.source import source_notes
 from plenodream.viewer.depth_views import depth_view
@@ -71,8 +72,7 @@ def write_scene_page(scene: Scene, single_file: bool = False) -> Path:
     """
     manifest = scene.manifest
     with scene.lock():
-        for name in scene.names():
-            scene.finish(name)
+        scene.finish(*scene.names())
         notes, truths = read_truth(scene)
         names = [name for name in scene.names() if scene.preview_path(name).is_file()]
         views = tuple(page_view(scene, name, truths.get(name)) for name in names)
@@ -97,6 +97,7 @@ def render_command(scene: Scene) -> str:
     given = {"k": settings.retrieval.k, "strategy": settings.retrieval.strategy, "candidates": settings.candidates}
     given |= {"steps": settings.sampling.steps, "guidance": settings.sampling.guidance, "seed": manifest.seed}
     words += ["--model", manifest.model_name]
+    words += [f"--prompt={note.removeprefix(PROMPT)}" for note in source_notes(scene) if note.startswith(PROMPT)]
     for name, value in given.items():
         words += [f"--{name}", f"{value:g}" if isinstance(value, float) else str(value)]
     return shlex.join([*words, "--out", "again"])

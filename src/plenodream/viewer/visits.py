@@ -77,6 +77,7 @@ class Visit:
         stop: Set when what is rendered is wanted no more.
         source: What their scene was made from.
         used: When they last asked for something.
+        gone: Whether their page was closed.
     """
 
     folder: Path
@@ -84,6 +85,7 @@ class Visit:
     stop: threading.Event = field(default_factory=threading.Event)
     source: tuple | None = None
     used: float = field(default_factory=time.monotonic)
+    gone: bool = False
 
     @property
     def scene(self) -> Path:
@@ -97,7 +99,8 @@ class Visit:
         return place if inside and place.is_file() else None
 
     def close(self) -> None:
-        """Stop what is rendered and remove the files; what a render still writes goes when it ends."""
+        """Stop what is rendered and remove the files; what a job still writes goes when it ends."""
+        self.gone = True
         self.stop.set()
         shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -121,8 +124,8 @@ class Visits:
         Raises:
             ValueError: There are too many.
         """
+        self.sweep()
         with self._lock:
-            self._sweep()
             if session not in self._visits:
                 if len(self._visits) >= self.limits.visits:
                     raise ValueError(f"{len(self._visits)} visitors are here already; expected fewer: try again later")
@@ -146,7 +149,9 @@ class Visits:
         if visit is not None:
             visit.close()
 
-    def _sweep(self) -> None:
+    def sweep(self) -> None:
+        """Remove what is too old."""
         oldest = time.monotonic() - 60 * self.limits.keep
-        for session in [name for name, visit in self._visits.items() if visit.used < oldest]:
-            self._visits.pop(session).close()
+        with self._lock:
+            for session in [name for name, visit in self._visits.items() if visit.used < oldest]:
+                self._visits.pop(session).close()

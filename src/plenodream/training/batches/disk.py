@@ -30,6 +30,11 @@ from plenodream.training.batches.batch import Batch
 from plenodream.training.curriculum import Stage
 
 
+def codec_name(codec: WanCodec) -> str:
+    """What cached latents call their codec: hash of the weights, and how latents are normalised."""
+    return f"{weights_hash(codec.state_dict())} {(codec.config.latents_mean, codec.config.latents_std)}"
+
+
 class DiskBatches:
     """A `BatchSource` over stored episodes, decoded ahead of time in worker processes.
 
@@ -67,10 +72,7 @@ class DiskBatches:
         self.rank, self.world_size = rank, world_size
         self.skipped: Counter[str] = Counter()
         self.codec = codec if codec is None else codec.to(device)  # type: ignore[arg-type]
-        self._codec_name = ""
-        if codec is not None:
-            statistics = codec.config.latents_mean, codec.config.latents_std
-            self._codec_name = f"{weights_hash(codec.state_dict())} {statistics}"
+        self._codec_name = "" if codec is None else codec_name(codec)
         self._fingerprints = [open_dataset(stage).fingerprint() for stage in stages]
         self._running: tuple[Stage, int] | None = None
         self._batches: Iterator[StackedSamples] = iter(())
