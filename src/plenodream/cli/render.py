@@ -56,6 +56,8 @@ class Render:
     """Begin at this frame of the video, counted from 0."""
     stride: int = 1
     """Take one of so many frames of the video."""
+    split_cuts: bool = False
+    """Render every shot of a clip with cuts by itself, into the scenes OUT/shot-1, OUT/shot-2 ..."""
     height: MaybeInt = None
     """Height of the views in pixels, at most; left out: the source's up to 480, or a network's without depth."""
     model: MaybeText = None
@@ -91,7 +93,7 @@ class Render:
     quiet: bool = False
     """Print nothing but errors."""
     json: bool = False
-    """Print one JSON object on stdout and nothing else."""
+    """Print one JSON object on stdout (a line for each shot) and nothing else."""
     json_progress: bool = False
     """Print one line of JSON on stderr after every step: view, step, views done, seconds left; no notes and no bar."""
 
@@ -100,7 +102,20 @@ def render(args: Render) -> int:
     """`plenodream render`."""
     if args.dry_run:
         return _plan(args)
-    scene, rendered = render_scene(args)
+    if not args.split_cuts:
+        return _report(args, *render_scene(args))
+    from plenodream.cli.shots import split_shots
+
+    shots, said = split_shots(args)
+    if not (args.quiet or args.json or args.json_progress):
+        print(said, file=sys.stderr)
+    for shot in shots:
+        _report(shot, *render_scene(shot))
+    return 0
+
+
+def _report(args: Render, scene: Scene, rendered: int) -> int:
+    """Print what is in a scene after a run."""
     page = scene.folder / "index.html"
     if args.json:
         from plenodream.viewer.console import rows_of_views
