@@ -18,6 +18,8 @@ from plenodream.evaluation.methods.method import Engine, make_engine, parse_meth
 from plenodream.evaluation.methods.tables import TABLES, get_table, table_methods
 from plenodream.evaluation.reading import Reader
 from plenodream.evaluation.shots import Shot
+from plenodream.generators.composite import Composite
+from plenodream.generators.diffusion import DiffusionGenerator
 from plenodream.geometry.visibility import covisible, warp
 from plenodream.memory.scene import Scene
 from plenodream.types import View
@@ -31,7 +33,7 @@ def engine(tiny_pipeline):
 
     def make(text="tiny") -> Engine:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(methods, "load_pipeline", lambda model, device=None: tiny_pipeline(k=2))
+            patch.setattr(methods, "load_model", lambda model, device=None: tiny_pipeline(k=2).model())
             return make_engine(parse_method(text))
 
     return make
@@ -237,3 +239,9 @@ def test_seeds_are_run_one_after_another_and_averaged_scene_by_scene(engine, tmp
     assert spread == pytest.approx(abs(alone[0].number(column).mean - alone[1].number(column).mean) / 2**0.5, abs=1e-5)
     with pytest.raises(ValueError, match="0 seeds: expected at least 1"):
         Plan(MINI, scenes=1, seeds=0)
+
+
+def test_a_model_with_depth_is_benchmarked_as_it_is_rendered():
+    detailed, plain = (make_engine(parse_method(f"nano-depth{rest}")).generator for rest in ("", ":detail=off"))
+    assert isinstance(detailed, Composite) and isinstance(plain, DiffusionGenerator)
+    assert detailed.fingerprint() != plain.fingerprint()

@@ -25,8 +25,8 @@ class Benchmark:
     SynCamVideo, AgiBot World, DyCheck, Kubric-4D, our own episodes."""
     method: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
     """MODEL, reprojection (a point cloud of the source's true depth), or either with options as in
-    MODEL:strategy=random,k=2,merging=on,keep-source=off,steps=4,seed=1,memory=source; may be repeated; differences are
-    to the first; left out: nano."""
+    MODEL:strategy=random,k=2,merging=on,keep-source=off,steps=4,seed=1,memory=source,detail=off; may be repeated;
+    differences are to the first; left out: nano."""
     scenes: int = 8
     """Number of scenes."""
     shots: MaybeInt = None

@@ -31,6 +31,8 @@ class Contexts:
     """Folder of episodes to take instead."""
     seed: int = 0
     """Of the scenes and the noise."""
+    chain: int = 1
+    """Views that are made from one another; 1: each from true views, which the paper found best."""
     device: MaybeText = None
     """cpu, cuda; left out: the GPU where there is one."""
 
@@ -46,8 +48,9 @@ def contexts(args: Contexts) -> int:
     scenes = SceneSet(args.scenes, args.views, config.frames, config.height, config.width, family, data, args.seed)
     sampling = pipeline.own_sampling()
     parts = (pipeline.transformer, pipeline.codec, pipeline.scheduler, sampling)
+    options = {"k": config.context_views, "seed": args.seed, "chain": args.chain}
     with counting("scene", args.scenes) as progress:
-        made = generate_contexts(*parts, scenes, args.out, k=config.context_views, seed=args.seed, progress=progress)
+        made = generate_contexts(*parts, scenes, args.out, **options, progress=progress)
     then = f"plenodream train RECIPE --init-from {shown(args.model)} --contexts {shown(args.out)}"
     print(f"{made} scenes generated; next: {then}")
     return 0

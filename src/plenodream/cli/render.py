@@ -59,6 +59,8 @@ class Render:
     """Begin at this frame of the video, counted from 0."""
     stride: int = 1
     """Take one of so many frames of the video."""
+    split_cuts: bool = False
+    """Render every shot of a clip with cuts by itself, into the scenes OUT/shot-1, OUT/shot-2 ..."""
     height: MaybeInt = None
     """Height of the views in pixels, at most; left out: the source's up to 480, or a network's without depth."""
     model: MaybeText = None
@@ -97,7 +99,7 @@ class Render:
     quiet: bool = False
     """Print nothing but errors."""
     json: bool = False
-    """Print one JSON object on stdout and nothing else."""
+    """Print one JSON object on stdout (a line for each shot) and nothing else."""
     json_progress: bool = False
     """Print one line of JSON on stderr after every step: view, step, views done, seconds left; no notes and no bar."""
 
@@ -110,11 +112,20 @@ def render(args: Render) -> int:
         from plenodream.cli.processes import render_together
 
         return render_together(args)
-    return report_scene(args, *render_scene(args))
+    if not args.split_cuts:
+        return report_scene(args, *render_scene(args))
+    from plenodream.cli.shots import split_shots
+
+    shots, said = split_shots(args)
+    if not (args.quiet or args.json or args.json_progress):
+        print(said, file=sys.stderr)
+    for shot in shots:
+        report_scene(shot, *render_scene(shot))
+    return 0
 
 
 def report_scene(args: Render, scene: Scene, rendered: int) -> int:
-    """What is said at the end."""
+    """Print what is in a scene after a run."""
     page = scene.folder / "index.html"
     if args.json:
         from plenodream.viewer.console import rows_of_views

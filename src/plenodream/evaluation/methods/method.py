@@ -6,11 +6,12 @@ from dataclasses import dataclass, field, replace
 
 from plenodream.evaluation.methods.altered import AlongTrajectories, altered, at_once
 from plenodream.evaluation.methods.controls import NoContextBut
+from plenodream.generators.composite import Composite
 from plenodream.generators.protocol import Generator
 from plenodream.generators.reprojection import Reprojection
 from plenodream.memory.retrieval import STRATEGIES, RetrievalConfig
 from plenodream.rendering.catalog import REPROJECTION
-from plenodream.rendering.load import load_pipeline
+from plenodream.rendering.load import load_model
 from plenodream.rendering.settings import RenderSettings
 from plenodream.sampling.config import SamplingConfig
 
@@ -21,7 +22,7 @@ TRAJECTORIES = "trajectories"
 MEMORIES = ("all", *_SOURCES, TRAJECTORIES)
 OPTIONS = (
     "strategy", "k", "merging", "keep-source", "steps", "guidance", "seed", "memory", "motion", "update", "depth",
-    "together", "overlap",
+    "together", "overlap", "detail",
 )  # fmt: skip
 
 
@@ -93,7 +94,7 @@ def parse_method(text: str) -> Method:
         if not (equals and value) or key not in OPTIONS:
             raise ValueError(f"method {text!r}: cannot read {item!r}; expected one of {', '.join(OPTIONS)} = a value")
         options[key] = value
-    switches = ("merging", "keep-source", "motion", "update", "depth", "overlap")
+    switches = ("merging", "keep-source", "motion", "update", "depth", "overlap", "detail")
     for key, values in ({"strategy": STRATEGIES, "memory": MEMORIES} | dict.fromkeys(switches, SWITCHES)).items():
         if key in options and options[key] not in values:
             raise ValueError(f"method {text!r}: {key}={options[key]}; expected one of {', '.join(values)}")
@@ -116,14 +117,16 @@ def make_engine(method: Method, device: str | None = None) -> Engine:
         k = generator.workings.most or 1
         settings = _changed(RenderSettings(RetrievalConfig(k=k), k, SamplingConfig(1), True), method.options)
     else:
-        pipeline = load_pipeline(method.model, device)
-        settings = _changed(pipeline.default_settings(), method.options)
-        generator = pipeline.generator(settings.sampling)
+        model = load_model(method.model, device)
+        settings = _changed(model.settings, method.options)
+        generator = model.make(settings)
     return Engine(_remade(generator, method.options), settings)
 
 
 def _remade(generator: Generator, options: dict[str, str]) -> Generator:
     """A generator with a method's options that are not settings."""
+    if not SWITCHES[options.get("detail", "on")] and isinstance(generator, Composite):
+        generator = generator.small
     if "together" in options:
         generator = at_once(generator, max(1, int(options["together"])))
     if not SWITCHES[options.get("overlap", "on")]:

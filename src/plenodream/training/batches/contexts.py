@@ -193,6 +193,8 @@ def generate_contexts(
     Raises:
         ValueError: The folder holds contexts of other weights, scenes or settings; a full disk (what is there stays).
     """
+    if chain < 1:
+        raise ValueError(f"chains of {chain} views: expected at least 1")
     folder, fresh = Path(folder), 0
     content = {"scenes": asdict(scenes), "sampling": asdict(sampling), "k": k, "seed": seed}
     if chain != 1:
