@@ -12,6 +12,7 @@ import pytest
 from plenodream.batch.records import DONE, FAILED, Records
 from plenodream.batch.summary import Summary
 from plenodream.cli.batch import owed_jobs
+from plenodream.cli.fit import Fitting
 from plenodream.cli.job import check_jobs, job_type, read_jobs
 from plenodream.cli.render import Render
 from plenodream.files.places import Folder, Mirror
@@ -31,9 +32,9 @@ def write(folder, *lines):
 
 
 def test_a_line_has_the_options_of_render():
-    of_the_batch = {"out", "force", "device", "fitting", "quiet", "json", "json_progress"}
-    optional = {"dry_run"} & {field.name for field in fields(Render)}
-    expected = {field.name for field in fields(Render)} - of_the_batch - optional | {"name"}
+    of_the_batch = {"out", "force", "device", "fitting", "split_cuts", "dry_run", "quiet", "json", "json_progress"}
+    options = {field.name for field in (*fields(Render), *fields(Fitting))}
+    expected = options - of_the_batch | {"name"}
     assert set(job_type().__struct_fields__) == expected
 
 
