@@ -60,7 +60,7 @@ def read_dycheck(sequence: Path, names: Sequence[str], frames: int | None, heigh
     for name in names:
         chosen = _Chosen(sequence, tuple(items[name][time] for time in times))
         view = chosen.view(fps)
-        size = next(iter(views.values())).frames.shape[1:3] if views else smaller(tuple(view.frames.shape[1:3]), height)
+        size = next(iter(views.values())).frames.shape[1:3] if views else smaller(*view.frames.shape[1:3], height)
         views[name] = fit_view(view, *size)
         mask = chosen.covisible()
         if mask is not None:

@@ -51,7 +51,7 @@ def read_kubric(scene: Path, names: Sequence[str], frames: int | None, height: i
     views: dict[str, View] = {}
     for name in names:
         view = _view(scene, name, frames)
-        size = next(iter(views.values())).frames.shape[1:3] if views else smaller(tuple(view.frames.shape[1:3]), height)
+        size = next(iter(views.values())).frames.shape[1:3] if views else smaller(*view.frames.shape[1:3], height)
         views[name] = fit_view(view, *size)
     return Recording(views)
 
