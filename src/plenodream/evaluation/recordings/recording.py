@@ -45,6 +45,11 @@ class RecordingFile:
     read: Callable[[Sequence[str], int | None, int | None], Recording]
 
 
+def size_of(view: View) -> tuple[int, int]:
+    """Height and width of a view."""
+    return view.cameras.height, view.cameras.width
+
+
 def smaller(rows: int, columns: int, height: int | None) -> tuple[int, int]:
     """A size of the same shape and at most this height."""
     if height is None or height >= rows:
