@@ -76,6 +76,11 @@ def score(small: Generator, data: HeldOut) -> dict[str, float]:
     own = [made(small, context.small, view.cameras) for view in views]
     detailed = [made(composite, context, view.cameras) for view in views]
     scores = {} if own[0].depth is None else depth_scores(own, small.workings.size, data)
+    if scores and (kept := context.stored.view.depth) is not None:  # as the composite carries by it
+        kept, truth, first = kept[None, None], data.depth[:, :1], slice(0, 1)
+        scores["depth error, source, kept"] = relative_error(kept, truth)
+        scores["depth error beside steps, source, kept"] = relative_error(kept, truth, beside_steps(truth))
+        scores["flicker of still points, kept"] = flicker(kept, truth, data.cameras[:, first], data.moving[:, first])
     targets = slice(1, None)
     for name, result in (("copy of the source", [views[0]] * len(views)), ("own pixels", own), ("composite", detailed)):
         scores |= fidelity(name, result[targets], data)

@@ -76,7 +76,7 @@ def copy_rate(bench: Bench) -> float:
 
 def training_rows(bench: Bench) -> Iterator[list[str]]:
     """A short run of each recipe, by its own log."""
-    changes = ("steps=4",) if bench.tiny else ("compile=true",)
+    changes = ("steps=4",) if bench.tiny else ("compile=True",)
     for recipe in ("nano",) if bench.tiny else ("nano", "mini"):
         with tempfile.TemporaryDirectory() as out, peak_memory(bench.device) as peak:
             options = RunOptions(Path(out), stop_after=3 if bench.tiny else 300, device=bench.device, quiet=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -82,3 +83,10 @@ class View:
         """The view of some of its frames."""
         depth = None if self.depth is None else self.depth[index]
         return replace(self, frames=self.frames[index], cameras=self.cameras[index], depth=depth)
+
+
+def join_views(parts: Sequence[View], cameras: Cameras) -> View:
+    """Parts of one video, one after another, with the cameras of all frames; with depth where every part has it."""
+    depths = [part.depth for part in parts if part.depth is not None]
+    depth = torch.cat(depths) if len(depths) == len(parts) else None
+    return View(torch.cat([part.frames for part in parts]), cameras, parts[0].fps, depth=depth)

@@ -31,7 +31,7 @@ def write(folder, *lines):
 
 
 def test_a_line_has_the_options_of_render():
-    of_the_batch = {"out", "force", "device", "quiet", "json", "json_progress"}
+    of_the_batch = {"out", "force", "device", "fitting", "quiet", "json", "json_progress"}
     optional = {"dry_run"} & {field.name for field in fields(Render)}
     expected = {field.name for field in fields(Render)} - of_the_batch - optional | {"name"}
     assert set(job_type().__struct_fields__) == expected

@@ -96,9 +96,16 @@ def test_kubric_4d(tmp_path):
     assert both.float().mean() > 0.5 and (carried - a.frames.float())[both].abs().max() < 8
     half = file.read(("v0",), 2, guest.HEIGHT // 2).views["v0"]
     assert half.frames.shape == (2, guest.HEIGHT // 2, guest.WIDTH // 2, 3) and half.cameras.height == guest.HEIGHT // 2
-    (tmp_path / "scn00007" / "scn00007_p0_v4.json").write_text('{"camera": {}}')
-    with pytest.raises(ValueError, match="expected camera: positions"):
-        find_recordings(tmp_path)[0].read(("v4",), None, None)
+    for text, words in (
+        (
+            '{"camera": {"positions": [[1, 2]]}}',
+            r"v4\.json: camera.positions\[0\]: .*length 3.*; expected camera",
+        ),
+        ('{"camera": 4}', r"_v4\.json: camera: found 4, expected object"),
+    ):
+        (tmp_path / "scn00007" / "scn00007_p0_v4.json").write_text(text)
+        with pytest.raises(ValueError, match=words):
+            find_recordings(tmp_path)[0].read(("v4",), None, None)
 
 
 def test_dycheck(tmp_path):
@@ -115,8 +122,15 @@ def test_dycheck(tmp_path):
     np.testing.assert_allclose(source.depth.numpy(), pictures(0.5)[1][moments], rtol=1e-6)
     np.testing.assert_allclose(still.cameras.camera_to_world[:, 0, 3].numpy(), guest.centres(1.0)[moments], rtol=1e-6)
     assert recording.seen["phone1"].float().mean() == 0.5 and "phone0" not in recording.seen
-    (tmp_path / "windmill" / "camera" / "1_00002.json").unlink()
-    with pytest.raises(ValueError, match=r"1_00002\.json: cannot be read"):
+    camera = tmp_path / "windmill" / "camera" / "1_00002.json"
+    camera.write_text(camera.read_text().replace('"focal_length": ', '"focal_length": "long", "before": '))
+    with pytest.raises(ValueError, match=r'1_00002\.json: focal_length: found "long", expected float; expected a file'):
+        file.read(("phone1",), None, None)
+    camera.unlink()
+    with pytest.raises(ValueError, match=r"1_00002\.json: no such file"):
+        file.read(("phone1",), None, None)
+    (tmp_path / "windmill" / "extra.json").write_text('{"fps": [15]}')
+    with pytest.raises(ValueError, match=r"extra\.json: fps: found \[15\], expected float"):
         file.read(("phone1",), None, None)
 
 

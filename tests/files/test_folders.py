@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 
 import pytest
 
@@ -108,3 +109,15 @@ def test_a_full_disk_keeps_the_old_file(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space"):
         write_file(tmp_path / "a", b"new" * 1000)
     assert listing(tmp_path) == {"a": "old"}
+
+
+def test_a_link_in_the_place_of_a_new_folder_is_replaced(tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "photo").write_bytes(b"x")
+    for target in ("mine", "nothing", "link"):
+        (tmp_path / "link").symlink_to(target)
+        with new_folder(tmp_path / "link") as folder:
+            write_file(folder / "a", b"new")
+        assert {path.name for path in tmp_path.iterdir()} == {"mine", "link"} and not (tmp_path / "link").is_symlink()
+        shutil.rmtree(tmp_path / "link")
+    assert (tmp_path / "mine" / "photo").read_bytes() == b"x"

@@ -1,5 +1,6 @@
 """One view from its context: what each guidance branch is shown, and frames that are known."""
 
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
@@ -20,6 +21,12 @@ class Recorder:
 
     def __init__(self):
         self.calls = []
+
+    def begin(self):
+        pass
+
+    def branch(self, name):
+        return nullcontext()
 
     def velocity(self, noisy, t, rays, context, clean_frames, text):
         self.calls.append(SimpleNamespace(rays=rays, context=context, clean_frames=clean_frames, text=text))

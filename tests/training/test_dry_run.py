@@ -13,7 +13,7 @@ from plenodream.training.config import TrainConfig
 from plenodream.training.curriculum import Curriculum, Stage
 from plenodream.training.dry_run import FITS, block_bytes, plan
 from plenodream.training.objective import ObjectiveConfig, draw_context, training_loss
-from plenodream.training.parallel.sequences import tie_records
+from plenodream.training.parallel.records import tie_records
 from plenodream.training.throughput import count_operations
 
 COSMOS = {

@@ -198,7 +198,7 @@ class Recorder:
     def encode(self, views):
         return Context((views.latents.flatten(0, 1),))
 
-    def predict(self, x_t, t, rays, context, clean):
+    def predict(self, x_t, t, rays, context, clean, words):
         self.rays.append(rays), self.contexts.append(len(context)), self.times.append(t)
         return torch.zeros_like(x_t)
 

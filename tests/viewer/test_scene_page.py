@@ -81,7 +81,7 @@ def test_the_command_asks_for_the_same_views(scene):
 
 
 def test_the_prompt_is_on_the_page_and_in_the_command(tiny_pipeline, tiny_video, tmp_path):
-    model = replace(tiny_pipeline().model(), prompt="a dog's run")
+    model = replace(tiny_pipeline().model(), words={"prompt": "a dog's run"})
     scene = prepare_scene(tmp_path / "scene", fit_source(tiny_video(), 16, 16), make_request(("arc-left",)), model)
     assert "prompt: a dog&#39;s run" in write_scene_page(scene).read_text()
     assert "--prompt=a dog's run" in shlex.split(render_command(scene))

@@ -21,12 +21,7 @@ if TYPE_CHECKING:
 _TICK = 0.5  # seconds between two looks at what the workers do
 _STORE = 96 * 2**20  # bytes of Ray's own store: what goes through it is small
 # Nothing is sent anywhere, workers run as other programs do, and what Ray says of dead ones is not printed.
-_CALM = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_worker_niceness": "0",
-    "RAY_DEDUP_LOGS_SKIP_REGEX": ".",
-    "RAY_BACKEND_LOG_LEVEL": "error",
-}
+_CALM = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0", "RAY_DEDUP_LOGS_SKIP_REGEX": "."}
 
 
 class Work(Protocol):

@@ -59,6 +59,8 @@ def _explained(error: Exception) -> tuple[str, int]:
         return _reason(error), 2
     if isinstance(error, ValueError) and not isinstance(error, UnicodeError):
         return str(error), 2
+    if isinstance(error, RuntimeError) and str(error).startswith("Symlink loop"):
+        return f"{error}: expected a file or folder", 2
     text = str(error).lower()
     if isinstance(error, MemoryError) or any(words in text for words in _OUT_OF_MEMORY):
         return "out of memory: expected more of it, a smaller model, or fewer views at once (--k, --candidates)", 2

@@ -82,7 +82,7 @@ def batch(args: Batch) -> int:
         print(json.dumps(about))
     elif not args.quiet:
         print("\n".join(summary_lines(about)))
-    return int(bool(about["failed"]))
+    return int(bool(about["failed"]) or about["set_aside_before"] > 0)
 
 
 def owed_jobs(jobs: Sequence[Job], records: Records, summary: Summary, retry: bool) -> list[Job]:

@@ -35,6 +35,8 @@ class Cameras:
     """First frame of the clip to estimate from."""
     frames: MaybeInt = None
     """How many frames of it; left out: all."""
+    split_cuts: bool = False
+    """Estimate every shot of a clip with cuts by itself, as `render --split-cuts` takes them; into one .json."""
     quiet: bool = False
     """Print nothing but errors."""
     json: bool = False
@@ -84,7 +86,7 @@ def _is_clip(given: str) -> bool:
 
 
 def _estimate(args: Cameras):
-    from plenodream.estimate.cameras import estimate_cameras
+    from plenodream.estimate.cameras import estimate_cameras, estimate_shots
     from plenodream.media.video import read_video
 
     if args.clip is not None:
@@ -94,7 +96,8 @@ def _estimate(args: Cameras):
     frames = video.frames[args.start : stop]
     if len(frames) < 2:
         raise ValueError(f"{args.given}: {len(frames)} frames from --start {args.start} on; expected at least 2")
-    found = estimate_cameras(frames, args.fov, args.subject_distance)
+    estimate = estimate_shots if args.split_cuts else estimate_cameras
+    found = estimate(frames, args.fov, args.subject_distance)
     resampled = () if video.index is None else ("these cameras are for the frames at the constant rate",)
     return found.cameras, found.points, video.fps, [*video.notes, *found.notes, *resampled]
 

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import tyro
 
 from plenodream.cli.parse import MaybeInt, MaybeText
 
+if TYPE_CHECKING:
+    import torch
+
+    from plenodream.models.needs import Needs
+
+_LONG = 3e11  # operations of a step that a CPU is not asked to try
+
 
 @dataclass(frozen=True)
 class Doctor:
-    """Say what a view takes of a model: memory and operations, from its sizes alone; nothing is loaded."""
+    """Say what a view takes of a model: memory and operations, from its sizes, and how long here; nothing is loaded."""
 
     model: tyro.conf.Positional[str]
     """Bundled model or model folder."""
@@ -22,7 +30,7 @@ class Doctor:
     frames: MaybeInt = None
     """Frames of a window; left out: the model's own."""
     dtype: str = "bf16"
-    """Type of the weights, bf16 or fp32."""
+    """Type of the weights, bf16, fp16 or fp32."""
 
 
 def doctor(args: Doctor) -> int:
@@ -32,15 +40,15 @@ def doctor(args: Doctor) -> int:
     from plenodream.models.needs import view_needs
     from plenodream.rendering.load import hollow_model
 
-    types = {"bf16": torch.bfloat16, "fp32": torch.float32}
+    types = {"bf16": torch.bfloat16, "fp32": torch.float32, "fp16": torch.float16}
     if args.dtype not in types:
-        raise ValueError(f"--dtype {args.dtype}: expected bf16 or fp32")
+        raise ValueError(f"--dtype {args.dtype}: expected bf16, fp16 or fp32")
     network, codec, index = hollow_model(args.model)
     height, width = _size(args.size) if args.size else (index["height"], index["width"])
     frames, context = args.frames or index["frames"], args.context or index["context_views"]
-    evaluations = index["steps"] * (2 if index["guidance"] else 1)
-    needs = view_needs(network, codec, context, frames, height, width, evaluations, types[args.dtype])
-    gib = 2**30
+    evaluations = index["steps"] * (2 if index["guidance"] and index.get("guided_by") else 1)
+    view = {"network": network, "codec": codec, "context": context, "frames": frames, "height": height, "width": width}
+    needs = view_needs(**view, evaluations=evaluations, dtype=types[args.dtype])
     rows = [
         ("weights of network and codec", needs.weights),
         (f"{context} context view{'s' * (context != 1)}", needs.context),
@@ -50,14 +58,54 @@ def doctor(args: Doctor) -> int:
     ]
     print(f"{args.model}, {frames} frames of {width}x{height}, {args.dtype}")
     for name, size in rows:
-        print(f"  {name:<30} {size / gib:8.2f} GiB" if size >= gib else f"  {name:<30} {size * 1024 / gib:8.1f} MiB")
+        print(f"  {name:<30} {_bytes(size)}")
     step, whole = needs.step_flop / 1e12, needs.flop / 1e15
     print(f"  a view: {evaluations} evaluations of {step:.3g} TFLOP, {whole:.3g} PFLOP in all")
-    if torch.cuda.is_available():
-        free = torch.cuda.mem_get_info()[0]
-        verdict = "enough" if needs.memory < free else "too little"
-        print(f"  free on {torch.cuda.get_device_name()}: {free / gib:.1f} GiB, {verdict}")
+    _say_room(needs, network, height * width)
+    _say_time(needs, view, types[args.dtype])
     return 0
+
+
+def _say_room(needs: Needs, network: Any, pixels: int) -> None:
+    """What fits, and what to turn on."""
+    from plenodream.rendering.load import default_device
+    from plenodream.rendering.room import free_memory, ways_to_fit
+
+    keys = network.config.context_attention == "independent"
+    free = free_memory(default_device())
+    if free is not None:
+        print(f"  free here ({_name(default_device())}): {_bytes(free).strip()}")
+    for said, memory in ways_to_fit(needs, network.config.num_layers, pixels, keys):
+        verdict = "" if free is None else ", fits" if memory <= free else ", too much"
+        print(f"    {said or 'all on the device':<62} {_bytes(memory)}{verdict}")
+
+
+def _say_time(needs: Needs, view: dict[str, Any], dtype: torch.dtype) -> None:
+    """Seconds of a view here: by timing blocks of the network, or where that would take long by their operations."""
+    from plenodream.models.pace import measure_pace
+    from plenodream.rendering.cost import REACHED, product_rate
+    from plenodream.rendering.load import default_device
+
+    device = default_device()
+    if device == "cpu" and needs.step_flop > _LONG:
+        rate = product_rate(dtype, device)
+        seconds = needs.flop / (REACHED * rate)
+        print(f"  about {seconds:.3g} s a view here, by its operations: products run at {rate / 1e9:.3g} GFLOP/s")
+        return
+    pace = measure_pace(**view, dtype=dtype, device=device)
+    seconds = pace.reading + needs.evaluations * pace.step
+    print(f"  about {seconds:.3g} s a view here, codec not counted: {pace.step:.3g} s a step, measured on its blocks")
+
+
+def _name(device: str) -> str:
+    import torch
+
+    return torch.cuda.get_device_name() if device == "cuda" else "main memory"
+
+
+def _bytes(size: float) -> str:
+    gib = 2**30
+    return f"{size / gib:8.2f} GiB" if size >= gib else f"{size * 1024 / gib:8.1f} MiB"
 
 
 def _size(text: str) -> tuple[int, int]:

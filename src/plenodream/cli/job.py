@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from plenodream.rendering.model import Model
 
 # Options of `render` that are the whole batch's.
-_NOT_OF_A_JOB = ("out", "force", "device", "dry_run", "quiet", "json", "json_progress")
+_NOT_OF_A_JOB = ("out", "force", "device", "fitting", "dry_run", "quiet", "json", "json_progress")
 _PATHS = ("clip", "cameras", "depth", "trajectory_file")
 _VIDEOS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=+,-]{0,99}")

@@ -21,6 +21,7 @@ MaybeFloat = Annotated[float | None, tyro.conf.arg(metavar="NUMBER", help_behavi
 MaybeText = Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="")]
 MaybePath = Annotated[Path | None, tyro.conf.arg(metavar="PATH", help_behavior_hint="")]
 
+_MOST_FRAMES = 10**9
 _NUMBERS = {int: "a whole number", float: "a number"}
 
 
@@ -103,8 +104,8 @@ def part_of(args: Any) -> slice:
     """
     for name, least in (("frames", 2), ("start", 0), ("stride", 1)):
         value = getattr(args, name)
-        if value is not None and value < least:
-            raise ValueError(f"--{name} {value}: expected at least {least}")
+        if value is not None and not least <= value <= _MOST_FRAMES:
+            raise ValueError(f"--{name} {value}: expected at least {least}, at most {_MOST_FRAMES}")
     whole = args.frames is None and args.start == 0 and args.stride == 1
     stop = None if args.frames is None else args.start + (args.frames - 1) * args.stride + 1
     return slice(None) if whole else slice(args.start, stop, args.stride)

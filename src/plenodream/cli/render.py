@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from plenodream.cli.fit import Fitting
 from plenodream.cli.parse import MaybeFloat, MaybeInt, MaybePath, MaybeText, part_of
+from plenodream.cli.words import words_of
 from plenodream.words import printable, shown
 
 if TYPE_CHECKING:
@@ -56,6 +59,8 @@ class Render:
     """Begin at this frame of the video, counted from 0."""
     stride: int = 1
     """Take one of so many frames of the video."""
+    split_cuts: bool = False
+    """Render every shot of a clip with cuts by itself, into the scenes OUT/shot-1, OUT/shot-2 ..."""
     height: MaybeInt = None
     """Height of the views in pixels, at most; left out: the source's up to 480, or a network's without depth."""
     model: MaybeText = None
@@ -84,14 +89,17 @@ class Render:
     """What the video shows, for networks that read words; left out: nothing, or what the model's folder holds."""
     negative_prompt: MaybeText = None
     """Words that guidance leads away from; left out: the publisher's."""
+    caption: MaybeText = None
+    """Image-to-text model of transformers (folder, or owner/name on the hub) that writes the prompt of a new scene."""
     device: MaybeText = None
     """cpu, cuda, cuda:1; left out: the GPU where there is one."""
+    fitting: Annotated[Fitting, tyro.conf.arg(name="")] = field(default_factory=Fitting)
     dry_run: bool = False
     """Render nothing: what `plenodream plan` does, into a folder beside --out that is called so with -plan added."""
     quiet: bool = False
     """Print nothing but errors."""
     json: bool = False
-    """Print one JSON object on stdout and nothing else."""
+    """Print one JSON object on stdout (a line for each shot) and nothing else."""
     json_progress: bool = False
     """Print one line of JSON on stderr after every step: view, step, views done, seconds left; no notes and no bar."""
 
@@ -100,7 +108,24 @@ def render(args: Render) -> int:
     """`plenodream render`."""
     if args.dry_run:
         return _plan(args)
-    scene, rendered = render_scene(args)
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        from plenodream.cli.processes import render_together
+
+        return render_together(args)
+    if not args.split_cuts:
+        return report_scene(args, *render_scene(args))
+    from plenodream.cli.shots import split_shots
+
+    shots, said = split_shots(args)
+    if not (args.quiet or args.json or args.json_progress):
+        print(said, file=sys.stderr)
+    for shot in shots:
+        report_scene(shot, *render_scene(shot))
+    return 0
+
+
+def report_scene(args: Render, scene: Scene, rendered: int) -> int:
+    """Print what is in a scene after a run."""
     page = scene.folder / "index.html"
     if args.json:
         from plenodream.viewer.console import rows_of_views
@@ -131,7 +156,7 @@ def render_scene(
         follow: In the place of a bar: given what is to be rendered, gives what is called after every step.
     """
     request = request_of(args)
-    model = _check_request(args, request)
+    model = check_request(args, request)
 
     from rich.console import Console
 
@@ -146,7 +171,7 @@ def render_scene(
     from plenodream.viewer.scene_page import write_scene_page
 
     console = Console(stderr=True, quiet=args.quiet or args.json or args.json_progress)
-    maker, video = (load or load_model)(model, args.device, args.prompt, args.negative_prompt), None
+    maker, video = (load or load_model)(model, args.device, *words_of(args), args.fitting.fit()), None
     if args.clip is not None:
         size = scene_size(args.out) or view_size(args.clip, maker.generator.workings.size, args.height)
         lens, distance = (args.cameras, args.source_fov, None, args.scale or 1.0), args.subject_distance or 4.0
@@ -176,7 +201,7 @@ def _plan(args: Render) -> int:
     from plenodream.cli.plan import Plan, plan
 
     request = request_of(args)
-    model = _check_request(args, request)
+    model = check_request(args, request)
     if args.clip is None:
         raise ValueError("--dry-run without a video: expected one, since it plans new scenes alone")
     same = {field.name: getattr(args, field.name) for field in fields(Plan) if field.name not in ("out", "model")}
@@ -223,7 +248,7 @@ def _changes(args: Render) -> Changes:
     )
 
 
-def _check_request(args: Render, request: Request) -> str:
+def check_request(args: Render, request: Request) -> str:
     """Refuse what can be refused before torch is loaded; returns the model to use."""
     from plenodream.memory.manifest import FILE, read_manifest
     from plenodream.rendering.catalog import find_model, model_for
@@ -252,6 +277,7 @@ def _check_request(args: Render, request: Request) -> str:
         raise ValueError(f"--force {args.force[0]}: {args.out} is no scene yet; expected a view that is there")
     if not request.names and (views == [] or (views is None and args.clip is not None)):
         raise ValueError(NOTHING)
+    args.fitting.fit()
     model = args.model or model_for(args.out)
     find_model(model)
     return model

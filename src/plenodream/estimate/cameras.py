@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
@@ -67,7 +68,7 @@ def estimate_cameras(
         ValueError: pycolmap is missing; cuts; too little in common between frames, or too few frames with a camera.
     """
     if cuts := find_cuts(frames):
-        raise ValueError(f"{cut_note(cuts)} (--start, --frames)")
+        raise ValueError(f"{cut_note(cuts)} (--split-cuts, or --start and --frames)")
     count, height, width = frames.shape[:3]
     prior = intrinsics_from_fov(fov or _PRIOR, height, width)[0].item()
     stride = max(1, -(-count // _MOST))
@@ -85,6 +86,32 @@ def estimate_cameras(
     missing = count - len(known)
     made_up = (f"{missing} of {count} frames interpolated between those with a camera",) if missing else ()
     return EstimatedCameras(whole, motion, points, (*notes, *made_up))
+
+
+def estimate_shots(
+    frames: UInt8[Tensor, "frames height width 3"], fov: float | None = None, subject_distance: float = 4.0
+) -> EstimatedCameras:
+    """Cameras of a clip with cuts: every shot by itself, in a world of its own, that of its first camera.
+
+    A shot of a single frame stands still. Arguments, and errors but for the cuts, of `estimate_cameras`.
+    """
+    bounds = [0, *find_cuts(frames), len(frames)]
+    found, notes, places, seen = [], [], [], []
+    for number, (begin, end) in enumerate(pairwise(bounds), start=1):
+        shot = frames[begin:end] if end - begin > 1 else frames[begin:end].expand(2, -1, -1, -1)
+        try:
+            one = estimate_cameras(shot, fov, subject_distance)
+        except ValueError as error:
+            raise ValueError(f"shot {number}, frames {begin} to {end - 1}: {error}") from None
+        found.append(one.cameras[: end - begin])
+        notes += [f"shot {number}, frames {begin} to {end - 1}: {note}" for note in one.notes]
+        if one.points is not None and one.points.seen is not None:
+            seen.append(one.points.seen + torch.tensor([begin, sum(map(len, places))]))
+            places.append(one.points.places)
+    poses, lenses = (torch.cat([getattr(c, name) for c in found]) for name in ("camera_to_world", "intrinsics"))
+    points = ScenePoints(torch.cat(places), torch.cat(seen)) if places else None
+    motion = "moving" if points is not None else one.motion
+    return EstimatedCameras(Cameras(poses, lenses, *frames.shape[1:3]), motion, points, tuple(notes))
 
 
 _Found = tuple[Cameras, Literal["moving", "turning", "still"], ScenePoints | None, tuple[str, ...], Tensor]

@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from plenodream.files.atomic import TEMPORARY, remove_leftover, sync_folder, temporary_name
@@ -30,12 +30,13 @@ def new_folder(final: Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
-    if final.exists():
+    if os.path.lexists(final):  # a link is replaced, not followed
         remove_leftover(old)
         os.rename(final, old)
     os.rename(temporary, final)
     sync_folder(final.parent)
-    shutil.rmtree(old, ignore_errors=True)
+    with suppress(OSError):
+        remove_leftover(old)
 
 
 @contextmanager

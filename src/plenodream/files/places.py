@@ -94,6 +94,9 @@ class Mirror:
     def __init__(self, here: Path, there: Folder, name: str, listed: str) -> None:
         self.here, self._there, self._name, self._listed = here, there, name, listed
         self._known = dict[str, str]()
+        self._marks = dict[
+            str, tuple[int, int, str]
+        ]()  # size, time of change, hash: what is as it was is not read again
 
     def pull(self) -> bool:
         """Fetch what is there; False where that is nothing, or not whole."""
@@ -119,10 +122,12 @@ class Mirror:
             name = path.relative_to(self.here).as_posix()
             if any(part.startswith(".") for part in Path(name).parts):  # unfinished, or a lock
                 continue
-            data = path.read_bytes()
-            listed[name] = _digest(data)
+            mark = path.stat().st_size, path.stat().st_mtime_ns
+            if self._marks.get(name, ())[:2] != mark:
+                self._marks[name] = (*mark, _digest(path.read_bytes()))
+            listed[name] = self._marks[name][2]
             if self._known.get(name) != listed[name]:
-                self._there.write(f"{self._name}/{name}", data)
+                self._there.write(f"{self._name}/{name}", path.read_bytes())
         if listed != self._known:
             self._there.write(self._listed, dump_document(listed))
         self._known = listed

@@ -17,14 +17,16 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate, max_pool2d
 
-from plenodream.generators.motion import key_frames, moving_pixels, picture, same_place
+from plenodream.generators.motion import key_frames, moving_pixels, picture, same_place, steady_depth
 from plenodream.generators.protocol import Context, Generator, Workings
 from plenodream.generators.reprojection import MOMENTS, StoredView, is_filled, see, see_resting
 from plenodream.geometry.blend import over
+from plenodream.geometry.cameras import resize_cameras
 from plenodream.geometry.splat import look_up
 from plenodream.geometry.surface import Carried
-from plenodream.geometry.upsample import upsample_depth
+from plenodream.geometry.upsample import clear_steps, upsample_depth
 from plenodream.geometry.visibility import reproject
+from plenodream.media.fit import stretch_frames
 from plenodream.types import Cameras, View
 
 # Mean difference of colour (0..1) at the small size: full trust up to the first, none from the second on.
@@ -69,7 +71,7 @@ class Composite:
 
     def fingerprint(self) -> str:
         """The small one's, and that this is more."""
-        return f"composite-1-{self.small.fingerprint()}"
+        return f"composite-2-{self.small.fingerprint()}"
 
     def encode(self, view: View, anchor: Float[Tensor, "4 4"]) -> DetailedView:
         """A view for both; where it has no depth, the small one is asked for that along the view's own cameras."""
@@ -100,13 +102,22 @@ class Composite:
         contexts = [small] * self.small.workings.fewest
         noise = torch.Generator().manual_seed(0)
         (made,) = self.small.generate([view.cameras], contexts, anchor, [None], noise, view.fps)
-        return None if made.depth is None else self._large_depth(made, view)
+        if made.depth is None:
+            return None
+        depth = self._large_depth(replace(made, frames=view.frames), view)
+        reach = self._ratio(view.cameras)
+        return torch.stack([clear_steps(frame, picture(view, n), reach) for n, frame in enumerate(depth)])
 
     def _large_depth(self, made: View, guide: View) -> Float[Tensor, "frames height width"]:
-        """Depth that was made small, with the edges of a view of the same cameras."""
+        """Depth that was made small, with the edges of a view of the same cameras.
+
+        What rests is where its depth at all moments together says.
+        """
         assert made.depth is not None
         size = self.small.workings.size or made.depth.shape[1:]
         small = interpolate(made.depth[None], size=size, mode="nearest-exact")[0]
+        pictures = stretch_frames(made.frames, *size)
+        small = steady_depth(View(pictures, resize_cameras(made.cameras, *size), made.fps, depth=small))
         return torch.stack([upsample_depth(frame, picture(guide, n)) for n, frame in enumerate(small)])
 
     def _detailed(self, made: View, contexts: Sequence[DetailedView], known: View | None) -> View:

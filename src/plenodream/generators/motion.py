@@ -20,6 +20,10 @@ SAME_PLACE = 1e-4
 _SIDE = 96
 # Mean difference of colour (0..255, over 3x3 small pixels) from which on a pixel does not show the same thing.
 _DIFFERENCE = 16.0
+# Share by which the inverse depth of a point may differ from moment to moment where it is estimated.
+_SAME = 0.15
+# Moments that this is looked at.
+_LOOKS = 9
 # Mean difference of colour (0..255, at 16x16 pixels) of frames on both sides of a cut.
 _CUT = 30.0
 
@@ -64,6 +68,32 @@ def moving_pixels(view: View, moments: Sequence[int]) -> Bool[Tensor, "frames he
     found = [_moving(small, frame, moments) for frame in range(len(view))]
     masks = interpolate(torch.stack(found)[:, None].float(), size=view.frames.shape[1:3], mode="nearest")
     return masks[:, 0] > 0
+
+
+def steady_depth(view: View) -> Float[Tensor, "frames height width"]:
+    """Depth of a view whose resting points are where they are at all moments together: errors by chance cancel.
+
+    The mean of 1 / depth over the moments at which a resting point is seen where its own moment nearly says it is.
+
+    Args:
+        view: With depth that was estimated; small, since every frame is carried to every other.
+    """
+    assert view.depth is not None
+    moments = key_frames(len(view), _LOOKS)
+    moving = moving_pixels(view, moments)
+    made = torch.empty_like(view.depth)
+    for frame in range(len(view)):
+        own = view.depth[frame]
+        total, weight = torch.where(own > 0, 1 / own.clamp(min=1e-6), 0), torch.ones_like(own)
+        first = total
+        for moment in (m for m in moments if m != frame):
+            there = carry_frame(view, moment, view.cameras[frame], ~moving[moment])
+            assert there is not None
+            inverse = torch.where(there.depth > 0, 1 / there.depth.clamp(min=1e-6), 0)
+            near = (there.weight > 0) & (own > 0) & ((inverse - first).abs() < _SAME * first) & ~moving[frame]
+            total, weight = total + near * inverse, weight + near
+        made[frame] = torch.where(own > 0, weight / total.clamp(min=1e-6), 0)
+    return made
 
 
 def _moving(view: View, frame: int, moments: Sequence[int]) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from plenodream.geometry.cameras import crop_cameras, resize_cameras
-from plenodream.types import Cameras
+from plenodream.types import Cameras, View
 
 _PIXELS_AT_ONCE = 2**24
 
@@ -82,6 +82,13 @@ def stretch_depth(
     if (height, width) == tuple(depth.shape[1:]):
         return depth
     return interpolate(depth[None], size=(height, width), mode="nearest-exact")[0]
+
+
+def stretch_view(view: View, height: int, width: int) -> View:
+    """A view at another size, its cameras and depth with it; nothing is cropped."""
+    depth = None if view.depth is None else stretch_depth(view.depth, height, width)
+    frames, cameras = stretch_frames(view.frames, height, width), resize_cameras(view.cameras, height, width)
+    return View(frames, cameras, view.fps, depth=depth)
 
 
 def fit_depth(

@@ -35,7 +35,7 @@ from plenodream.memory.deliver import deliver, tidy_scene, video_path, withdraw
 from plenodream.memory.manifest import FILE, Entry, Manifest, read_manifest, write_manifest
 from plenodream.memory.stored import StoredWindow
 from plenodream.memory.windows import window_index
-from plenodream.types import Cameras, View
+from plenodream.types import Cameras, View, join_views
 
 _Found = TypeVar("_Found")
 
@@ -257,9 +257,7 @@ class Scene:
             self.read(name, number)[window.clean : self.manifest.frames - window.start]
             for number, window in enumerate(self.manifest.windows)
         ]
-        known = [part.depth for part in parts if part.depth is not None]
-        depth = torch.cat(known) if len(known) == len(parts) else None
-        return View(torch.cat([part.frames for part in parts]), self.cameras(name), self.manifest.fps, depth=depth)
+        return join_views(parts, self.cameras(name))
 
     def frames(self, name: str) -> UInt8[Tensor, "frames height width 3"]:
         """The pixels of `view`."""

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from plenodream.models.context import Context
+from plenodream.models.prefetch import Ahead
 
 
 class Exchange(Protocol):
@@ -60,15 +61,25 @@ class AttentionCall:
         self.recorded: dict[int, tuple[Tensor, Tensor]] = {}
         self.rotary: tuple[Float[Tensor, "tokens width"], Float[Tensor, "tokens width"]] | None = None
         self.exchange: Exchange | None = None
+        self._ahead: Ahead | None = None
 
     def keys_and_values(self, block: int, like: Tensor) -> tuple[Tensor, Tensor] | None:
         """What a block attends to besides the sequence, (batch, heads, tokens, width) in the precision of `like`."""
-        if self.context is None:
+        context = self.context
+        if context is None:
             return None
-        key, value = (
-            self.context.read(2 * block + part, like.shape[0]).transpose(1, 2).flatten(2, 3).to(like) for part in (0, 1)
-        )
-        return key, value
+
+        def read(number: int) -> tuple[Tensor, Tensor]:
+            key, value = (
+                context.read(2 * number + part, len(like), like).transpose(1, 2).flatten(2, 3) for part in (0, 1)
+            )
+            return key, value
+
+        if context.kept[0].device == like.device:
+            return read(block)
+        if self._ahead is None:
+            self._ahead = Ahead(read, len(context.kept) // 2, like.device)
+        return self._ahead.take(block)
 
     def recorded_context(self) -> Context:
         """The recorded keys and values of all blocks, in the order in which `keys_and_values` reads them."""

@@ -9,6 +9,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+_EIGHT_BITS = torch.float8_e4m3fn
+_LARGEST = torch.finfo(_EIGHT_BITS).max
+
 
 @dataclass(frozen=True)
 class ViewTokens:
@@ -34,10 +37,12 @@ class Context:
     Attributes:
         kept: What the denoiser keeps of the views, a view an entry of the first axis. It alone knows what that is.
         index: The views that each batch entry reads; None: all of them, in order.
+        scales: What kept numbers are multiplied with to be what they were; None: they are as they were.
     """
 
     kept: tuple[Float[Tensor, "entries ..."], ...]
     index: Int[Tensor, "batch context"] | None = None
+    scales: tuple[Float[Tensor, "entries ..."], ...] | None = None
 
     def __len__(self) -> int:
         """Views that a batch entry reads."""
@@ -47,7 +52,24 @@ class Context:
     def stack(parts: Sequence[Context]) -> Context:
         """The views of several, in order; of wholes, before anything is selected."""
         assert all(part.index is None for part in parts), "selected contexts do not stack"
-        return Context(tuple(torch.cat(tensors) for tensors in zip(*(part.kept for part in parts), strict=True)))
+        kept = tuple(torch.cat(tensors) for tensors in zip(*(part.kept for part in parts), strict=True))
+        scales = [part.scales for part in parts if part.scales is not None]
+        return Context(kept, None, tuple(map(torch.cat, zip(*scales, strict=True))) if scales else None)
+
+    def put_away(self, in_main_memory: bool, in_eight_bits: bool) -> Context:
+        """The same, kept in less of the device's memory; `read` brings back what it is asked for.
+
+        Args:
+            in_main_memory: Keep it there, pinned where the device is a GPU.
+            in_eight_bits: As float8 with a scale for every view and head: half of bfloat16, not exact.
+        """
+        kept, scales = self.kept, self.scales
+        if in_eight_bits:
+            scales = tuple(x.float().abs().amax((-2, -1), keepdim=True).clamp(min=1e-12) / _LARGEST for x in kept)
+            kept = tuple((x / scale).to(_EIGHT_BITS) for x, scale in zip(kept, scales, strict=True))
+        if in_main_memory:
+            kept = tuple(x.cpu().pin_memory() if x.is_cuda else x.cpu() for x in kept)
+        return replace(self, kept=kept, scales=scales)
 
     def select(self, index: Int[Tensor, "batch context"]) -> Context:
         """The context of every entry of a batch: `index` names the views of each."""
@@ -70,7 +92,10 @@ class Context:
         first = index[:, :1] if source is None else source.to(index).view(-1, 1)
         return replace(self, index=torch.cat([index, first.expand(len(index), missing)], dim=1))
 
-    def read(self, number: int, batch: int) -> Float[Tensor, "batch context ..."]:
-        """One of the kept tensors for every entry of a batch; for denoisers."""
-        kept = self.kept[number]
-        return kept.expand(batch, *kept.shape) if self.index is None else kept[self.index]
+    def read(self, number: int, batch: int, like: Tensor) -> Float[Tensor, "batch context ..."]:
+        """One of the kept tensors for every entry of a batch, in type and on the device of another; for denoisers."""
+        read = self._chosen(self.kept[number], batch).to(like.device, non_blocking=True).to(like.dtype)
+        return read if self.scales is None else read * self._chosen(self.scales[number], batch).to(like)
+
+    def _chosen(self, kept: Tensor, batch: int) -> Tensor:
+        return kept.expand(batch, *kept.shape) if self.index is None else kept[self.index.to(kept.device)]

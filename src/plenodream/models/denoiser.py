@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -14,6 +15,7 @@ from plenodream.models.codecs.protocol import Codec
 from plenodream.models.context import Context, ViewTokens
 from plenodream.models.layout import TARGET, context_slots, lay_out
 from plenodream.models.rays import camera_tokens
+from plenodream.models.step_caches import StepCaches
 from plenodream.types import Cameras
 
 
@@ -72,6 +74,14 @@ class Denoiser(Protocol):
         """Cameras as it takes them (batch shape (..., frames)), relative to a camera-to-world pose."""
         ...
 
+    def begin(self) -> None:
+        """Another video begins: what step caches hold of the last one is forgotten."""
+        ...
+
+    def branch(self, name: str) -> AbstractContextManager[None]:
+        """For the time of the passes of one branch of guidance, which step caches keep apart."""
+        ...
+
     def encode(self, views: ViewTokens) -> Context:
         """Clean views as context: a batch of b times v views is b v entries, those of one batch entry together."""
         ...
@@ -120,7 +130,7 @@ class Denoiser(Protocol):
         ...
 
 
-class DenoiserMixin:
+class DenoiserMixin(StepCaches):
     """Context, layout and prediction type of a `Denoiser`; a backbone adapter adds `blocks`, `run` and a config.
 
     The config holds `context_attention` (joint: all views in one sequence; independent: ours, clean views attend to
@@ -209,7 +219,9 @@ class DenoiserMixin:
             return Context((latents, camera_tokens, *image))
         count, frames = latents.shape[0], latents.shape[2]
         clean = latents.new_ones(count, frames)
-        _, kept = self.run(latents, latents.new_zeros(count), camera_tokens, clean, None, record=True)
+        self.begin()
+        with self.branch("context"):
+            _, kept = self.run(latents, latents.new_zeros(count), camera_tokens, clean, None, record=True)
         assert kept is not None
         return kept
 
@@ -238,15 +250,15 @@ class DenoiserMixin:
         batch, frames, layout = noisy.shape[0], noisy.shape[3], tuple(self.config.layout)
         targets, missing = noisy.shape[1], max(0, self.targets - noisy.shape[1])
         noisy, rays = (torch.cat([x, *[x[:, -1:]] * missing], dim=1) for x in (noisy, rays))
-        views, slots = lay_out(layout, noisy, context.read(0, batch))
-        rays, _ = lay_out(layout, rays, context.read(1, batch))
+        views, slots = lay_out(layout, noisy, context.read(0, batch, noisy))
+        rays, _ = lay_out(layout, rays, context.read(1, batch, rays))
         mask = views.new_ones(batch, views.shape[1], frames)
         mask[:, slots] = 0.0 if clean is None else clean.to(noisy)[:, None]
         step = timestep
         if self.config.context_timestep is not None:
             step = torch.where(mask > 0, torch.full_like(mask, self.config.context_timestep), timestep[:, None, None])
             step = step.flatten(1)
-        image = context.read(2, batch)[:, 0] if len(context.kept) > 2 else None
+        image = context.read(2, batch, noisy)[:, 0] if len(context.kept) > 2 else None
         sequence, count = views.transpose(1, 2).flatten(2, 3), views.shape[1]
         raw, _ = self.run(sequence, step, rays.flatten(1, 2), mask.flatten(1), text, views=count, image=image)
         return raw.unflatten(2, (count, frames)).transpose(1, 2)[:, slots[:targets]]

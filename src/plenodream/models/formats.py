@@ -200,7 +200,7 @@ FORMATS: dict[str, Format] = {
             settings=_WAN,
             source="KwaiVGI/ReCamMaster-Wan2.1 step20000.ckpt",
             base="Wan-AI/Wan2.1-T2V-1.3B-Diffusers",
-            licence="see the publisher's page",
+            licence="not verified: see the publisher's page",
             megabytes=2981,
             words=_WAN_WORDS,
         ),

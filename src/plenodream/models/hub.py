@@ -27,10 +27,25 @@ def local_folder(name: str, patterns: list[str] | None = None) -> Path:
     try:
         return Path(snapshot_download(name, allow_patterns=patterns))
     except GatedRepoError:
-        raise ValueError(
-            f"{name}: its owner asks for consent first; accept it on the hub's page of the model, then log in with "
-            "`hf auth login`"
-        ) from None
+        raise ValueError(consent_needed(name)) from None
     except Exception as error:  # whatever comes of a network
         reason = " ".join(str(error).split())[:200]
         raise ValueError(f"{name}: cannot be downloaded ({reason}); expected a network, or its folder here") from None
+
+
+def consent_needed(name: str) -> str:
+    """What is to be done about a gated model."""
+    return (
+        f"{name}: its owner asks for consent first; accept it on the hub's page of the model, then log in with "
+        "`hf auth login`"
+    )
+
+
+def is_gated(error: BaseException) -> bool:
+    """Whether a download failed for want of consent, whatever a library made of it on the way."""
+    found: BaseException | None = error
+    while found is not None:
+        if type(found).__name__ == "GatedRepoError":
+            return True
+        found = found.__cause__ or found.__context__
+    return False

@@ -31,7 +31,8 @@ class Needs:
     """Of one view.
 
     Attributes:
-        weights: Bytes of network and codec.
+        network: Bytes of its weights.
+        weights: Bytes of those and the codec's.
         context: Bytes that are kept of the views it reads.
         activations: Most bytes that one evaluation of the network holds besides.
         codec: Most bytes that decoding holds besides the weights.
@@ -40,6 +41,7 @@ class Needs:
         evaluations: How many of those a view takes: steps, twice where there is guidance.
     """
 
+    network: int
     weights: int
     context: int
     activations: int
@@ -82,6 +84,33 @@ def measure(work: Callable[[], Any]) -> tuple[Any, Meter]:
     return result, Meter(memory.peak, operations.get_total_flops() + attention.flop)
 
 
+def pass_inputs(
+    network: Any, codec: Any, context: int, frames: int, height: int, width: int, make: Callable[..., Tensor]
+) -> tuple[ViewTokens, ViewTokens, Tensor, Tensor | None]:
+    """What a view's passes are given: context views, the target, its time, words; tensors made by their shapes.
+
+    Raises:
+        ValueError: A length or size that the codec or network does not take.
+    """
+    side = codec.spatial_factor * network.config.patch_size[1]
+    if height % side or width % side:
+        raise ValueError(f"{height}x{width}: expected multiples of {side} pixels")
+    latent = codec.latent_frames(frames)
+    cells = latent, height // codec.spatial_factor, width // codec.spatial_factor
+    tokens = latent, height // side, width // side
+    slots = context if network.context_slots is None else network.context_slots
+    if context > slots:
+        raise ValueError(f"context of {context} views: this network's sequence has {slots} slots; choose up to {slots}")
+
+    def views(count: int) -> ViewTokens:
+        image = make(1, count, *network.image_shape) if network.image_shape else None
+        rays = make(1, count, *tokens, network.camera_width)
+        return ViewTokens(make(1, count, codec.channels, *cells), rays, image)
+
+    text = make(1, _WORDS, network.text_width) if network.text_width else None
+    return views(context), views(1), make(1), text
+
+
 def view_needs(
     network: Any,
     codec: Any,
@@ -109,35 +138,24 @@ def view_needs(
     """
     nn.Module.to(network, dtype)
     nn.Module.to(codec, dtype)
-    side = codec.spatial_factor * network.config.patch_size[1]
-    if height % side or width % side:
-        raise ValueError(f"{height}x{width}: expected multiples of {side} pixels")
-    latent = codec.latent_frames(frames)
-    cells = latent, height // codec.spatial_factor, width // codec.spatial_factor
-    tokens = latent, height // side, width // side
-    slots = context if network.context_slots is None else network.context_slots
-    if context > slots:
-        raise ValueError(f"context of {context} views: this network's sequence has {slots} slots; choose up to {slots}")
 
     def make(*shape: int) -> Tensor:
         return torch.empty(shape, dtype=dtype, device="meta")
 
-    def views(count: int) -> ViewTokens:
-        image = make(1, count, *network.image_shape) if network.image_shape else None
-        rays = make(1, count, *tokens, network.camera_width)
-        return ViewTokens(make(1, count, codec.channels, *cells), rays, image)
-
-    seen, reading = measure(lambda: network.encode(views(context)))
-    target, text = views(1), make(1, _WORDS, network.text_width) if network.text_width else None
-    time = make(1)
-    _, step = measure(lambda: network.predict(target.latents, time, target.camera_tokens, seen.fill(slots), None, text))
+    given, target, time, text = pass_inputs(network, codec, context, frames, height, width, make)
+    seen, reading = measure(lambda: network.encode(given))
+    arguments = target.latents, time, target.camera_tokens, seen.fill(network.context_slots), None, text
+    _, step = measure(lambda: network.predict(*arguments))
+    latent, cells = codec.latent_frames(frames), target.latents.shape[3:]
     # From the third latent frame on each takes the same, but for the frames that are done, which are copied once.
     short = min(latent, _STEADY)
     done = 2 * 3 * height * width * codec.temporal_factor * (latent - short) * dtype.itemsize
     with _Memory() as decoding, torch.no_grad():
         codec.decode(make(1, codec.channels, short, *cells[1:]))
+    sizes = [sum(_bytes(x) for x in module.state_dict().values()) for module in (network, codec)]
     return Needs(
-        weights=sum(_bytes(x) for module in (network, codec) for x in module.state_dict().values()),
+        network=sizes[0],
+        weights=sum(sizes),
         context=sum(_bytes(x) for x in seen.kept),
         activations=step.peak,
         codec=decoding.peak + done,

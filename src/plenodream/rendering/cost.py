@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -13,11 +12,12 @@ from plenodream.generators.diffusion import DiffusionGenerator
 from plenodream.generators.protocol import Generator
 from plenodream.generators.reprojection import LOOKS
 from plenodream.models.denoiser import Pass
+from plenodream.models.pace import best_seconds
 
 # Pixels a second that a core carries from one view to another, all that goes with it included (benchmarks).
 _CARRIED = 2.5e6
 # Share of the speed of plain matrix products that a network reaches.
-_REACHED = 0.4
+REACHED = 0.4
 
 
 @dataclass(frozen=True)
@@ -77,15 +77,13 @@ def _network(generator: DiffusionGenerator, contexts: list[int], frames: int, he
         flop += sampler.config.steps * guided * operations(step) + sum(map(operations, reading))
     size = weights[0].element_size()
     kept = (max(contexts, default=0) + 2) * 2 * layers * tokens * inner * size
-    return Cost(flop / (_REACHED * _speed(weights[0])), parameters * size + kept + 40 * tokens * inner * size)
+    return Cost(
+        flop / (REACHED * product_rate(weights[0].dtype, weights[0].device)),
+        parameters * size + kept + 40 * tokens * inner * size,
+    )
 
 
-def _speed(like: torch.Tensor, side: int = 1024) -> float:
-    """Operations a second of a plain matrix product, as weights like this one would be multiplied."""
-    a = torch.randn(side, side, dtype=like.dtype, device=like.device)
-    times = []
-    for _ in range(3):
-        began = time.perf_counter()
-        (a @ a).sum().item()
-        times.append(time.perf_counter() - began)
-    return 2 * side**3 / min(times)
+def product_rate(dtype: torch.dtype, device: torch.device | str, side: int = 1024) -> float:
+    """Operations a second of a plain matrix product."""
+    a = torch.randn(side, side, device=device).to(dtype)
+    return 2 * side**3 / best_seconds(lambda: a @ a, a.device)

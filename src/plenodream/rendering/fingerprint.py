@@ -14,7 +14,7 @@ from torch import nn
 from plenodream.models.weights import weights_hash
 
 
-def fingerprint(parts: Mapping[str, Any], scheduler: Any, loaded: Path) -> str:
+def fingerprint(parts: Mapping[str, Any], scheduler: Any, loaded: Path, altered: bool = False) -> str:
     """Hash of weights and configs.
 
     Args:
@@ -22,11 +22,12 @@ def fingerprint(parts: Mapping[str, Any], scheduler: Any, loaded: Path) -> str:
         scheduler: Their scheduler.
         loaded: The folder that they were loaded from, if any: its files count for a network whose own tensors are no
             longer what was loaded (quantised, or taken apart for offload).
+        altered: They are not, whatever they look like.
     """
     digest = hashlib.sha256()
     for name, part in parts.items():
         folder = loaded / name
-        weights = _stored(folder) if _altered(part) and folder.is_dir() else part.state_dict()
+        weights = _stored(folder) if (altered or _altered(part)) and folder.is_dir() else part.state_dict()
         digest.update(json.dumps(_public(part.config), sort_keys=True, default=str).encode())
         digest.update(weights_hash(weights).encode())
     digest.update(json.dumps(_public(scheduler.config), sort_keys=True, default=str).encode())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import math
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +11,19 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from plenodream.files.documents import read_document
+from plenodream.models.hub import consent_needed, is_gated
 from plenodream.models.layout import ANY_CONTEXT, CONTEXT, TARGET
+from plenodream.models.needs import view_needs
 from plenodream.models.registry import CODECS, DENOISERS
 from plenodream.models.text import model_conditions
 from plenodream.rendering.catalog import REPROJECTION, bundled_models, find_model
+from plenodream.rendering.fit import AS_IT_IS, Fit
+from plenodream.rendering.fitting import chosen_dtype, fit_pipeline, loading_options
 from plenodream.rendering.model import Model, reprojection_model
 from plenodream.rendering.pipeline import PlenopticPipeline
+from plenodream.rendering.processes import Team, share_pipeline
 from plenodream.rendering.quiet import silent_diffusers
+from plenodream.rendering.room import check_room, free_memory, memory_with, ways_to_fit
 
 # Schedulers that take a flow's sigmas: of diffusers, and ours.
 SCHEDULERS = {
@@ -53,7 +58,11 @@ def choose_device(device: str | None = None) -> str:
 
 
 def load_pipeline(
-    model: str, device: str | None = None, prompt: str | None = None, negative_prompt: str | None = None
+    model: str,
+    device: str | None = None,
+    prompt: str | None = None,
+    negative_prompt: str | None = None,
+    fit: Fit = AS_IT_IS,
 ) -> PlenopticPipeline:
     """A pipeline ready to render.
 
@@ -63,36 +72,55 @@ def load_pipeline(
         device: `cpu`, `cuda`, `cuda:1`; the GPU where there is one if None.
         prompt: Words for a network that reads them; what its folder holds, or none, if None.
         negative_prompt: Words that guidance leads away from; the publisher's if None.
+        fit: How it is made to fit the machine.
 
     Raises:
-        ValueError: No such model, a folder that is none, missing or unfit weights, an unknown device, words for a model
-            without an encoder.
+        ValueError: No such model, too little memory for it, a fit that it cannot have, a folder that is none, missing
+            or unfit weights, an unknown device, words for a model without an encoder.
     """
     device = choose_device(device)
     folder = find_model(model)
-    dtype = torch.bfloat16 if torch.device(device).type == "cuda" else torch.float32
+    dtype = chosen_dtype(fit, device)
     with silent_diffusers():
         folder = folder or _download(model)
         _check_folder(folder)
+        _check_room(folder, fit, device, dtype)
+        options = loading_options(fit, dtype)
         try:
-            pipeline = PlenopticPipeline.from_pretrained(str(folder), dtype=dtype, low_cpu_mem_usage=False)
+            pipeline = PlenopticPipeline.from_pretrained(str(folder), **options)
         except (OSError, KeyError, TypeError, RuntimeError, ValueError) as error:
             raise ValueError(
                 f"model {model}: cannot be loaded ({_line(error)}); expected a folder written by save_pretrained"
             ) from None
     _check_pipeline(pipeline, model)
     projection = pipeline.transformer.word_projection
+    pipeline.words = {"prompt": prompt, "negative_prompt": negative_prompt}
     pipeline.conditions = model_conditions(folder, prompt, negative_prompt, device, projection)
     pipeline.set_progress_bar_config(disable=True)
-    return pipeline.to(device)
+    pipeline.altered = fit.quantize is not None or fit.offload != "none" or fit.dtype == "fp16"
+    with silent_diffusers():
+        return fit_pipeline(pipeline, fit, device, dtype)
 
 
 def load_model(
-    model: str, device: str | None = None, prompt: str | None = None, negative_prompt: str | None = None
+    model: str,
+    device: str | None = None,
+    prompt: str | None = None,
+    negative_prompt: str | None = None,
+    fit: Fit = AS_IT_IS,
+    team: Team | None = None,
 ) -> Model:
-    """What a scene is rendered by, by name; arguments and errors of `load_pipeline`, or `reprojection`."""
+    """What a scene is rendered by, by name; arguments and errors of `load_pipeline`, or `reprojection`.
+
+    A team of processes carries the network together (`processes.join_team`); this one leads it.
+    """
     if model != REPROJECTION:
-        return replace(load_pipeline(model, device, prompt, negative_prompt).model(), prompt=prompt)
+        pipeline = load_pipeline(model, device, prompt, negative_prompt, fit)
+        if team is not None:
+            share_pipeline(pipeline, team)
+        return pipeline.model()
+    if fit != AS_IT_IS or team is not None:
+        raise ValueError("reprojection has no network to be made fit: leave --dtype, --offload and their like out")
     if prompt is not None or negative_prompt is not None:
         raise ValueError("a prompt for reprojection: the point cloud reads no words; leave it out")
     return reprojection_model()
@@ -121,10 +149,25 @@ def _download(model: str) -> Path:
     try:
         return Path(PlenopticPipeline.download(model, use_safetensors=True))
     except Exception as error:  # whatever comes of a network and of a stranger's files
+        if is_gated(error):
+            raise ValueError(f"model {consent_needed(model)}") from None
         raise ValueError(
             f"model {model}: cannot be downloaded ({_line(error)}); expected a hub id that is there and can be "
             f"reached, a model's folder, or one of {', '.join(bundled_models())}"
         ) from None
+
+
+def _check_room(folder: Path, fit: Fit, device: str, dtype: torch.dtype) -> None:
+    """Refuse a model that has no room, before it is loaded; not looked at where its weights are small beside it."""
+    free = free_memory(device)
+    if free is None or sum(file.stat().st_size for file in folder.glob("*/*.safetensors")) < free / 8:
+        return
+    network, codec, index = hollow_model(str(folder))
+    view = {name: index[name] for name in ("frames", "height", "width")} | {"context": index["context_views"]}
+    needs = view_needs(network, codec, **view, evaluations=1, dtype=dtype)
+    keys = network.config.context_attention == "independent"
+    sizes = network.config.num_layers, index["height"] * index["width"], keys
+    check_room(memory_with(needs, fit, *sizes), free, str(folder), ways_to_fit(needs, *sizes))
 
 
 def _check_pipeline(pipeline: PlenopticPipeline, model: str) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from plenodream.generators.protocol import Generator
@@ -29,7 +29,7 @@ class Model:
         reach: How far the cameras of its training went, in units of the subject's distance; None: not known.
         network_size: Height and width that its network works at; None where there is none.
         guided_by: What guidance is over (`PlenopticPipeline`); None: it was never trained for any.
-        prompt: Words that it was given; None: none.
+        words: `prompt` and `negative_prompt` where they were given; kept with the scene's settings.
     """
 
     name: str
@@ -38,7 +38,12 @@ class Model:
     reach: float | None = None
     network_size: tuple[int, int] | None = None
     guided_by: str | None = None
-    prompt: str | None = None
+    words: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def prompt(self) -> str | None:
+        """Words that it was given; None: none."""
+        return self.words.get("prompt")
 
     @cached_property
     def generator(self) -> Generator:

@@ -8,6 +8,7 @@ from plenodream.generators.composite import Composite
 from plenodream.generators.diffusion import DiffusionGenerator
 from plenodream.generators.protocol import Generator, Workings
 from plenodream.rendering.model import Model
+from plenodream.rendering.processes import LeadingGenerator
 from plenodream.rendering.settings import RenderSettings
 from plenodream.sampling.config import SamplingConfig
 from plenodream.sampling.sampler import Sampler
@@ -34,8 +35,11 @@ def network_generator(
     parts = (pipeline.transformer.eval(), pipeline.codec, pipeline.scheduler)
     if subject_distance is not None and config.subject_distance is not None:
         unit = config.subject_distance / subject_distance
-    sampler = Sampler(*parts, sampling, pipeline.conditions)
-    return DiffusionGenerator(sampler, workings, pipeline._execution_device, pipeline.fingerprint, unit)
+    sampler = Sampler(*parts, sampling, pipeline.conditions, pipeline.context_cache)
+    made = (sampler, workings, pipeline._execution_device, pipeline.fingerprint, unit)
+    if pipeline.team is None or pipeline.team.rank > 0:
+        return DiffusionGenerator(*made)
+    return LeadingGenerator(*made, tell=pipeline.team.tell, asked=(sampling, subject_distance))
 
 
 def network_model(pipeline: PlenopticPipeline) -> Model:
@@ -48,4 +52,5 @@ def network_model(pipeline: PlenopticPipeline) -> Model:
 
     travel, distance, size = config.max_travel, config.subject_distance, (config.height, config.width)
     reach = None if travel is None or distance is None else travel / distance
-    return Model(config.model_name, make, pipeline.default_settings(), reach, size, config.guided_by)
+    words = {name: text for name, text in pipeline.words.items() if text is not None}
+    return Model(config.model_name, make, pipeline.default_settings(), reach, size, config.guided_by, words)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import diffusers
@@ -59,6 +60,11 @@ class PlenopticPipeline(DiffusionPipeline):
     config: Any
     model_cpu_offload_seq = "codec->transformer"
     conditions = NOTHING
+    context_cache = "device"  # see `Fit`
+    parked: Any = None  # the folder that `--offload disk` uses
+    team: Any = None  # the processes that carry the network together, if several do (`Team`)
+    words: Mapping[str, str | None] = MappingProxyType({})  # prompt and negative_prompt, as they were given
+    altered = False  # whether tensors are no longer those of the files
 
     def __init__(
         self,
@@ -151,7 +157,8 @@ class PlenopticPipeline(DiffusionPipeline):
         or taken apart for offload it is the hash of the files that were loaded, which are the model.
         """
         folder = Path(str(getattr(self.config, "_name_or_path", "")))
-        return fingerprint({"transformer": self.transformer, "codec": self.codec}, self.scheduler, folder)
+        parts = {"transformer": self.transformer, "codec": self.codec}
+        return fingerprint(parts, self.scheduler, folder, self.altered)
 
     def open(
         self,

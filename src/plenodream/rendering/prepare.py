@@ -41,6 +41,12 @@ def scene_size(folder: Path) -> tuple[int, int] | None:
     return manifest.height, manifest.width
 
 
+def scene_words(folder: Path) -> dict[str, str]:
+    """The scene's `prompt` and `negative_prompt`, where it has them."""
+    settings = read_manifest(folder).settings
+    return {name: settings[name] for name in ("prompt", "negative_prompt") if name in settings}
+
+
 def prepare_scene(folder: Path, video: View | None, request: Request, model: Model) -> Scene:
     """Start a scene or go on with the one in a folder.
 
@@ -74,7 +80,7 @@ def _start(folder: Path, video: View, request: Request, model: Model) -> Scene:
     notes = _notes(given.cameras, targets, settings, model)
     windows = plan_windows(len(given), workings.frames or len(given), workings.overlap)
     seed, fps = request.seed or 0, given.fps
-    stored = settings.to_json()
+    stored = settings.to_json() | dict(model.words)
     manifest = Manifest(model.name, model.generator.fingerprint(), *size, fps, len(given), tuple(windows), seed, stored)
     with folder_if_used(folder):
         scene = Scene.create(folder, manifest)
@@ -159,5 +165,10 @@ def _check_same(scene: Scene, request: Request, model: Model) -> RenderSettings:
         raise ValueError(
             f"{scene.folder}: scene of model {manifest.model_name} ({manifest.model_hash}), this is "
             f"{model.name} ({found}); use the same model or another folder"
+        )
+    if (words := scene_words(scene.folder)) != model.words:
+        raise ValueError(
+            f"{scene.folder}: the scene was made with {words or 'no prompt'}, not {dict(model.words) or 'none'}; "
+            "expected the same words, or another folder"
         )
     return check_manifest(scene.folder, manifest, request)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import UInt8
@@ -12,7 +12,7 @@ from plenodream.generators.motion import same_place
 from plenodream.generators.reprojection import StoredView, see
 from plenodream.geometry.cameras import horizontal_fov, resize_cameras, rotation_vector
 from plenodream.geometry.surface import Carried
-from plenodream.media.fit import stretch_depth, stretch_frames
+from plenodream.media.fit import stretch_view
 from plenodream.types import Cameras, View
 
 MAGENTA = (255, 0, 255)
@@ -79,13 +79,13 @@ def _small(source: View, side: int, subject_distance: float) -> View:
     """A small copy with depth, assumed where there is none."""
     height, width = source.frames.shape[1:3]
     scale = max(1.0, min(height, width) / side)
-    size = max(1, round(height / scale)), max(1, round(width / scale))
-    frames, cameras = stretch_frames(source.frames, *size), resize_cameras(source.cameras, *size)
-    if source.depth is None:
-        depth = torch.full(frames.shape[:3], float(subject_distance))
-    else:
-        depth = stretch_depth(source.depth, *size)
-    return View(frames, cameras, source.fps, depth=depth)
+    small = stretch_view(source, max(1, round(height / scale)), max(1, round(width / scale)))
+    return small if small.depth is not None else as_plane(small, subject_distance)
+
+
+def as_plane(view: View, distance: float) -> View:
+    """A view without depth as if all of it stood at one distance, metres."""
+    return replace(view, depth=torch.full(view.frames.shape[:3], float(distance)))
 
 
 def _warp(source: View, frame: int, target: Cameras) -> tuple[UInt8[Tensor, "height width 3"], float]:

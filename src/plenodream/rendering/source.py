@@ -105,7 +105,7 @@ def open_source(
         every = f", one of every {part.step}" if (part.step or 1) > 1 else ""
         notes.append(f"a part of the video: {len(frames)} frames from frame {part.start or 0}{every}")
     if cuts := find_cuts(frames):
-        notes.append(f"{cut_note(cuts)} (--start, --frames)")
+        notes.append(f"{cut_note(cuts)} (--split-cuts, or --start and --frames)")
     if scale != 1:
         notes.append(f"lengths of the cameras times {scale:g}")
     if whole != (height, width):

@@ -32,6 +32,7 @@ class Sampler:
         scheduler: Its scheduler.
         config: Steps and guidance.
         conditions: Words, and what sees a view's first frame for networks that are told.
+        context_cache: Where context waits: on the `device`, on the `cpu`, in `fp8`, or `cpu-fp8`.
     """
 
     denoiser: Denoiser
@@ -39,6 +40,7 @@ class Sampler:
     scheduler: SchedulerMixin
     config: SamplingConfig
     conditions: Conditions = NOTHING
+    context_cache: str = "device"
 
     @torch.no_grad()
     def encode(
@@ -58,7 +60,8 @@ class Sampler:
         rays = self._rays(cameras, anchor).to(latents.device)
         see = self.conditions.see
         image = None if see is None else see(signal[:, :3, 0])[:, None].to(latents)
-        return self.denoiser.encode(ViewTokens(latents[:, None], rays[:, None], image))
+        seen = self.denoiser.encode(ViewTokens(latents[:, None], rays[:, None], image))
+        return seen.put_away("cpu" in self.context_cache, "fp8" in self.context_cache)
 
     def noise(
         self, cameras: Cameras, generator: torch.Generator

@@ -54,20 +54,22 @@ def sample_view(
         mask[:, :, :clean_frames] = 1
         frame_mask = mask[::together, 0, :, 0, 0]
 
-    def branch(rays: Tensor, words: Tensor | None) -> Callable[[Tensor, Tensor], Tensor]:
+    def branch(name: str, rays: Tensor, words: Tensor | None) -> Callable[[Tensor, Tensor], Tensor]:
         def velocity(x_t: Tensor, t: Tensor) -> Tensor:
             noisy, seen = (tensor.unflatten(0, (-1, together)) for tensor in (x_t, rays))
-            return model.velocity(noisy, t[::together], seen, context, frame_mask, words).flatten(0, 1)
+            with model.branch(name):
+                return model.velocity(noisy, t[::together], seen, context, frame_mask, words).flatten(0, 1)
 
         return velocity
 
+    model.begin()
     hidden = camera_tokens if text is not None else torch.zeros_like(camera_tokens)
     return denoise(
-        branch(camera_tokens, text),
+        branch("conditional", camera_tokens, text),
         noise,
         scheduler,
         config,
-        unconditional=branch(hidden, negative),
+        unconditional=branch("unconditional", hidden, negative),
         clean=clean if mask is not None else None,
         clean_mask=mask,
         on_step=on_step,

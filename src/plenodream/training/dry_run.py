@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 import torch
 
 from plenodream.models.cosmos.transformer import CosmosCameraTransformer
+from plenodream.models.sequences import choose_axis
 from plenodream.training.build import build_model, set_trainable
 from plenodream.training.config import TrainConfig
 from plenodream.training.curriculum import Stage
 from plenodream.training.operations import TokenPass, pass_flop
-from plenodream.training.parallel.sequences import choose_axis
 
 GIB = 2**30
 # Bytes a rank below which a step runs on a small GPU.

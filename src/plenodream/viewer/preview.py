@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 import torch
 from jaxtyping import UInt8
@@ -11,10 +10,10 @@ from torch import Tensor
 
 from plenodream.generators.reprojection import StoredView, see
 from plenodream.geometry.cameras import resize_cameras
-from plenodream.media.fit import stretch_depth, stretch_frames
+from plenodream.media.fit import stretch_view
 from plenodream.memory.scene import Scene
-from plenodream.rendering.preview import MAGENTA, paint
-from plenodream.types import Cameras, View
+from plenodream.rendering.preview import MAGENTA, as_plane, paint
+from plenodream.types import Cameras, View, join_views
 
 
 def small_view(scene: Scene, name: str, side: int) -> View:
@@ -22,14 +21,11 @@ def small_view(scene: Scene, name: str, side: int) -> View:
     manifest = scene.manifest
     scale = min(1.0, side / max(manifest.height, manifest.width))
     size = max(1, round(manifest.height * scale)), max(1, round(manifest.width * scale))
-    frames, depths = [], []
-    for number, window in enumerate(manifest.windows):
-        view = scene.read(name, number)[window.clean : manifest.frames - window.start]
-        frames.append(stretch_frames(view.frames, *size))
-        depths.append(None if view.depth is None else stretch_depth(view.depth, *size))
-    known = [depth for depth in depths if depth is not None]
-    depth = torch.cat(known) if len(known) == len(depths) else None
-    return View(torch.cat(frames), resize_cameras(scene.cameras(name), *size), manifest.fps, depth=depth)
+    parts = [
+        stretch_view(scene.read(name, number)[window.clean : manifest.frames - window.start], *size)
+        for number, window in enumerate(manifest.windows)
+    ]
+    return join_views(parts, resize_cameras(scene.cameras(name), *size))
 
 
 def preview(
@@ -47,15 +43,11 @@ def preview(
     target = resize_cameras(camera, first.cameras.height, first.cameras.width)
     moment = [view[frame : frame + 1] for view in views.values()]
     deep = [view for view in moment if view.depth is not None]
-    flat = [_plane(view, subject_distance) for view in moment if view.depth is None]
+    flat = [as_plane(view, subject_distance) for view in moment if view.depth is None]
     seen = see(_stored(deep + flat), 0, target)
     if seen is None:
         return torch.tensor(MAGENTA, dtype=torch.uint8).repeat(target.height, target.width, 1)
     return paint(seen)
-
-
-def _plane(view: View, distance: float) -> View:
-    return replace(view, depth=torch.full(view.frames.shape[:3], distance))
 
 
 def _stored(views: list[View]) -> list[StoredView]:

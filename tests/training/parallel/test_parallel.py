@@ -13,9 +13,9 @@ import torch
 from safetensors.torch import load_file
 from tiny import tiny_config
 
+from plenodream.models.sequences import choose_axis
 from plenodream.training.config import RunOptions
 from plenodream.training.parallel.ranks import Parallel, setup_parallel
-from plenodream.training.parallel.sequences import choose_axis
 from plenodream.training.trainer import Trainer
 
 

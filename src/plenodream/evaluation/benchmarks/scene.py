@@ -64,31 +64,24 @@ class BenchmarkScene:
 
 
 class Benchmark(Protocol):
-    """A set of scenes with their truth."""
+    """A set of scenes with their truth.
 
-    @property
-    def name(self) -> str:
-        """What it is called."""
-        ...
+    Attributes:
+        name: What it is called.
+        version: Raised with every change.
+        scenes: How many there are; fewer are the first ones.
+        most_shots: The most shots of a scene.
+        stills: Whether its scenes can be shown without motion, as a control.
+    """
 
-    @property
-    def version(self) -> int:
-        """Raised with every change."""
-        ...
-
-    @property
-    def scenes(self) -> int:
-        """How many there are; fewer are the first ones."""
-        ...
+    name: str
+    version: int
+    scenes: int
+    stills: bool
 
     @property
     def most_shots(self) -> int:
-        """The most shots of a scene."""
-        ...
-
-    @property
-    def stills(self) -> bool:
-        """Whether its scenes can be shown without motion, as a control."""
+        """See above."""
         ...
 
     def digest(self) -> str:

@@ -12,24 +12,46 @@ Published at github.com/KAIR-BAIR/dycheck (docs/DATASETS.md); OpenCV axes, metre
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import NotRequired, TypedDict
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from plenodream.evaluation.recordings.recording import Recording, RecordingFile, fit_view, size_of, smaller
+from plenodream.evaluation.recordings.recording import Recording, RecordingFile, fit_view, smaller
+from plenodream.files.documents import read_document
 from plenodream.geometry.cameras import make_pose, resize_cameras
 from plenodream.media.fit import stretch_depth
 from plenodream.media.images import load_image, stack_images
 from plenodream.types import Cameras, View
 
+_TODO = "expected a file of DyCheck"
+_Vector = tuple[float, float, float]
 Items = Mapping[str, Mapping[int, str]]  # by view and time, the name of an item
+
+
+class _Split(TypedDict):
+    frame_names: list[str]
+    camera_ids: list[int]
+    time_ids: list[int]
+
+
+class _Extra(TypedDict):
+    fps: float
+
+
+class _Camera(TypedDict):
+    orientation: tuple[_Vector, _Vector, _Vector]
+    position: _Vector
+    focal_length: float
+    pixel_aspect_ratio: NotRequired[float]
+    principal_point: tuple[float, float]
+    image_size: tuple[int, int]
 
 
 def dycheck_recordings(folder: Path) -> list[RecordingFile]:
@@ -54,13 +76,14 @@ def read_dycheck(sequence: Path, names: Sequence[str], frames: int | None, heigh
     if len(times) < 2:
         raise ValueError(f"{sequence}: {len(times)} moments that all phones recorded; expected at least 2")
     span = (times[-1] - times[0]) / (len(times) - 1)
-    fps = _read(sequence / "extra.json")["fps"] / span
+    fps = read_document(sequence / "extra.json", _Extra, _TODO)["fps"] / span
     times = times[:frames]
     views, seen = {}, {}
     for name in names:
         chosen = _Chosen(sequence, tuple(items[name][time] for time in times))
         view = chosen.view(fps)
-        size = size_of(next(iter(views.values()))) if views else smaller(*size_of(view), height)
+        _, rows, columns, _ = view.frames.shape
+        size = next(iter(views.values())).frames.shape[1:3] if views else smaller((rows, columns), height)
         views[name] = fit_view(view, *size)
         mask = chosen.covisible()
         if mask is not None:
@@ -111,7 +134,7 @@ def _items(sequence: Path) -> dict[str, dict[int, str]]:
     """Views by camera: `phone0` is the one that moves."""
     found: dict[str, dict[int, str]] = {}
     for split in ("train", "val"):
-        content = _read(sequence / "splits" / f"{split}.json")
+        content = read_document(sequence / "splits" / f"{split}.json", _Split, _TODO)
         columns = (content["camera_ids"], content["time_ids"], content["frame_names"])
         for camera, time, name in zip(*columns, strict=True):
             found.setdefault(f"phone{camera}", {})[time] = name
@@ -121,22 +144,12 @@ def _items(sequence: Path) -> dict[str, dict[int, str]]:
 def _cameras(paths: Sequence[Path]) -> Cameras:
     poses, lenses, sizes = [], [], set()
     for path in paths:
-        content = _read(path)
-        try:
-            rotation = torch.tensor(content["orientation"], dtype=torch.float64)
-            poses.append(make_pose(rotation.T, torch.tensor(content["position"], dtype=torch.float64)))
-            focal, aspect = content["focal_length"], content.get("pixel_aspect_ratio", 1.0)
-            lenses.append([focal, focal * aspect, *content["principal_point"]])
-            sizes.add(tuple(content["image_size"][::-1]))
-        except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"{path}: {type(error).__name__} {error}; expected a camera of DyCheck") from None
+        content = read_document(path, _Camera, _TODO)
+        rotation = torch.tensor(content["orientation"], dtype=torch.float64)
+        poses.append(make_pose(rotation.T, torch.tensor(content["position"], dtype=torch.float64)))
+        focal, aspect = content["focal_length"], content.get("pixel_aspect_ratio", 1.0)
+        lenses.append([focal, focal * aspect, *content["principal_point"]])
+        sizes.add(content["image_size"][::-1])
     if len(sizes) != 1:
         raise ValueError(f"{paths[0].parent}: cameras of {len(sizes)} sizes; expected one")
     return Cameras(torch.stack(poses), torch.tensor(lenses, dtype=torch.float64), *sizes.pop())
-
-
-def _read(path: Path) -> dict:
-    try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{path}: cannot be read ({error}); expected a file of DyCheck") from None

@@ -9,11 +9,11 @@ and has signs of its own, depth is the distance from the camera's centre in unit
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import TypedDict
 
 import numpy as np
 import torch
@@ -21,14 +21,26 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from plenodream.evaluation.recordings.recording import Recording, RecordingFile, fit_view, size_of, smaller
+from plenodream.evaluation.recordings.recording import Recording, RecordingFile, fit_view, smaller
+from plenodream.files.documents import read_document
 from plenodream.geometry.cameras import make_pose, pixel_centres, pixel_rays
 from plenodream.geometry.formats.rotations import quaternion_rotation
 from plenodream.media.video import read_video
 from plenodream.types import Cameras, View
 
 FPS = 24.0
+_Vector = tuple[float, float, float]
 _NAME = re.compile(r"(scn\d+_p\d+)_v(\d+)\.json")
+
+
+class _Camera(TypedDict):
+    positions: list[_Vector]
+    quaternions: list[tuple[float, float, float, float]]
+    K: tuple[_Vector, _Vector, _Vector]
+
+
+class _Scene(TypedDict):
+    camera: _Camera
 
 
 def kubric_recordings(folder: Path) -> list[RecordingFile]:
@@ -51,7 +63,8 @@ def read_kubric(scene: Path, names: Sequence[str], frames: int | None, height: i
     views: dict[str, View] = {}
     for name in names:
         view = _view(scene, name, frames)
-        size = size_of(next(iter(views.values()))) if views else smaller(*size_of(view), height)
+        _, rows, columns, _ = view.frames.shape
+        size = next(iter(views.values())).frames.shape[1:3] if views else smaller((rows, columns), height)
         views[name] = fit_view(view, *size)
     return Recording(views)
 
@@ -67,18 +80,13 @@ def _view(scene: Path, name: str, frames: int | None) -> View:
 
 
 def _cameras(path: Path, frames: int, height: int, width: int) -> Cameras:
-    try:
-        camera = json.loads(path.read_text())["camera"]
-        quaternions = torch.tensor(camera["quaternions"][:frames], dtype=torch.float64)
-        centres = torch.tensor(camera["positions"][:frames], dtype=torch.float64)
-        lens = torch.tensor(camera["K"], dtype=torch.float64).abs()
-        poses = make_pose(quaternion_rotation(quaternions), centres)
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise ValueError(
-            f"{path}: {type(error).__name__} {error}; expected camera: positions, quaternions, K"
-        ) from None
-    if len(poses) != frames:
-        raise ValueError(f"{path}: {len(poses)} cameras for {frames} frames; expected one a frame")
+    camera = read_document(path, _Scene, "expected camera: positions, quaternions, K")["camera"]
+    quaternions = torch.tensor(camera["quaternions"][:frames], dtype=torch.float64)
+    centres = torch.tensor(camera["positions"][:frames], dtype=torch.float64)
+    lens = torch.tensor(camera["K"], dtype=torch.float64).abs()
+    if not len(quaternions) == len(centres) == frames:
+        raise ValueError(f"{path}: {len(quaternions)} cameras for {frames} frames; expected one a frame")
+    poses = make_pose(quaternion_rotation(quaternions), centres)
     poses[:, :3, 1:3] *= -1
     intrinsics = torch.stack([lens[0, 0] * width, lens[1, 1] * height, lens[0, 2] * width, lens[1, 2] * height])
     return Cameras(poses, intrinsics.repeat(frames, 1), height, width)

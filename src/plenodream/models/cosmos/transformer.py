@@ -6,7 +6,9 @@ from typing import Any
 
 import torch
 from diffusers.configuration_utils import register_to_config
-from diffusers.models.transformers.transformer_cosmos import CosmosTransformer3DModel
+from diffusers.hooks._helpers import TransformerBlockMetadata, TransformerBlockRegistry
+from diffusers.models.cache_utils import CacheMixin
+from diffusers.models.transformers.transformer_cosmos import CosmosTransformer3DModel, CosmosTransformerBlock
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -23,7 +25,7 @@ from plenodream.models.cosmos.attention import (
 from plenodream.models.denoiser import DenoiserMixin
 
 
-class CosmosCameraTransformer(DenoiserMixin, CosmosTransformer3DModel):
+class CosmosCameraTransformer(DenoiserMixin, CosmosTransformer3DModel, CacheMixin):
     """A video denoiser that knows cameras and attends to other views: bundled models and Cosmos-Predict2.5 alike.
 
     Args:
@@ -118,6 +120,13 @@ class CosmosCameraTransformer(DenoiserMixin, CosmosTransformer3DModel):
                 block.attn2.set_processor(TextAttnProcessor())
             else:
                 block.norm2, block.attn2 = NoTextNorm(), NoTextAttention()
+
+    def enable_cache(self, config: Any) -> None:
+        """As diffusers' own, which does not know the blocks of Cosmos."""
+        TransformerBlockRegistry.register(
+            CosmosTransformerBlock, TransformerBlockMetadata(return_hidden_states_index=0)
+        )
+        super().enable_cache(config)
 
     @property
     def blocks(self) -> Any:

@@ -51,7 +51,7 @@ class WanDenoiser(DenoiserMixin, WanTransformer3DModel):
     ) -> tuple[Float[Tensor, "batch channels frames height width"], Context | None]:
         """See `DenoiserMixin.run`. Latents of another precision than the weights come back in their own."""
         batch, channels, *size = latents.shape
-        like = self.patch_embedding.weight
+        like = latents.to(self.patch_embedding.weight.dtype)  # the weights may wait elsewhere
         padding = latents.new_zeros(batch, self.config.in_channels - channels, *size)
         if text is None:
             raise ValueError(
@@ -64,7 +64,7 @@ class WanDenoiser(DenoiserMixin, WanTransformer3DModel):
         cameras = self.camera_embedding(camera_tokens, views).flatten(1, 3).to(like)
         with calling(AttentionCall(cameras, context, record, views)) as call:
             (prediction,) = self(
-                hidden_states=torch.cat([latents, padding], dim=1).to(like.dtype),
+                hidden_states=torch.cat([like, padding.to(like)], dim=1),
                 timestep=timestep * STEPS_PER_UNIT,
                 encoder_hidden_states=text.to(like).expand(batch, -1, -1),
                 encoder_hidden_states_image=None if image is None else image.to(like),

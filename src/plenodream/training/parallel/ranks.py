@@ -16,7 +16,8 @@ from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor
 
-from plenodream.training.parallel.sequences import share_sequences, tie_records
+from plenodream.models.sequences import share_sequences
+from plenodream.training.parallel.records import tie_records
 
 
 @dataclass(frozen=True)

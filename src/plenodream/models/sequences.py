@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -88,11 +89,41 @@ def choose_axis(grid: tuple[int, int, int], size: int) -> int:
     Raises:
         ValueError: If none of the three is a multiple of `size`.
     """
-    for axis, length in enumerate(grid):
-        if length % size == 0:
-            return axis
+    if (axis := _shared_axis(grid, size)) is not None:
+        return axis
     sizes = ", ".join(f"{length} {name}" for name, length in zip(AXES, grid, strict=True))
     raise ValueError(f"{sizes}: expected one of them to be a multiple of context_parallel={size}; change the size")
+
+
+def _shared_axis(grid: tuple[int, ...], size: int) -> int | None:
+    return next((axis for axis, length in enumerate(grid) if length % size == 0), None)
+
+
+def check_sharing(heads: int, grids: Sequence[tuple[int, int, int]], size: int) -> None:
+    """Refuse a number of processes that cannot share a network's sequences equally.
+
+    Args:
+        heads: Attention heads.
+        grids: Latent frames, token rows and columns of every kind of sequence.
+        size: How many processes.
+
+    Raises:
+        ValueError: With the nearest numbers that can.
+    """
+
+    def can(number: int) -> bool:
+        return heads % number == 0 and all(_shared_axis(grid, number) is not None for grid in grids)
+
+    if can(size):
+        return
+    near = [
+        n for n in (next(filter(can, range(size - 1, 0, -1))), next(filter(can, range(size + 1, heads + 1)), 0)) if n
+    ]
+    frames, rows, columns = grids[-1]
+    raise ValueError(
+        f"{size} processes: {heads} attention heads and {frames} latent frames of {rows}x{columns} tokens cannot be "
+        f"shared equally; expected {' or '.join(map(str, near))} (torchrun --nproc-per-node)"
+    )
 
 
 def cut(x: Tensor, axis: int, group: dist.ProcessGroup) -> Tensor:
@@ -140,33 +171,3 @@ def share_sequences(model: ModelMixin, group: dist.ProcessGroup) -> None:
 
     model.register_forward_pre_hook(divide, with_kwargs=True)
     model.register_forward_hook(unite, with_kwargs=True)
-
-
-class _Tie(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, output: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
-        ctx.like = output.shape, output.dtype, output.device
-        return tuple(tensor.view_as(tensor) for tensor in tensors)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, ...]:
-        shape, dtype, device = ctx.like
-        return torch.zeros(shape, dtype=dtype, device=device), *grads
-
-
-def tie_records(model: nn.Module) -> None:
-    """Make the gradient of recorded keys and values pass through the output too, where it adds nothing.
-
-    Sharded weights are gathered for the backward pass of a block when the gradient of the block's output arrives. Of
-    a context pass only the records are used, never the output: without this its last blocks would run backward on
-    weights that are not there.
-    """
-
-    def tie(module: nn.Module, args: tuple, kwargs: dict[str, Any], output: tuple[Tensor]) -> None:
-        call = current_call()
-        if call.record and output[0].requires_grad:
-            flat = [tensor for index in sorted(call.recorded) for tensor in call.recorded[index]]
-            tied = _Tie.apply(output[0], *flat)
-            call.recorded = {block: tied[2 * i : 2 * i + 2] for i, block in enumerate(sorted(call.recorded))}
-
-    model.register_forward_hook(tie, with_kwargs=True)

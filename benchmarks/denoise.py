@@ -1,0 +1,135 @@
+"""A denoising step: joint sequence as published against cached context, k = 1..4; against stock diffusers; FLOP/s.
+
+python benchmarks/denoise.py                                            # 46M parameters on the CPU
+python benchmarks/denoise.py --config cosmos-2b --device cuda           # 432x768, 93 frames, random weights
+python benchmarks/denoise.py --config wan-1.3b --device cuda            # 480x832, 81 frames: joint alone
+python benchmarks/denoise.py --config cosmos-2b --blocks 1 --grid 1,2,2 # a dry run of any of them
+
+Operations are counted on the meta device, the rate of matrix products is measured in the same run, and `doctor` is
+what `plenodream doctor` foretells of a step from thin networks. Memory on a CPU is what tensors hold, counted.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+import torch
+from common import machine
+from diffusers import CosmosTransformer3DModel
+from torch import nn
+
+from plenodream.models.codecs.wan import WanCodec
+from plenodream.models.cosmos.transformer import CosmosCameraTransformer
+from plenodream.models.needs import measure, pass_inputs
+from plenodream.models.pace import best_seconds, measure_pace
+from plenodream.models.wan.recammaster import ReCamMasterTransformer
+from plenodream.rendering.cost import product_rate
+
+_COSMOS = {"in_channels": 18, "patch_size": (1, 2, 2), "rope_scale": (1.0, 3.0, 3.0)}
+# Network, its arguments, and latent frames, token rows and columns of a view.
+CONFIGS: dict[str, tuple[type, dict[str, Any], tuple[int, int, int]]] = {
+    "46m": (
+        CosmosCameraTransformer,
+        _COSMOS | {"num_attention_heads": 8, "attention_head_dim": 64, "num_layers": 9, "text_embed_dim": 0},
+        (4, 16, 16),
+    ),
+    "cosmos-2b": (CosmosCameraTransformer, _COSMOS, (24, 27, 48)),
+    "wan-1.3b": (ReCamMasterTransformer, {}, (21, 30, 52)),
+}
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--config", choices=CONFIGS, default="46m")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--blocks", type=int, help="of the network, for a dry run")
+    parser.add_argument("--grid", help="latent frames, rows and columns of tokens, for a dry run: 1,2,2")
+    parser.add_argument("--k", type=int, nargs="+", default=[1, 2, 3, 4], help="context views")
+    parser.add_argument("--rounds", type=int, default=1, help="timed calls, of which the best counts")
+    args = parser.parse_args()
+    network, arguments, grid = CONFIGS[args.config]
+    arguments = arguments | ({} if args.blocks is None else {"num_layers": args.blocks})
+    grid = tuple(map(int, args.grid.split(","))) if args.grid else grid
+    device = torch.device(args.device)
+    dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
+    parameters = sum(p.numel() for p in _made(network, arguments, torch.device("meta"), dtype).parameters())
+    rate = product_rate(dtype, device, 1024 if device.type == "cpu" else 8192)
+    print(machine(args.device))
+    print(f"{args.config}: {parameters / 1e6:.1f} M parameters, {grid[0] * grid[1] * grid[2]} tokens a view, {dtype}")
+    print(f"matrix products: {rate / 1e9:.4g} GFLOP/s")
+    print(f"{'k':>2} {'mode':<7} {'s a step':>9} {'TFLOP':>8} {'of products':>11} {'peak MiB':>9} {'doctor':>7}")
+    for k in [1] if args.config == "wan-1.3b" else args.k:
+        layout = ("target", *["context"] * k)
+        modes = {"joint": {"context_attention": "joint", "layout": layout}, "cached": {}}
+        took = {}
+        for mode in ("joint",) if args.config == "wan-1.3b" else modes:
+            own = arguments if args.config == "wan-1.3b" else arguments | modes[mode]
+            took[mode], *rest = _step(network, own, k, grid, device, dtype, args.rounds)
+            flop, peak, foretold = rest
+            share = flop / took[mode] / rate
+            print(
+                f"{k:>2} {mode:<7} {took[mode]:>9.3g} {flop / 1e12:>8.3g} {share:>11.0%} {peak / 2**20:>9.0f} "
+                f"{foretold / took[mode]:>7.2f}"
+            )
+        if len(took) > 1:
+            print(f"   cached is {took['joint'] / took['cached']:.2f} times as fast as joint")
+            stock = _stock(arguments, 1 + k, grid, device, dtype, args.rounds)
+            print(f"   joint takes {took['joint'] / stock:.2f} of the time of diffusers' own forward of that length")
+
+
+def _made(network: type, arguments: dict[str, Any], device: torch.device, dtype: torch.dtype) -> Any:
+    """With random weights."""
+    with device:
+        made = network(**arguments)
+    return nn.Module.to(made, dtype).eval()
+
+
+def _inputs(network: Any, k: int, grid: tuple[int, int, int], device: torch.device, dtype: torch.dtype) -> tuple:
+    frames, rows, columns = grid
+
+    def make(*shape: int) -> torch.Tensor:
+        return torch.rand(shape, device=device).to(dtype)
+
+    with torch.device("meta"):
+        codec = WanCodec(base_dim=4)
+    return pass_inputs(network, codec, k, 4 * frames - 3, 16 * rows, 16 * columns, make)
+
+
+def _step(network: type, arguments: dict, k: int, grid: tuple, device: torch.device, dtype: torch.dtype, rounds: int):
+    """Seconds of a step, its operations, peak of memory, and what doctor foretells."""
+    with torch.no_grad():
+        hollow = _made(network, arguments, torch.device("meta"), dtype)
+        given, target, time, text = _inputs(hollow, k, grid, torch.device("meta"), dtype)
+        seen = hollow.encode(given)
+        _, meter = measure(lambda: hollow.predict(target.latents, time, target.camera_tokens, seen, None, text))
+        made = _made(network, arguments, device, dtype)
+        given, target, time, text = _inputs(made, k, grid, device, dtype)
+        kept = made.encode(given)
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
+        step = (target.latents, time, target.camera_tokens, kept, None, text)
+        took = best_seconds(lambda: made.predict(*step), device, rounds)
+    peak = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else meter.peak
+    with torch.device("meta"):
+        codec = WanCodec(base_dim=4)
+    size = 4 * grid[0] - 3, 16 * grid[1], 16 * grid[2]
+    foretold = measure_pace(hollow, codec, k, *size, dtype, device).step
+    return took, meter.flop, peak, foretold
+
+
+@torch.no_grad()
+def _stock(arguments: dict, views: int, grid: tuple, device: torch.device, dtype: torch.dtype, rounds: int) -> float:
+    """Seconds of the stock network on a sequence of as many views."""
+    words = arguments.get("text_embed_dim", 1024) or 1024  # it has no network without text: one word is next to nothing
+    own = {"extra_pos_embed_type": None, "concat_padding_mask": False, "text_embed_dim": words}
+    stock = _made(CosmosTransformer3DModel, arguments | own, device, dtype)
+    frames, rows, columns = grid
+    latents = torch.rand(1, arguments["in_channels"], views * frames, 2 * rows, 2 * columns, device=device).to(dtype)
+    given = latents, torch.rand(1, device=device).to(dtype), torch.zeros(1, 1, words, device=device, dtype=dtype)
+    return best_seconds(lambda: stock(*given, return_dict=False), device, rounds)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,58 @@
+"""One network carried by two processes, against one."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from test_published import make_model
+
+from plenodream.memory.scene import Scene
+from plenodream.models.sequences import check_sharing
+from plenodream.rendering.load import load_pipeline
+
+TESTS = Path(__file__).parents[1]
+
+
+def write_images(folder, frames, height, width):
+    """Random pixels as a folder of images."""
+    folder.mkdir(parents=True)
+    generator = torch.Generator().manual_seed(0)
+    pixels = torch.randint(0, 256, (frames, height, width, 3), dtype=torch.uint8, generator=generator)
+    for number, image in enumerate(pixels):
+        Image.fromarray(image.numpy()).save(folder / f"{number:03d}.png")
+
+
+def test_two_processes_give_the_video_of_one(tmp_path, tiny_pipeline):
+    joint, cached = tmp_path / "joint", tmp_path / "cached"
+    for folder, size in ((joint, (32, 48)), (cached, (16, 16))):
+        write_images(folder / "clip", 5, *size)
+    make_model("plenoptic", joint).rename(joint / "model")
+    tiny_pipeline(num_attention_heads=2).save_pretrained(cached / "model")  # in windows of three frames, with overlap
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
+    paths = os.pathsep.join([str(TESTS.parent / "src"), str(TESTS)])
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": paths}
+    worker = str(TESTS / "rendering" / "processes_worker.py")
+    ran = subprocess.run([*command, worker, str(cached), str(joint)], env=environment, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    for folder in (joint, cached):
+        pipeline, scene = load_pipeline(str(folder / "model"), "cpu"), Scene.open(folder / "scene")
+        alone = pipeline(str(folder / "clip"), ["arc-left", "tilt-up"], folder / "alone")
+        assert scene.manifest.model_hash == alone.manifest.model_hash
+        for name in ("arc-left", "tilt-up"):
+            difference = (scene.frames(name).int() - alone.frames(name).int()).abs()
+            assert difference.max() <= 1 and difference.float().mean() / 255 < 1e-4
+        assert alone.frames("tilt-up").float().std() > 10
+
+
+def test_what_does_not_divide_is_refused_with_the_nearest_that_does():
+    check_sharing(16, [(24, 27, 48)], 8)
+    with pytest.raises(ValueError, match=r"5 processes: 16 attention heads and 24 latent frames .* expected 4 or 8 \("):
+        check_sharing(16, [(24, 27, 48)], 5)
+    with pytest.raises(ValueError, match=r"16 processes: 12 attention heads .* expected 12 \(torchrun"):
+        check_sharing(12, [(24, 27, 48)], 16)
