@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from plenodream.cli.fit import Fitting
 from plenodream.cli.render import NOTHING, Render, render_scene, request_of
 from plenodream.files.documents import dump_document, parse_document
 from plenodream.files.places import Folder, Mirror, beside, is_remote
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from plenodream.rendering.model import Model
 
 # Options of `render` that are the whole batch's.
-_NOT_OF_A_JOB = ("out", "force", "device", "fitting", "dry_run", "quiet", "json", "json_progress")
+_NOT_OF_A_JOB = ("out", "force", "device", "fitting", "fitting", "dry_run", "quiet", "json", "json_progress")
 _PATHS = ("clip", "cameras", "depth", "trajectory_file")
 _VIDEOS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=+,-]{0,99}")
@@ -114,14 +115,19 @@ def _job(asked: dict[str, Any], base: str, where: str) -> Job:
 @cache
 def job_type() -> Any:
     """The type of a line: the options of `render`, and a name."""
-    hints = typing.get_type_hints(Render)
-    options = [(f.name, _in_json(hints[f.name]), f.default) for f in fields(Render) if f.name not in _NOT_OF_A_JOB]
+    options = [
+        (f.name, _in_json(typing.get_type_hints(kind)[f.name]), f.default)
+        for kind in (Render, Fitting)
+        for f in fields(kind)
+        if f.name not in _NOT_OF_A_JOB
+    ]
     return msgspec.defstruct("Job", [("name", str | None, None), *options], kw_only=True, forbid_unknown_fields=True)
 
 
 @cache
 def _defaults() -> dict[str, Any]:
-    return {field.name: field.default for field in fields(Render) if field.default is not MISSING}
+    every = (*fields(Render), *fields(Fitting))
+    return {field.name: field.default for field in every if field.default is not MISSING}
 
 
 def _in_json(kind: Any) -> Any:
@@ -141,7 +147,8 @@ def render_options(options: Mapping[str, Any], out: Path, device: str | None = N
     for key in set(_PATHS) & set(given):
         value = given[key]
         given[key] = Path(value) if isinstance(value, str) else tuple(map(Path, value))
-    return Render(**given, out=out, device=device, quiet=True)
+    fitting = {field.name: given.pop(field.name) for field in fields(Fitting) if field.name in given}
+    return Render(**given, out=out, device=device, quiet=True, fitting=Fitting(**fitting))
 
 
 def check_jobs(jobs: Sequence[Job]) -> None:
