@@ -64,24 +64,31 @@ class BenchmarkScene:
 
 
 class Benchmark(Protocol):
-    """A set of scenes with their truth.
+    """A set of scenes with their truth."""
 
-    Attributes:
-        name: What it is called.
-        version: Raised with every change.
-        scenes: How many there are; fewer are the first ones.
-        most_shots: The most shots of a scene.
-        stills: Whether its scenes can be shown without motion, as a control.
-    """
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        ...
 
-    name: str
-    version: int
-    scenes: int
-    stills: bool
+    @property
+    def version(self) -> int:
+        """Raised with every change."""
+        ...
+
+    @property
+    def scenes(self) -> int:
+        """How many there are; fewer are the first ones."""
+        ...
 
     @property
     def most_shots(self) -> int:
-        """See above."""
+        """The most shots of a scene."""
+        ...
+
+    @property
+    def stills(self) -> bool:
+        """Whether its scenes can be shown without motion, as a control."""
         ...
 
     def digest(self) -> str:

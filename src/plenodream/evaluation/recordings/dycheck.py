@@ -23,7 +23,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from plenodream.evaluation.recordings.recording import Recording, RecordingFile, fit_view, smaller
+from plenodream.evaluation.recordings.recording import Recording, RecordingFile, fit_view, size_of, smaller
 from plenodream.files.documents import read_document
 from plenodream.geometry.cameras import make_pose, resize_cameras
 from plenodream.media.fit import stretch_depth
@@ -82,8 +82,7 @@ def read_dycheck(sequence: Path, names: Sequence[str], frames: int | None, heigh
     for name in names:
         chosen = _Chosen(sequence, tuple(items[name][time] for time in times))
         view = chosen.view(fps)
-        _, rows, columns, _ = view.frames.shape
-        size = next(iter(views.values())).frames.shape[1:3] if views else smaller((rows, columns), height)
+        size = size_of(next(iter(views.values()))) if views else smaller(*size_of(view), height)
         views[name] = fit_view(view, *size)
         mask = chosen.covisible()
         if mask is not None:

@@ -36,7 +36,7 @@ def episode_recordings(folder: Path) -> list[RecordingFile]:
 def read_episode(episode: Episode, names: Sequence[str], frames: int | None, height: int | None) -> Recording:
     """Some views of an episode, at the size of the first."""
     first = episode.videos[names[0]]
-    size = smaller((first.height, first.width), height)
+    size = smaller(first.height, first.width, height)
     stop = min(frames or episode.frames, episode.frames)
     return Recording({name: fit_view(_view(episode, name, stop), *size) for name in names})
 

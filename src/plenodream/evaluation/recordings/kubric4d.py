@@ -21,7 +21,7 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from plenodream.evaluation.recordings.recording import Recording, RecordingFile, fit_view, smaller
+from plenodream.evaluation.recordings.recording import Recording, RecordingFile, fit_view, size_of, smaller
 from plenodream.files.documents import read_document
 from plenodream.geometry.cameras import make_pose, pixel_centres, pixel_rays
 from plenodream.geometry.formats.rotations import quaternion_rotation
@@ -63,8 +63,7 @@ def read_kubric(scene: Path, names: Sequence[str], frames: int | None, height: i
     views: dict[str, View] = {}
     for name in names:
         view = _view(scene, name, frames)
-        _, rows, columns, _ = view.frames.shape
-        size = next(iter(views.values())).frames.shape[1:3] if views else smaller((rows, columns), height)
+        size = size_of(next(iter(views.values()))) if views else smaller(*size_of(view), height)
         views[name] = fit_view(view, *size)
     return Recording(views)
 

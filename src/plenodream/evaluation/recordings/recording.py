@@ -45,11 +45,16 @@ class RecordingFile:
     read: Callable[[Sequence[str], int | None, int | None], Recording]
 
 
-def smaller(size: tuple[int, int], height: int | None) -> tuple[int, int]:
+def size_of(view: View) -> tuple[int, int]:
+    """Height and width of a view."""
+    return view.cameras.height, view.cameras.width
+
+
+def smaller(rows: int, columns: int, height: int | None) -> tuple[int, int]:
     """A size of the same shape and at most this height."""
-    if height is None or height >= size[0]:
-        return size
-    return height, max(1, round(size[1] * height / size[0]))
+    if height is None or height >= rows:
+        return rows, columns
+    return height, max(1, round(columns * height / rows))
 
 
 def fit_view(view: View, height: int, width: int) -> View:
