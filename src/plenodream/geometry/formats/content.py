@@ -93,7 +93,7 @@ def _open(path: Path, part: str | None) -> Content:
         raise ValueError(f"{path}: empty file; expected one camera per frame")
     if not text.lstrip().startswith(("{", "[")):
         return Content(path, part, "text", text)
-    data = parse_document(text, Any, str(path), "restore or export the file again")
+    data = parse_document(text, object, str(path), "restore or export the file again")
     return Content(path, part, "JSON", text, data)
 
 
