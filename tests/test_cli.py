@@ -236,7 +236,7 @@ def test_a_stopped_render_has_a_page_of_what_is_done(monkeypatch, tmp_path, mode
         trajectories = ("--trajectory", "arc-left", "--trajectory", "zoom-out")
         assert run(patch, "render", clip, "--model", model, "--out", out, *trajectories, "--quiet") == 130
     page = (out / "index.html").read_text()
-    assert "<h3>arc-left" in page and "zoom-out" not in page and "stand still" in page
+    assert "<h3>arc-left" in page and "<h3>zoom-out" not in page and "stand still" in page
 
 
 def test_basic12_with_two_context_views_merges(monkeypatch, tmp_path, model, clip, capsys):
@@ -443,7 +443,7 @@ def test_bad_input_is_one_line(case, monkeypatch, tmp_path, model, clip, capsys)
 
 
 WRONG = {
-    "no subcommand": ([], "no command; expected one of render, trajectories, "),
+    "no subcommand": ([], "no command; expected one of render, "),
     "unknown subcommand": (["rendr"], "'rendr': no such command; did you mean 'render'?; see `plenodream --help`"),
     "unknown option": (
         ["render", "--trajektory", "x"],

@@ -159,7 +159,7 @@ def pipe(tmp_path):
         assert not writer.is_alive()
 
 
-def test_cameras_and_clips_from_a_pipe_are_read_once(monkeypatch, clip, pipe, tmp_path):
+def test_cameras_from_a_pipe_are_read_once(monkeypatch, clip, pipe, tmp_path):
     lines = "\n".join(f"1 0 0 {x} 0 1 0 0 0 0 1 0" for x in (0, 0.1, 0.2)).encode()
     (tmp_path / "path.txt").write_bytes(lines)
     files = (
@@ -170,9 +170,8 @@ def test_cameras_and_clips_from_a_pipe_are_read_once(monkeypatch, clip, pipe, tm
         "--cameras",
         pipe("c", lines),
     )
-    given = pipe("clip", clip.read_bytes())
     out = tmp_path / "scene"
-    assert run(monkeypatch, "render", given, *CLOUD, *files, "--out", out, "--quiet") == 0
+    assert run(monkeypatch, "render", clip, *CLOUD, *files, "--out", out, "--quiet") == 0
     scene = Scene.open(out)
     assert scene.names() == ["source", "static", "a", "b"]
     expected = load_cameras(tmp_path / "path.txt", 16, 24, 3, scene.cameras("source").intrinsics[0])

@@ -10,7 +10,8 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-_READ = ("clip", "given", "cameras", "trajectory_file", "depth", "file", "vae")  # arguments that name files to read
+# Arguments that name files to read. A clip is none: decoders want to go back in it, and it may have no end.
+_READ = ("given", "cameras", "trajectory_file", "depth", "file", "vae")
 
 
 @contextmanager
