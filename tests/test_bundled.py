@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -75,9 +76,14 @@ def test_scores_on_a_model_card_are_those_of_the_model(name):
     folder = bundled_models()[name]
     card = (folder / "README.md").read_text()
     for family in FAMILIES:
-        report = EvalReport.from_json((folder / f"eval_{family}.json").read_text())
+        report = _stored_report(folder / f"eval_{family}.json")
         assert format_report(report).strip() in card
         assert report.fingerprint == load_pipeline(name, "cpu").fingerprint()
+
+
+def _stored_report(path: Path) -> EvalReport:
+    content = json.loads(path.read_text())
+    return EvalReport(**{f.name: content[f.name] for f in dataclasses.fields(EvalReport) if f.name != "gallery"})
 
 
 def test_clip_is_rendered_from_its_world(tmp_path: Path):
