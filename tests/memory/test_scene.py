@@ -450,7 +450,8 @@ def kill_again_and_again(folder: Path) -> None:
         if not (folder / "scene.json").exists():
             continue
         with Scene.open(folder).lock() as scene:
-            assert not list(folder.rglob(f"{TEMPORARY}*")) and not list(folder.rglob(".old-*"))
+            left = [*folder.rglob(f"{TEMPORARY}*"), *folder.rglob(".old-*")]
+            assert not left, left
             for seed, name in enumerate(scene.names()):
                 for number, window in enumerate(scene.manifest.windows):
                     if (folder / "views" / name / f"chunk-{number:03d}").exists():
