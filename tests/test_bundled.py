@@ -45,7 +45,7 @@ def test_the_default_model_knows_depth_and_mini_is_of_its_size():
     assert pipeline.config.height >= 64 and pipeline.config.width >= 64 and pipeline.config.frames >= 9
 
 
-@pytest.mark.parametrize(("name", "recipe"), [("nano", "nano"), ("nano-depth", "nano-depth"), ("mini", "mini-cpu")])
+@pytest.mark.parametrize(("name", "recipe"), [("nano", "nano"), ("nano-depth", "nano-depth"), ("mini", "mini-depth")])
 def test_a_bundled_model_is_its_recipes(name, recipe):
     from plenodream.recipes import get_recipe
     from plenodream.training.build import build_model
