@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from plenodream.recipes.nano import nano_depth
 from plenodream.recipes.network import pixel_network
 from plenodream.sampling.config import SamplingConfig
 from plenodream.training.config import OptimizerConfig, TrainConfig
@@ -66,28 +67,17 @@ def mini_depth() -> TrainConfig:
 
     `plenodream train mini-depth --init-from mini`, and `--textures` with some photographs.
     """
-    patch, shares = 8, (10.0, 4.0, 1.0, 1.0)
-    context = {"max_context": 4, "any_context": True, "context_shares": shares, "source_context": True}
-    return TrainConfig(
+    nano = nano_depth()
+    single, clip = nano.curriculum.stages
+    stages = (replace(single, share=0.75, batch=4), replace(clip, share=0.25, batch=1, targets=4))
+    return replace(
+        nano,
         name="mini-depth",
-        model=pixel_network(patch, heads=6, head_width=64, layers=10, lora=32, depth=True),
-        patch=patch,
-        depth=True,
+        model=pixel_network(nano.patch, heads=6, head_width=64, layers=10, lora=32, depth=True),
         height=64,
         width=64,
-        curriculum=Curriculum(
-            stages=(
-                Stage(share=0.75, family="mixed", frames=1, batch=4, views=5, targets=5, footage=0.4, **context),
-                Stage(share=0.25, family="mixed", frames=9, batch=1, views=5, targets=4, footage=0.4, **context),
-            )
-        ),
-        objective=ObjectiveConfig(
-            shift=4.0, x0_floor=0.4, overlap_probability=0.2, overlap_frames=3, depth_weight=1.0, hidden_depth=0.6
-        ),
-        optimizer=OptimizerConfig(muon=0.4, decay_share=0.5),
-        sampling=SamplingConfig(steps=4),
+        curriculum=Curriculum(stages=stages),
         steps=2000,
         validate_every=250,
-        precision="bf16",
         compile=True,
     )
