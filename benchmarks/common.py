@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,13 +25,6 @@ def seconds(work: Callable[[], object], rounds: int = 10, device: str = "cpu") -
 
     Process time where one CPU thread does the work, so that other programs disturb less; wall time otherwise.
     """
-    on_gpu = device.startswith("cuda")
-    clock = time.perf_counter if on_gpu or torch.get_num_threads() > 1 else time.process_time
-    times = []
-    for _ in range(rounds + 1):
-        began = clock()
-        work()
-        if on_gpu:
-            torch.cuda.synchronize(device)
-        times.append(clock() - began)
-    return min(times[1:])
+    from plenodream.models.pace import best_seconds
+
+    return best_seconds(work, torch.device(device), rounds)

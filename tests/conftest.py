@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import signal
+import sys
 
 import pytest
 from jaxtyping import config, install_import_hook
@@ -184,3 +185,18 @@ def views(closed_form):
     from closed_form import three_views
 
     return lambda size=(24, 32): three_views(closed_form, size)
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Runs `plenodream` with some words in this process; exit code, stdout, stderr."""
+    from plenodream import cli
+
+    def call(*words):
+        monkeypatch.setattr(sys, "argv", ["plenodream", *map(str, words)])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        said = capsys.readouterr()
+        return stop.value.code or 0, said.out, said.err
+
+    return call

@@ -1,26 +1,12 @@
 """`plenodream cameras`: a clip or another program's file in, our JSON or a COLMAP model out."""
 
 import json
-import sys
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from plenodream import cli
 from plenodream.geometry.formats import load_cameras
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    def call(*words):
-        monkeypatch.setattr(sys, "argv", ["plenodream", *map(str, words)])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        said = capsys.readouterr()
-        return stop.value.code or 0, said.out, said.err
-
-    return call
 
 
 def noise_clip(folder, frames=4):

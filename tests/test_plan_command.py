@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
 
 import numpy as np
 import pytest
 import torch
 
-from plenodream import cli
 from plenodream.geometry.formats import save_cameras
 from plenodream.geometry.paths import trajectory_cameras
 from plenodream.geometry.trajectories import parse_trajectories
@@ -32,18 +30,6 @@ def folder(tmp_path, monkeypatch):
     save_cameras(tmp_path / "up.json", trajectory_cameras(parse_trajectories(["tilt-up"])[0], source))
     np.savez(tmp_path / "depth.npz", depth=np.full((FRAMES, 8, 12), 3.0), unit="metres along z")
     return tmp_path
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    def call(*words):
-        monkeypatch.setattr(sys, "argv", ["plenodream", *map(str, words)])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        said = capsys.readouterr()
-        return stop.value.code or 0, said.out, said.err
-
-    return call
 
 
 def test_presets_and_files_are_planned_with_cameras_and_depth(folder, run):
