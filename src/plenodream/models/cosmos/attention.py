@@ -62,7 +62,7 @@ class CameraAttnProcessor:
         """Attend; `image_rotary_emb` is the call. Context, where given, is attended to besides the sequence itself."""
         call = image_rotary_emb
         assert call is not None and call.rotary is not None
-        hidden_states = hidden_states + attn.cam_encoder(call.camera_tokens)
+        hidden_states = hidden_states + call.projected_cameras(self.block, attn.cam_encoder)
         query, key, value = (
             project(hidden_states).unflatten(2, (attn.heads, -1)).transpose(1, 2)
             for project in (attn.to_q, attn.to_k, attn.to_v)
@@ -93,14 +93,6 @@ class TextProjection(nn.Sequential):
         """Words of the encoder's width, or of the blocks'."""
         first: Any = self[0]
         return words if words.shape[-1] == first.out_features else super().forward(words)
-
-
-class NoTextNorm(nn.Module):
-    """In the place of a block's norm before cross-attention, in a network without text."""
-
-    def forward(self, hidden_states: Tensor, *timestep: Tensor) -> tuple[Tensor, Tensor]:
-        """The states as they are, and a gate that is shut."""
-        return hidden_states, hidden_states.new_zeros(())
 
 
 class NoTextAttention(nn.Module):
