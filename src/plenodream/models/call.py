@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Protocol
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -41,17 +42,17 @@ class CameraMemory:
 
     def __init__(self, most: int = 1 << 28) -> None:
         self._room = most
-        self._kept: dict[int, Tensor] = {}
+        self._kept: dict[nn.Module, Tensor] = {}
 
-    def of_block(self, block: int, project: Callable[[], Tensor]) -> Tensor:
-        """What `project` gives for a block, or gave."""
-        if block in self._kept:
-            return self._kept[block]
-        made = project()
+    def projected(self, projection: nn.Module, camera_tokens: Tensor) -> Tensor:
+        """What a block's projection gives, or gave."""
+        if projection in self._kept:
+            return self._kept[projection]
+        made = projection(camera_tokens)
         size = made.numel() * made.element_size()
         if size <= self._room:
             self._room -= size
-            self._kept[block] = made
+            self._kept[projection] = made
         return made
 
 
@@ -88,11 +89,12 @@ class AttentionCall:
         self.memory = _MEMORY.get()
         self._ahead: Ahead | None = None
 
-    def projected_cameras(self, block: int, projection: nn.Module) -> Float[Tensor, "batch tokens width"]:
+    @torch.compiler.disable  # see `attend_in_call`
+    def projected_cameras(self, projection: nn.Module) -> Float[Tensor, "batch tokens width"]:
         """The camera tokens through a block's projection."""
         if self.memory is None:
             return projection(self.camera_tokens)
-        return self.memory.of_block(block, lambda: projection(self.camera_tokens))
+        return self.memory.projected(projection, self.camera_tokens)
 
     def keys_and_values(self, block: int, like: Tensor) -> tuple[Tensor, Tensor] | None:
         """What a block attends to besides the sequence, (batch, heads, tokens, width) in the precision of `like`."""

@@ -82,8 +82,13 @@ class Denoiser(Protocol):
         """For the time of the passes of one branch of guidance, which step caches keep apart."""
         ...
 
-    def encode(self, views: ViewTokens) -> Context:
-        """Clean views as context: a batch of b times v views is b v entries, those of one batch entry together."""
+    def encode(self, views: ViewTokens, recomputed: bool = False) -> Context:
+        """Clean views as context: a batch of b times v views is b v entries, those of one batch entry together.
+
+        Args:
+            views: The views.
+            recomputed: Whether to keep them instead of their keys and values, and to read them anew in every pass.
+        """
         ...
 
     def predict(
@@ -211,9 +216,11 @@ class DenoiserMixin(StepCaches):
         """See `Denoiser`: folded Plücker rays of every latent frame."""
         return camera_tokens(cameras, anchor, self.config.patch_size[1] * codec.spatial_factor, codec.temporal_factor)
 
-    def encode(self, views: ViewTokens) -> Context:
+    def encode(self, views: ViewTokens, recomputed: bool = False) -> Context:
         """See `Denoiser`. Keys and values of each view alone, without text (independent), or the views (joint)."""
         latents, camera_tokens = views.latents.flatten(0, 1), views.camera_tokens.flatten(0, 1)
+        if recomputed:
+            return Context((latents, camera_tokens), unread=True)
         if not self._independent:
             image = () if views.image is None else (views.image.flatten(0, 1),)
             return Context((latents, camera_tokens, *image))
@@ -240,8 +247,32 @@ class DenoiserMixin(StepCaches):
         assert noisy.shape[1] == 1
         clean = noisy.new_zeros(noisy.shape[0], noisy.shape[3]) if clean_frames is None else clean_frames.to(noisy)
         step = timestep if clean_frames is None else timestep[:, None] * (1 - clean)
+        if context.unread:
+            return self._beside(noisy[:, 0], step, camera_tokens[:, 0], context, clean, text)[:, None]
         raw, _ = self.run(noisy[:, 0], step, camera_tokens[:, 0], clean, text, context=context)
         return raw[:, None]
+
+    def _beside(
+        self, noisy: Tensor, step: Tensor, rays: Tensor, context: Context, clean: Tensor, text: Tensor | None
+    ) -> Tensor:
+        """Targets, and behind them in the batch the views they read, clean and without text: one pass for all."""
+        latents, seen = (kept.to(noisy) for kept in context.kept)
+        views = len(latents)
+        if text is not None:
+            null = text.new_zeros(1, 1, self.text_width)
+            if self.word_projection is not None and text.shape[-1] != self.text_width:
+                null = self.word_projection(null)
+            # As many null words as there are words are as one: attention over equals.
+            text = torch.cat([text.expand(len(noisy), -1, -1), null.to(text).expand(views, text.shape[1], -1)])
+        raw, _ = self.run(
+            torch.cat([noisy, latents]),
+            torch.cat([step, step.new_zeros(views, *step.shape[1:])]),
+            torch.cat([rays, seen]),
+            torch.cat([clean, clean.new_ones(views, clean.shape[1])]),
+            text,
+            context=context,
+        )
+        return raw[: len(noisy)]
 
     def _joint(
         self, noisy: Tensor, timestep: Tensor, rays: Tensor, context: Context, clean: Tensor | None, text: Tensor | None

@@ -28,15 +28,17 @@ def chosen_dtype(fit: Fit, device: str) -> torch.dtype:
     return default if fit.dtype is None else _TYPES[fit.dtype]
 
 
-def loading_options(fit: Fit, dtype: torch.dtype) -> dict[str, Any]:
+def loading_options(fit: Fit, device: str, dtype: torch.dtype) -> dict[str, Any]:
     """Arguments of `from_pretrained`.
 
     Raises:
-        ValueError: The quantiser's package is not installed.
+        ValueError: The quantiser's package is not installed, or does not compute on the device.
     """
     if fit.quantize != "nf4":
         # Without accelerate there is no other way, and our networks are filled to the last tensor.
         return {"dtype": dtype, "low_cpu_mem_usage": False}
+    if torch.device(device).type != "cuda":
+        raise ValueError(f"--quantize nf4 on {device}: bitsandbytes needs a CUDA GPU; expected 8bit or 4bit")
     from diffusers import BitsAndBytesConfig
     from diffusers.quantizers import PipelineQuantizationConfig
 
@@ -66,8 +68,10 @@ def fit_pipeline(pipeline: PlenopticPipeline, fit: Fit, device: str, dtype: torc
     """
     network: Any = pipeline.transformer
     pipeline.context_cache = fit.context_cache
-    if "fp8" in fit.context_cache and network.config.context_attention == "joint":
-        raise ValueError("--context-cache fp8: this network keeps no keys and values; expected device or cpu")
+    if fit.context_cache not in ("device", "cpu") and network.config.context_attention == "joint":
+        raise ValueError(
+            f"--context-cache {fit.context_cache}: this network keeps no keys and values; expected device or cpu"
+        )
     if fit.quantize == "fp8":
         network.enable_layerwise_casting(
             storage_dtype=torch.float8_e4m3fn, compute_dtype=dtype, skip_modules_pattern=("norm", *_KEPT)
