@@ -9,7 +9,7 @@ from diffusers.models.attention_dispatch import AttentionBackendName, dispatch_a
 from jaxtyping import Float
 from torch import Tensor
 
-from plenodream.models.call import AttentionCall
+from plenodream.models.call import AttentionCall, uncompiled
 from plenodream.models.context import Context
 from plenodream.models.cpu_attention import CpuAttention
 
@@ -45,7 +45,7 @@ class Processor(Protocol):
     _attention_backend: AttentionBackendName | None
 
 
-@torch.compiler.disable  # the call differs from block to block: compiled blocks would be compiled one by one
+@uncompiled
 def attend_in_call(
     call: AttentionCall,
     processor: Processor,
@@ -79,7 +79,7 @@ def _attend_beside(
     ]
     return torch.cat(
         [
-            attend(query[:targets], *both, backend),
+            attend(query[:targets], both[0], both[1], backend),
             attend(query[targets:], key[targets:], value[targets:], backend),
         ]
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 import torch
 from jaxtyping import Float
@@ -13,6 +13,8 @@ from torch import Tensor, nn
 
 from plenodream.models.context import Context
 from plenodream.models.prefetch import Ahead
+
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class Exchange(Protocol):
@@ -31,6 +33,12 @@ class Exchange(Protocol):
     def to_tokens(self, attended: Float[Tensor, "batch tokens some width"]) -> Float[Tensor, "batch part heads width"]:
         """The way back."""
         ...
+
+
+def uncompiled(function: Function) -> Function:
+    """Left out where blocks are compiled: what it reads differs from block to block, which would be compiled each."""
+    left_out: Any = torch.compiler.disable(function)
+    return left_out
 
 
 class CameraMemory:
@@ -89,7 +97,7 @@ class AttentionCall:
         self.memory = _MEMORY.get()
         self._ahead: Ahead | None = None
 
-    @torch.compiler.disable  # see `attend_in_call`
+    @uncompiled
     def projected_cameras(self, projection: nn.Module) -> Float[Tensor, "batch tokens width"]:
         """The camera tokens through a block's projection."""
         if self.memory is None:

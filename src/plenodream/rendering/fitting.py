@@ -9,6 +9,7 @@ import torch
 from diffusers.hooks import FirstBlockCacheConfig, TaylorSeerCacheConfig
 from torch import nn
 
+from plenodream.models.attention import attend
 from plenodream.rendering.fit import Fit
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def fit_pipeline(pipeline: PlenopticPipeline, fit: Fit, device: str, dtype: torc
         pipeline.codec.enable_tiling()
         pipeline.codec.enable_slicing()
     if fit.attention is not None:
-        _set_backend(network, fit.attention)
+        _set_backend(network, fit.attention, device, dtype)
     if fit.step_cache is not None:
         foreseen = TaylorSeerCacheConfig(cache_identifiers=TAYLOR_MODULES)
         network.enable_cache(foreseen if fit.step_cache == "taylorseer" else FirstBlockCacheConfig())
@@ -113,15 +114,19 @@ def _placed(pipeline: PlenopticPipeline, fit: Fit, device: str) -> PlenopticPipe
     return pipeline
 
 
-def _set_backend(network: Any, name: str) -> None:
-    from diffusers.models.attention_dispatch import AttentionBackendName
+def _set_backend(network: Any, name: str, device: str, dtype: torch.dtype) -> None:
+    """Some backends say only when they are asked to compute that they cannot: they are asked here."""
+    from diffusers.models.attention_dispatch import AttentionBackendName, attention_backend
 
     known = [backend.value for backend in AttentionBackendName]
     if name not in known:
         raise ValueError(f"--attention {name}: expected one of {', '.join(known)}")
     try:
+        some = torch.zeros(1, 1, 128, network.config.attention_head_dim, device=device, dtype=dtype)
+        with attention_backend(AttentionBackendName(name)):
+            attend(some, some, some, AttentionBackendName(name))
         network.set_attention_backend(name)
-    except (RuntimeError, ImportError, ValueError) as error:
+    except Exception as error:  # whatever a kernel that is not made for this device makes of it
         raise ValueError(f"--attention {name}: not usable here ({' '.join(str(error).split())[:200]})") from None
 
 

@@ -1,7 +1,7 @@
 """Cosmos norms whose timestep may be one a frame, and what stands in the place of one before absent text.
 
 The stock forward spreads the timesteps of frames over their tokens, and every norm then computes scale, shift and gate
-for each token: at the published size a tenth of all products, and gigabytes. Here frames are entries of the batch. Ours.
+for each token: a tenth of all products at the published size. Here frames are entries of the batch: ours.
 """
 
 from __future__ import annotations

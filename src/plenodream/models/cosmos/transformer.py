@@ -22,7 +22,7 @@ from plenodream.models.cosmos.attention import (
     TextProjection,
 )
 from plenodream.models.cosmos.norms import FrameNorm, FrameNormZero, FrameTime, NoTextNorm
-from plenodream.models.denoiser import DenoiserMixin
+from plenodream.models.denoiser_mixin import DenoiserMixin
 
 
 class CosmosCameraTransformer(DenoiserMixin, CosmosTransformer3DModel, CacheMixin):
