@@ -37,9 +37,8 @@ def pass_flop(each: TokenPass, model: CosmosCameraTransformer, config: TrainConf
         + hidden * ((trained if everything else frozen) + again)
         + hidden * ((trained + again) if everything else frozen)
     )
-    ends = (
-        c.in_channels * volume * width * (2 if everything else 1)
-        + c.out_channels * volume * width * (trained if everything else frozen)
+    ends = c.in_channels * volume * width * (2 if everything else 1) + c.out_channels * volume * width * (
+        trained if everything else frozen
     )
     attention = each.keys * width * (4 + 10 + 4 * again)
     return each.count * each.tokens * (2 * ends + c.num_layers * (2 * block + attention))
