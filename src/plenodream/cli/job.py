@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from plenodream.cli.fit import Fitting
-from plenodream.cli.render import NOTHING, Render, check_options, render_scene, request_of
+from plenodream.cli.parse import check_options
+from plenodream.cli.render import NOTHING, Render, render_scene, request_of
 from plenodream.files.documents import dump_document, parse_document
 from plenodream.files.places import Folder, Mirror, beside, is_remote
 from plenodream.memory.manifest import MAX_NAME, NAME

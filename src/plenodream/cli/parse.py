@@ -138,3 +138,16 @@ def part_of(args: Any) -> slice:
     whole = args.frames is None and args.start == 0 and args.stride == 1
     stop = None if args.frames is None else args.start + (args.frames - 1) * args.stride + 1
     return slice(None) if whole else slice(args.start, stop, args.stride)
+
+
+def check_options(args: Any) -> None:
+    """Refuse values of `render` that none can have, whatever files there are.
+
+    Raises:
+        ValueError: Such values.
+    """
+    part_of(args)
+    check_depth_kind(args)
+    if args.scale is not None and not 0 < args.scale < float("inf"):
+        raise ValueError(f"--scale {args.scale:g}: expected a factor from the files' lengths to metres, more than 0")
+    args.fitting.fit()

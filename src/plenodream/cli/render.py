@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from plenodream.cli.fit import Fitting
-from plenodream.cli.parse import MaybeFloat, MaybeInt, MaybePath, MaybeText, check_depth_kind, part_of
+from plenodream.cli.parse import MaybeFloat, MaybeInt, MaybePath, MaybeText, check_options, part_of
 from plenodream.cli.words import words_of
 from plenodream.words import printable, shown
 
@@ -256,19 +256,6 @@ def _changes(args: Render) -> Changes:
         guidance=args.guidance,
         as_paper=args.as_paper,
     )
-
-
-def check_options(args: Render) -> None:
-    """Refuse values that no render can have, whatever files there are.
-
-    Raises:
-        ValueError: Such values.
-    """
-    part_of(args)
-    check_depth_kind(args)
-    if args.scale is not None and not 0 < args.scale < float("inf"):
-        raise ValueError(f"--scale {args.scale:g}: expected a factor from the files' lengths to metres, more than 0")
-    args.fitting.fit()
 
 
 def check_request(args: Render, request: Request) -> str:
