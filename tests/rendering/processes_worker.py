@@ -6,8 +6,6 @@ import runpy
 import sys
 from pathlib import Path
 
-import torch
-
 from plenodream.rendering.load import load_pipeline
 from plenodream.rendering.processes import follow, join_team, share_pipeline
 
@@ -34,7 +32,7 @@ def by_command(folder: Path) -> None:
     runpy.run_module("plenodream", run_name="__main__")
 
 
-if __name__ == "__main__":
-    torch.set_num_threads(1)
-    from_python(Path(sys.argv[1]))
-    by_command(Path(sys.argv[2]))
+def main(cached: Path, joint: Path) -> None:
+    """Both scenes."""
+    from_python(cached)
+    by_command(joint)
