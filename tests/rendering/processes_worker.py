@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import runpy
-import sys
 from pathlib import Path
+
+import forked
 
 from plenodream.rendering.load import load_pipeline
 from plenodream.rendering.processes import follow, join_team, share_pipeline
@@ -25,14 +25,13 @@ def from_python(folder: Path) -> None:
 
 
 def by_command(folder: Path) -> None:
-    """`python -m plenodream render`."""
+    """`plenodream render`, which ends the process."""
     views = [word for name in VIEWS for word in ("--trajectory", name)]
-    options = ["--model", f"{folder}/model", "--out", f"{folder}/scene", "--device", "cpu", "--quiet"]
-    sys.argv = ["plenodream", "render", f"{folder}/clip", *views, *options]
-    runpy.run_module("plenodream", run_name="__main__")
+    options = ["--model", folder / "model", "--out", folder / "scene", "--device", "cpu", "--quiet"]
+    forked.command("render", folder / "clip", *views, *options)
 
 
-def main(cached: Path, joint: Path) -> None:
-    """Both scenes."""
-    from_python(cached)
-    by_command(joint)
+def render_together(first: Path, second: Path) -> None:
+    """Both."""
+    from_python(first)
+    by_command(second)

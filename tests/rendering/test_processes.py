@@ -6,10 +6,10 @@ import subprocess
 import sys
 
 import forked
-import processes_worker
 import pytest
 import torch
 from PIL import Image
+from processes_worker import render_together
 from test_published import make_model
 
 from plenodream.memory.scene import Scene
@@ -32,7 +32,7 @@ def test_two_processes_give_the_video_of_one(tmp_path, tiny_pipeline):
         write_images(folder / "clip", 5, *size)
     make_model("plenoptic", joint).rename(joint / "model")
     tiny_pipeline(num_attention_heads=2).save_pretrained(cached / "model")  # in windows of three frames, with overlap
-    forked.ranks(2, processes_worker.main, cached, joint, said=tmp_path / "said.txt")
+    forked.ranks(2, render_together, cached, joint, said=tmp_path / "said.txt")
     for folder in (joint, cached):
         pipeline, scene = load_pipeline(str(folder / "model"), "cpu"), Scene.open(folder / "scene")
         alone = pipeline(str(folder / "clip"), ["arc-left", "tilt-up"], folder / "alone")
