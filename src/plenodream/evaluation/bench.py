@@ -207,6 +207,7 @@ def render_chain(scene: BenchmarkScene, method: Method, engine: Engine, folder: 
         raise ValueError(f"{method.text}: recordings cannot stand still; expected motion=on")
     opened = Scene.open(folder) if (folder / FILE).is_file() else _create(source, method, engine, folder, seed)
     with opened.lock():
+        _write_source(opened, source, method.depth)  # a run that was stopped may owe it
         for name, cameras in scene.targets.items():
             opened.declare(name, "view", cameras, scene.origins.get(name))
         AutoregressiveRenderer(opened, engine.generator, engine.settings, None).render()
@@ -214,7 +215,7 @@ def render_chain(scene: BenchmarkScene, method: Method, engine: Engine, folder: 
 
 
 def _create(source: View, method: Method, engine: Engine, folder: Path, seed: int) -> Scene:
-    """A scene with its source in memory."""
+    """A scene with nothing in it."""
     workings = engine.generator.workings
     windows = plan_windows(len(source), workings.frames or len(source), workings.overlap)
     size = source.cameras.height, source.cameras.width
@@ -223,10 +224,14 @@ def _create(source: View, method: Method, engine: Engine, folder: Path, seed: in
         method.model, engine.generator.fingerprint(), *size, source.fps, len(source), tuple(windows), seed, settings
     )
     folder.parent.mkdir(parents=True, exist_ok=True)
-    scene = Scene.create(folder, manifest)
+    return Scene.create(folder, manifest)
+
+
+def _write_source(scene: Scene, source: View, with_depth: bool) -> None:
+    """The source in memory, as far as it is not there."""
     scene.declare(SOURCE, "source", source.cameras)
-    for number, window in enumerate(windows):
-        index = window_index(window, len(source))
-        depth = source.depth[index] if method.depth and source.depth is not None else None
-        scene.write(SOURCE, number, source.frames[index], {"given": True}, {}, depth)
-    return scene
+    for number, window in enumerate(scene.manifest.windows):
+        if not scene.has(SOURCE, number):
+            index = window_index(window, len(source))
+            depth = source.depth[index] if with_depth and source.depth is not None else None
+            scene.write(SOURCE, number, source.frames[index], {"given": True}, {}, depth)

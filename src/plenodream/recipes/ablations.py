@@ -235,9 +235,9 @@ def _fit(
 
 
 def _contexts(ablations: Ablations, config: TrainConfig, model: Path, folder: Path, chain: int) -> Path:
-    """Contexts that a first stage's model makes: as many scenes as the second stage has steps, at most 200."""
+    """Contexts that a first stage's model makes: each scene serves twice in the second stage; at most 200."""
     last: Stage = config.curriculum.stages[-1]
-    count = min(200, max(4, last.batch * (config.second.steps or 1)))
+    count = min(200, max(4, last.batch * (config.second.steps or 1) // 2))
     scenes = SceneSet(count, _VIEWS, last.frames, config.height, config.width, seed=config.seed)
     pipeline = load_pipeline(str(model), ablations.device)
     parts = (pipeline.transformer, pipeline.codec, pipeline.scheduler, pipeline.own_sampling())
