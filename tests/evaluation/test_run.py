@@ -283,7 +283,11 @@ def test_other_protocols_are_not_compared(folders, reports, tmp_path):
 def test_all_tables_and_a_plot_are_written(reports, tmp_path):
     write_tables(tmp_path, [reports["perfect"], reports["noisy"]])
     assert {path.name for path in tmp_path.iterdir()} == {
-        "table.txt", "table.csv", "table.tex", "table.html", "by_number.png",
+        "table.txt", "table.csv", "table.tex", "table.html", "by_number.png", "by_shots.svg",
     }  # fmt: skip
+    drawn = (tmp_path / "by_shots.svg").read_text()
+    assert "perfect" in drawn and "noisy" in drawn and len(drawn) < 60_000
+    write_tables(tmp_path, [reports["perfect"], reports["noisy"]])
+    assert (tmp_path / "by_shots.svg").read_text() == drawn  # nothing in it changes from run to run
     with Image.open(tmp_path / "by_number.png") as picture:
         assert picture.size == (1300, 420)
