@@ -53,13 +53,13 @@ def make_app(desk: Desk, visits: Visits, uploads: Path, token: str | None, hosts
     app.add_middleware(Door, token=token, hosts=hosts)
 
     @app.get("/of/{key}/{name:path}")
-    def given(key: str, name: str, download: bool = False):
+    def given(key: str, name: str):
         """A visitor's file, for who knows their key."""
         visit = visits.by_key(key)
         file = None if visit is None else visit.file(name)
         if file is None:
             return PlainTextResponse("no such file", 404)
-        return FileResponse(file, filename=file.name if download else None, headers={"Cache-Control": "no-store"})
+        return FileResponse(file, headers={"Cache-Control": "no-store"})
 
     look = {"theme": gr.themes.Base(font=_FONT, font_mono=["ui-monospace", "monospace"]), "footer_links": []}
     limits = visits.limits
@@ -253,4 +253,6 @@ def _address(visit: Visit, name: str) -> str:
 
 
 def _link(visit: Visit, name: str, text: str) -> str:
-    return f'<a href="/of/{visit.key}/{name}?download=1">{text}</a>'
+    # Without `download` the click would be a navigation, at which the browser ends the page's connections: for the
+    # server the visitor has left then, and the file is gone before it is sent.
+    return f'<a href="/of/{visit.key}/{name}" download="{text}">{text}</a>'
