@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from plenodream.evaluation.bench import Plan, foresee, render_scene, run_benchmark, with_controls
+from plenodream.evaluation.bench import Plan, foresee, render_scene, run_benchmark, with_controls, with_seeds
 from plenodream.evaluation.benchmarks import SHIPPED, get_benchmark
 from plenodream.evaluation.benchmarks.basic import BASIC
 from plenodream.evaluation.benchmarks.scene import write_truth
@@ -241,6 +241,7 @@ def test_seeds_are_run_one_after_another_and_averaged_scene_by_scene(engine, tmp
     assert report.name == "tiny" and report.number(column).samples == 8
     spread = report.protocols["seeds"]["spread of their means"][column]
     assert spread == pytest.approx(abs(alone[0].number(column).mean - alone[1].number(column).mean) / 2**0.5, abs=1e-5)
+    assert [m.text for m in with_seeds(parse_method("reprojection"), 3)] == ["reprojection"]  # it draws nothing
     with pytest.raises(ValueError, match="0 seeds: expected at least 1"):
         Plan(MINI, scenes=1, seeds=0)
 

@@ -86,7 +86,8 @@ def run_benchmark(
         ValueError: A model that cannot be loaded, or does not do what is asked of it.
     """
     out.mkdir(parents=True, exist_ok=True)
-    total, done, reports = plan.scenes * plan.seeds * len(methods), 0, []
+    seeded = [with_seeds(method, plan.seeds) for method in methods]
+    total, done, reports = plan.scenes * sum(map(len, seeded)), 0, []
 
     def on_scene() -> None:
         nonlocal done
@@ -94,17 +95,17 @@ def run_benchmark(
         if progress is not None:
             progress(done, total)
 
-    for method in methods:
+    for method, each_seed in zip(methods, seeded, strict=True):
         other = plan.other and method is methods[0]
-        seeded = with_seeds(method, plan.seeds)
-        found = [_run_method(_Chains(plan, each, out, other), on_scene, share) for each in seeded]
+        found = [_run_method(_Chains(plan, each, out, other), on_scene, share) for each in each_seed]
         reports.append(over_seeds(method.text, found))
     return reports
 
 
 def with_seeds(method: Method, seeds: int) -> list[Method]:
-    """A method, and the same from other noise."""
-    return [method, *(method.with_options(seed=str(method.seed + more)) for more in range(1, seeds))]
+    """A method, and the same from other noise where that makes a difference."""
+    others = range(1, seeds) if method.noisy else ()
+    return [method, *(method.with_options(seed=str(method.seed + more)) for more in others)]
 
 
 @dataclass(frozen=True)
@@ -157,7 +158,7 @@ def foresee(plan: Plan, methods: Sequence[Method]) -> str:
         workings = engine.generator.workings
         windows = plan_windows(frames, workings.frames or frames, workings.overlap)
         k = min(engine.settings.retrieval.k, shots) if method.options.get("memory", "all") == "all" else 1
-        chains = plan.scenes * plan.seeds * (2 if plan.other and place == 0 else 1)
+        chains = plan.scenes * (plan.seeds if method.noisy else 1) * (2 if plan.other and place == 0 else 1)
         contexts = [max(k, workings.fewest)] * (shots * len(windows))
         views += chains * shots
         seconds += chains * estimate_cost(inner(engine.generator), contexts, len(windows[0]), *size).seconds
