@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import json
 import math
@@ -475,6 +476,17 @@ def test_numbers_that_nothing_can_have_are_refused(monkeypatch, capsys):
     ):
         assert run(monkeypatch, *arguments) == 2
         assert expected in capsys.readouterr().err
+
+
+def test_tyro_has_the_hook_that_says_what_is_wrong_and_without_it_wrong_arguments_are_refused_all_the_same(
+    monkeypatch, capsys
+):
+    events = ("UnrecognizedArgs", "MissingArgs", "InvalidChoice", "BadValue", "InstantiationFailure")
+    here = importlib.import_module("tyro._errors")
+    assert all(hasattr(here, name) for name in ("on_parse_error", *events)), "see cli/parse.py: _told and _reason"
+    monkeypatch.setitem(sys.modules, "tyro._errors", None)
+    assert run(monkeypatch, "render", "--k", "x") == 2
+    assert capsys.readouterr().err == "plenodream: render --k x: not understood; see `plenodream render --help`\n"
 
 
 def test_the_help_is_tyros(monkeypatch, capsys):
