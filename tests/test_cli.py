@@ -441,6 +441,7 @@ WRONG = {
         ["render", "--trajektory", "x"],
         "--trajektory x: unknown argument; did you mean '--trajec",
     ),
+    "unknown option of a group": (["render", "--dtyp", "x"], "--dtyp x: unknown argument; did you mean '--dtype'?"),
     "unknown switch": (["--verbose"], "--verbose: unknown argument; see `plenodream --help`"),
     "two clips": (["render", "a.mp4", "b.mp4"], "b.mp4: unknown argument; see"),
     "no number": (["render", "--k", "x"], "--k x: expected a whole number; see `plenodream render --help`"),
@@ -463,6 +464,17 @@ def test_wrong_arguments_are_one_line(case, encoding, monkeypatch, capsys):
     assert not shown.out and shown.err.count("\n") == 1, shown.err
     assert shown.err.startswith("plenodream: ") and expected in shown.err
     assert shown.err.endswith("--help`\n") and not set("│─╭") & set(shown.err)
+
+
+def test_numbers_that_nothing_can_have_are_refused(monkeypatch, capsys):
+    for arguments, expected in (
+        (["doctor", "nano", "--frames", "0"], "--frames 0: expected at least 1"),
+        (["doctor", "nano", "--context", "-1"], "--context -1: expected at least 1"),
+        (["doctor", "nano", "--size", "0x64"], "--size 0x64: expected HEIGHTxWIDTH in pixels, as 480x832, 8"),
+        (["view", "scene", "--subject-distance", "0"], "--subject-distance 0: expected more than 0 m"),
+    ):
+        assert run(monkeypatch, *arguments) == 2
+        assert expected in capsys.readouterr().err
 
 
 def test_the_help_is_tyros(monkeypatch, capsys):
