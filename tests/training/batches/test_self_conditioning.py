@@ -266,11 +266,19 @@ def test_hash_sees_every_weight_and_not_its_type(parts):
         ({"scenes": replace(SCENES, frames=3)}, "contexts of other scenes"),
         ({"k": 1}, r"contexts of other k \(2, not 1\)"),
         ({"seed": 6}, r"contexts of other seed \(5, not 6\)"),
+        ({"chain": 2}, r"contexts of other chain \(None, not 2\)"),
     ],
 )
 def test_other_settings_are_refused(parts, folder, changes, message):
     with pytest.raises(ValueError, match=message):
         generate_contexts(*parts, **{"scenes": SCENES, "folder": folder, "k": 2, "seed": 5, **changes})
+
+
+def test_chained_contexts_are_not_gone_on_with_without_chains(parts, folder, tmp_path):
+    manifest = json.loads((folder / "contexts.json").read_text())
+    (tmp_path / "contexts.json").write_text(json.dumps(manifest | {"chain": 2}))
+    with pytest.raises(ValueError, match=r"contexts of other chain \(2, not None\)"):
+        generate_contexts(*parts, SCENES, tmp_path, k=2, seed=5)
 
 
 def test_stages_that_do_not_fit_are_refused(folder, tmp_path):
