@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import resource
 import signal
-import sys
 from pathlib import Path
 
 import torch
@@ -141,7 +140,6 @@ def gradients(name: str) -> tuple[float, dict[str, torch.Tensor]]:
 
 def grid(folder: Path) -> None:
     """Four ranks, two and two to a sequence: sharded and shared at once."""
-    torch.set_num_threads(1)
     results = {name: gradients(name) for name in GRID}
     if setup_parallel().is_main:
         torch.save(results, folder / "grid.pt")
@@ -150,7 +148,6 @@ def grid(folder: Path) -> None:
 
 def main(folder: Path) -> None:
     """All checks of two ranks; what rank 0 finds goes to results.pt."""
-    torch.set_num_threads(1)
     results = {name: gradients(name) for name in SCENARIOS}
     parallel = setup_parallel()
     run = Run(parallel)
@@ -183,7 +180,3 @@ def main(folder: Path) -> None:
     else:
         torch.save({"full disk": results["full disk"], "data": results["data"]}, folder / "other.pt")
     close_parallel()
-
-
-if __name__ == "__main__":
-    {"all": main, "grid": grid}[sys.argv[2]](Path(sys.argv[1]))
