@@ -467,11 +467,12 @@ def test_wrong_arguments_are_one_line(case, encoding, monkeypatch, capsys):
     assert shown.err.endswith("--help`\n") and not set("│─╭") & set(shown.err)
 
 
-def test_numbers_that_nothing_can_have_are_refused(monkeypatch, capsys):
+def test_what_would_be_ignored_or_cannot_be_is_refused(monkeypatch, capsys):
     for arguments, expected in (
         (["doctor", "nano", "--frames", "0"], "--frames 0: expected at least 1"),
         (["doctor", "nano", "--context", "-1"], "--context -1: expected at least 1"),
         (["doctor", "nano", "--size", "0x64"], "--size 0x64: expected HEIGHTxWIDTH in pixels, as 480x832, 8"),
+        (["convert", "m", "--to", "p", "--to-published", "--vae", "v"], "--base and --vae beside --to-published"),
         (["view", "scene", "--subject-distance", "0"], "--subject-distance 0: expected more than 0 m"),
     ):
         assert run(monkeypatch, *arguments) == 2
