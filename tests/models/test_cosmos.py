@@ -187,12 +187,15 @@ def test_a_network_without_text_is_one_with_null_text_less_its_cross_attention(t
 def compile_and_compare():
     def build():
         torch.manual_seed(0)
-        sizes = {"num_attention_heads": 2, "attention_head_dim": 16, "num_layers": 2, "text_embed_dim": 8}
+        sizes = {"num_attention_heads": 2, "attention_head_dim": 16, "num_layers": 9, "text_embed_dim": 8}
         sizes |= {"adaln_lora_dim": 8, "patch_size": (1, 1, 1), "camera_numbers": 24}
+        sizes |= {"context_attention": "joint"}
         model = CosmosCameraTransformer(in_channels=5, out_channels=4, **sizes)
         for parameter in model.parameters():
-            torch.nn.init.normal_(parameter, std=0.2)
+            torch.nn.init.normal_(parameter, std=0.1)
         return model.eval()
+
+    from torch._dynamo.utils import counters
 
     plain, compiled = build(), build()
     compiled.compile_repeated_blocks(backend="eager")
@@ -202,6 +205,8 @@ def compile_and_compare():
         one, other = (model.predict(*target, model.encode(context)) for model in (plain, compiled))
     assert one.std() > 0.1
     torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
+    assert counters["stats"]["unique_graphs"] < 7, counters["stats"]  # the pieces of one block, for all nine
+    assert counters["frames"]["ok"] == counters["frames"]["total"]
 
 
 def test_blocks_are_compiled_by_diffusers_own_means_and_compute_the_same(tmp_path):

@@ -85,7 +85,7 @@ def load_pipeline(
         folder = folder or _download(model)
         _check_folder(folder)
         _check_room(folder, fit, device, dtype)
-        options = loading_options(fit, dtype)
+        options = loading_options(fit, device, dtype)
         try:
             pipeline = PlenopticPipeline.from_pretrained(str(folder), **options)
         except (OSError, KeyError, TypeError, RuntimeError, ValueError) as error:
