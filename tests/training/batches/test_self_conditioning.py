@@ -9,7 +9,7 @@ import forked
 import pytest
 import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
-from tiny import tiny_config
+from tiny import loss_of_views, tiny_config
 
 from plenodream.data import episode
 from plenodream.data.synth import synthesize
@@ -33,7 +33,7 @@ from plenodream.training.batches.procedural import synthetic_batch
 from plenodream.training.batches.self_conditioning import SelfConditioning, second_stage
 from plenodream.training.config import RunOptions
 from plenodream.training.curriculum import Curriculum, SecondStage, Stage
-from plenodream.training.objective import ObjectiveConfig, training_loss
+from plenodream.training.objective import ObjectiveConfig
 from plenodream.training.trainer import Trainer
 
 SCENES = SceneSet(count=4, views=3, frames=2, height=16, width=16)
@@ -182,8 +182,8 @@ def test_loss_reads_generated_contexts_and_true_targets(parts, folder):
 
     def loss(latents, given):
         generator = torch.Generator().manual_seed(0)
-        return training_loss(
-            model, latents, rays, context, range(1, 3), ObjectiveConfig(), generator, context_latents=given
+        return loss_of_views(
+            model, latents, rays, context, range(1, 3), ObjectiveConfig(), generator, given=given
         ).item()
 
     assert loss(latents, latents) == loss(latents, None)
