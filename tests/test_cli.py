@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import json
 import math
@@ -11,11 +12,12 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
 from importlib.util import find_spec
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import av
+import forked
 import numpy as np
 import pytest
 import torch
@@ -276,43 +278,34 @@ def one_thread():
     torch.set_num_threads(threads)
 
 
-@contextmanager
-def started(*arguments: object):
-    """A command as a process of its own."""
-    command = [sys.executable, "-m", "plenodream", *map(str, arguments)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
-def wait_for_windows(scene: Path, count: int, process: subprocess.Popen) -> None:
+def wait_for_windows(scene: Path, count: int, process: BaseProcess) -> None:
     while len(list(scene.glob("views/*/chunk-*"))) < count:
-        assert process.poll() is None, "the command ended before it could be stopped"
+        assert process.is_alive(), "the command ended before it could be stopped"
         time.sleep(0.002)
 
 
 @pytest.mark.usefixtures("one_thread")
 def test_stopped_in_the_middle_and_continued_gives_the_same_bytes(monkeypatch, tmp_path, model, clip, capsys):
-    arguments = ["render", clip, "--model", model, "--trajectory", "basic12", "--k", "2", "--quiet", "--device", "cpu"]
-    arguments += ["--steps", "40"]  # long enough to be stopped in the middle of, on a busy machine too
-    whole, broken = tmp_path / "whole", tmp_path / "broken"
-    with started(*arguments, "--out", broken) as process:  # Ctrl-C
-        wait_for_windows(broken, 5, process)
-        process.send_signal(signal.SIGINT)
-        assert process.wait() == 130
-        assert process.stderr.read() == (
-            "plenodream: stopped; run the same command again to continue (a training run with --resume)\n"
-        )
-    with started(*arguments, "--out", broken) as process:  # a second process while one is at work; then kill -9
-        wait_for_windows(broken, 9, process)
-        process.send_signal(signal.SIGSTOP)
-        assert run(monkeypatch, *arguments, "--out", broken) == 2
-        assert f"is being rendered by process {process.pid}" in capsys.readouterr().err
-        process.kill()
-        process.wait()
+    names = ("arc-left", "arc-right", "tilt-up", "zoom-in", "zoom-out", "truck-left")  # two windows each
+    arguments = ["render", clip, "--model", model, *(word for name in names for word in ("--trajectory", name))]
+    arguments += ["--k", 2, "--quiet", "--device", "cpu"]
+    arguments += ["--steps", 20]  # long enough to be stopped in the middle of, on a busy machine too
+    whole, broken, said = tmp_path / "whole", tmp_path / "broken", tmp_path / "said.txt"
+    process = forked.start(forked.command, *arguments, "--out", broken, said=said)  # Ctrl-C
+    wait_for_windows(broken, 4, process)
+    os.kill(process.pid, signal.SIGINT)
+    process.join(120)
+    assert process.exitcode == 130
+    assert said.read_text() == (
+        "plenodream: stopped; run the same command again to continue (a training run with --resume)\n"
+    )
+    process = forked.start(forked.command, *arguments, "--out", broken, said=said)  # a second one while it is at work
+    wait_for_windows(broken, 7, process)
+    os.kill(process.pid, signal.SIGSTOP)
+    assert run(monkeypatch, *arguments, "--out", broken) == 2
+    assert f"is being rendered by process {process.pid}" in capsys.readouterr().err
+    process.kill()  # -9
+    process.join(120)
     assert not all(Scene.open(broken).complete(name) for name in Scene.open(broken).names("view"))
     assert run(monkeypatch, *arguments, "--out", broken) == run(monkeypatch, *arguments, "--out", whole) == 0
     assert digest(broken) == digest(whole)
@@ -449,6 +442,7 @@ WRONG = {
         ["render", "--trajektory", "x"],
         "--trajektory x: unknown argument; did you mean '--trajec",
     ),
+    "unknown option of a group": (["render", "--dtyp", "x"], "--dtyp x: unknown argument; did you mean '--dtype'?"),
     "unknown switch": (["--verbose"], "--verbose: unknown argument; see `plenodream --help`"),
     "two clips": (["render", "a.mp4", "b.mp4"], "b.mp4: unknown argument; see"),
     "no number": (["render", "--k", "x"], "--k x: expected a whole number; see `plenodream render --help`"),
@@ -471,6 +465,35 @@ def test_wrong_arguments_are_one_line(case, encoding, monkeypatch, capsys):
     assert not shown.out and shown.err.count("\n") == 1, shown.err
     assert shown.err.startswith("plenodream: ") and expected in shown.err
     assert shown.err.endswith("--help`\n") and not set("│─╭") & set(shown.err)
+
+
+def test_what_would_be_ignored_or_cannot_be_is_refused(monkeypatch, capsys):
+    for arguments, expected in (
+        (["doctor", "nano", "--frames", "0"], "--frames 0: expected at least 1"),
+        (["doctor", "nano", "--context", "-1"], "--context -1: expected at least 1"),
+        (["doctor", "nano", "--size", "0x64"], "--size 0x64: expected HEIGHTxWIDTH in pixels, as 480x832, 8"),
+        (["doctor", "none"], "none/model_index.json: no such file; expected a model's folder, or mini, nano"),
+        (["benchmark", "--scenes", "0"], "0 scenes: expected at least 1"),
+        (["reproduce", "table-3", "--dry-run", "--scenes", "0"], "0 scenes: expected at least 1"),
+        (["reproduce", "table-3", "--dry-run", "--steps", "0"], "0 training steps: expected at least 1"),
+        (["reproduce", "table-3", "--dry-run", "--workers", "2"], "--workers: table-3 is trained in one process"),
+        (["synth", "--out", "none", "--views", "0"], "views=0: expected at least 2"),
+        (["convert", "m", "--to", "p", "--to-published", "--vae", "v"], "--base and --vae beside --to-published"),
+        (["view", "scene", "--subject-distance", "0"], "--subject-distance 0: expected more than 0 m"),
+    ):
+        assert run(monkeypatch, *arguments) == 2
+        assert expected in capsys.readouterr().err
+
+
+def test_tyro_has_the_hook_that_says_what_is_wrong_and_without_it_wrong_arguments_are_refused_all_the_same(
+    monkeypatch, capsys
+):
+    events = ("UnrecognizedArgs", "MissingArgs", "InvalidChoice", "BadValue", "InstantiationFailure")
+    here = importlib.import_module("tyro._errors")
+    assert all(hasattr(here, name) for name in ("on_parse_error", *events)), "see cli/parse.py: _told and _reason"
+    monkeypatch.setitem(sys.modules, "tyro._errors", None)
+    assert run(monkeypatch, "render", "--k", "x") == 2
+    assert capsys.readouterr().err == "plenodream: render --k x: not understood; see `plenodream render --help`\n"
 
 
 def test_the_help_is_tyros(monkeypatch, capsys):

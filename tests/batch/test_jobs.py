@@ -1,13 +1,17 @@
 """What a file of jobs may say, and places in object stores."""
 
+import hashlib
 import json
-import subprocess
+import os
 import sys
 from dataclasses import fields
+from pathlib import Path
 from threading import Lock, Thread
 
+import forked
 import fsspec
 import pytest
+import torch
 
 from plenodream.batch.records import DONE, FAILED, Records
 from plenodream.batch.summary import Summary
@@ -16,6 +20,7 @@ from plenodream.cli.fit import Fitting
 from plenodream.cli.job import check_jobs, job_type, read_jobs
 from plenodream.cli.render import Render
 from plenodream.files.places import Folder, Mirror
+from plenodream.media.video import write_lossless
 
 
 @pytest.fixture
@@ -73,6 +78,8 @@ def test_a_folder_stands_for_its_clips(clips):
         ({"clip": "b.mp4", "trajectory": ["tilt-up"], "k": 0}, r":2: .*k"),
         ({"clip": "b.mp4", "trajectory": ["tilt-up"], "model": "nono"}, r":2: no model 'nono'"),
         ({"clip": "b.mp4"}, r":2: nothing to render: expected"),
+        ({"clip": "b.mp4", "trajectory": ["tilt-up"], "dtype": "fp99"}, r":2: --dtype fp99: expected fp32"),
+        ({"clip": "b.mp4", "trajectory": ["tilt-up"], "scale": 0}, r":2: --scale 0: expected"),
     ],
 )
 def test_what_is_wrong_with_a_line_is_said_with_its_number(clips, line, message):
@@ -83,7 +90,8 @@ def test_what_is_wrong_with_a_line_is_said_with_its_number(clips, line, message)
 
 
 def test_no_jobs_at_all(tmp_path):
-    for place in (write(tmp_path, ""), str(tmp_path / "none"), str(tmp_path / "none.jsonl")):
+    (tmp_path / "a.mp4").touch()
+    for place in (write(tmp_path, ""), *(str(tmp_path / name) for name in ("none", "none.jsonl", "a.mp4"))):
         with pytest.raises(ValueError, match="expected"):
             read_jobs(place, {})
 
@@ -103,25 +111,22 @@ def test_what_is_done_is_skipped_and_what_was_set_aside_waits_until_it_is_asked_
     assert Records(out).state("a", jobs[0].asked) is None, "its result was deleted"
 
 
+def render_and_batch_without_ray(folder):
+    os.chdir(folder)
+    sys.modules["ray"] = None
+    write_lossless(Path("clip.mkv"), torch.zeros(3, 16, 16, 3, dtype=torch.uint8), 6.0)
+    for words, expected in (("render clip.mkv --out scene", 0), ("batch . --out scenes", 2)):
+        with pytest.raises(SystemExit) as stop:
+            forked.command(*words.split(), "--trajectory", "tilt-up", "--model", "reprojection", "--quiet")
+        assert stop.value.code == expected
+
+
 def test_render_works_where_ray_cannot_be_imported_and_batch_says_how_to_get_it(tmp_path):
-    code = """
-import sys
-from pathlib import Path
-sys.modules["ray"] = None
-import torch
-from plenodream.media.video import write_lossless
-write_lossless(Path("clip.mkv"), torch.zeros(3, 16, 16, 3, dtype=torch.uint8), 6.0)
-from plenodream.cli import main
-for command in ("render clip.mkv --out scene", "batch . --out scenes"):
-    sys.argv = ["plenodream", *command.split(), "--trajectory", "tilt-up", "--model", "reprojection", "--quiet"]
-    try:
-        main()
-    except SystemExit as stop:
-        print(stop.code)
-"""
-    ran = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
-    assert ran.stdout.split() == ["0", "2"], ran.stderr
-    assert ran.stderr.splitlines()[-1] == (
+    process = forked.start(render_and_batch_without_ray, tmp_path, said=tmp_path / "said.txt")
+    process.join(120)
+    said = (tmp_path / "said.txt").read_text()
+    assert process.exitcode == 0, said
+    assert said.splitlines()[-1] == (
         "plenodream: Ray is not installed: expected it for many jobs: pip install 'plenodream[batch]'"
     )
     assert not (tmp_path / "scenes").exists()
@@ -140,6 +145,15 @@ def test_a_mirror_gives_back_what_was_there_and_nothing_of_a_broken_copy(tmp_pat
     fsspec.filesystem("memory").pipe_file("/bucket/out/scene/views/a.bin", b"two")  # copied, but its list is not yet
     assert not Mirror(tmp_path / "third", there, "scene", "jobs/scene.files.json").pull()
     assert not (tmp_path / "third").exists()
+
+
+def test_a_mirror_takes_nothing_that_would_lie_elsewhere(tmp_path):
+    there = Folder("memory://stranger/out")
+    there.write("scene/../b.bin", b"one")
+    listed = {"../b.bin": hashlib.sha256(b"one").hexdigest()}
+    there.write("jobs/scene.files.json", json.dumps(listed).encode())
+    assert not Mirror(tmp_path / "scene", there, "scene", "jobs/scene.files.json").pull()
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_generator_is_called_by_one_thread_at_a_time():

@@ -8,15 +8,15 @@ import os
 import random
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
+import forked
 import pytest
 import torch
 
 from plenodream.files.atomic import TEMPORARY
+from plenodream.files.lock import locked
 from plenodream.geometry.cameras import axis_rotation, make_pose
 from plenodream.geometry.formats import load_cameras
 from plenodream.media.video import half_depth, read_video
@@ -404,21 +404,22 @@ def test_records_of_other_types_are_one_line(scene, name, content, words):
     assert f"({words})" in message(getattr(scene, name), "a", 0)
 
 
-def test_a_second_process_is_told(scene):
-    other = Scene.open(scene.folder)
-    program = (
-        "import sys, time; sys.path[:0] = sys.argv[2:]\n"
-        "from pathlib import Path\n"
-        "from plenodream.files.lock import locked\n"
-        "with locked(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)\n"
-    )
-    arguments = [sys.executable, "-c", program, str(scene.folder), *sys.path]
-    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout.readline() == "held\n"
-        assert f"is being rendered by process {process.pid}" in message(scene.declare, "a", "view", path_cameras())
-        assert Scene.open(scene.folder).names() == []  # reading goes on
-        process.kill()
-        process.wait()
+def hold(folder):
+    with locked(folder):
+        print("held", flush=True)
+        time.sleep(60)
+
+
+def test_a_second_process_is_told(scene, tmp_path):
+    other, said = Scene.open(scene.folder), tmp_path / "said.txt"
+    process = forked.start(hold, scene.folder, said=said)
+    while not said.exists() or said.read_text() != "held\n":
+        assert process.is_alive()
+        time.sleep(0.002)
+    assert f"is being rendered by process {process.pid}" in message(scene.declare, "a", "view", path_cameras())
+    assert Scene.open(scene.folder).names() == []  # reading goes on
+    process.kill()
+    process.join()
     with scene.lock(), scene.lock():  # a killed owner does not block, and the lock nests
         assert (scene.folder / ".lock").read_text() == f"{os.getpid()}\n"
         assert f"process {os.getpid()}" in message(other.declare, "a", "view", path_cameras())
@@ -438,7 +439,6 @@ def render_for_ever(folder: Path) -> None:
 
 def kill_again_and_again(folder: Path) -> None:
     """Runs in a process of its own: start a render, kill it at a random moment, look at what it left; repeat."""
-    torch.set_num_threads(1)
     moments = random.Random(0)
     seen = 0
     for _ in range(8):
@@ -462,12 +462,9 @@ def kill_again_and_again(folder: Path) -> None:
 
 
 def test_kill_at_any_moment_leaves_a_scene_that_goes_on(tmp_path):
-    program = (
-        "import sys; sys.path[:0] = sys.argv[2:]; import test_scene as t; t.kill_again_and_again(t.Path(sys.argv[1]))"
-    )
-    arguments = [sys.executable, "-c", program, str(tmp_path / "killed"), str(Path(__file__).parent), *sys.path]
-    done = subprocess.run(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60)
-    assert done.returncode == 0, done.stdout
+    process = forked.start(kill_again_and_again, tmp_path / "killed", said=tmp_path / "said.txt")
+    process.join(60)
+    assert process.exitcode == 0, (tmp_path / "said.txt").read_text()
     killed, undisturbed = Scene.open(tmp_path / "killed"), create(tmp_path / "undisturbed")
     for seed, name in enumerate(("source", "a", "b")):
         write_view(killed, name, seed)

@@ -53,3 +53,11 @@ def test_a_models_own_backend_is_used_and_another_models_is_not(tiny_denoiser, m
         asked.clear()
         model.encode(views)
         assert asked == [backend] * 2
+
+
+@pytest.mark.parametrize("backend", ["native", "_native_flash", "_native_math"])
+def test_the_backends_that_a_cpu_has_compute_the_same(backend):
+    query, key, value = torch.randn(3, 1, 2, 5, 16, generator=torch.Generator().manual_seed(0)).unbind(0)
+    expected = attention.attend(query, key, value)
+    found = attention.attend(query, key, value, AttentionBackendName(backend))
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)

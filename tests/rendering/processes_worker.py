@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import runpy
-import sys
 from pathlib import Path
 
-import torch
+import forked
 
 from plenodream.rendering.load import load_pipeline
 from plenodream.rendering.processes import follow, join_team, share_pipeline
@@ -27,14 +25,13 @@ def from_python(folder: Path) -> None:
 
 
 def by_command(folder: Path) -> None:
-    """`python -m plenodream render`."""
+    """`plenodream render`, which ends the process."""
     views = [word for name in VIEWS for word in ("--trajectory", name)]
-    options = ["--model", f"{folder}/model", "--out", f"{folder}/scene", "--device", "cpu", "--quiet"]
-    sys.argv = ["plenodream", "render", f"{folder}/clip", *views, *options]
-    runpy.run_module("plenodream", run_name="__main__")
+    options = ["--model", folder / "model", "--out", folder / "scene", "--device", "cpu", "--quiet"]
+    forked.command("render", folder / "clip", *views, *options)
 
 
-if __name__ == "__main__":
-    torch.set_num_threads(1)
-    from_python(Path(sys.argv[1]))
-    by_command(Path(sys.argv[2]))
+def render_together(first: Path, second: Path) -> None:
+    """Both."""
+    from_python(first)
+    by_command(second)

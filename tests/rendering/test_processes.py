@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
-from pathlib import Path
 
+import forked
 import pytest
 import torch
 from PIL import Image
+from processes_worker import render_together
 from test_published import make_model
 
 from plenodream.memory.scene import Scene
 from plenodream.models.sequences import check_sharing
 from plenodream.rendering.load import load_pipeline
-
-TESTS = Path(__file__).parents[1]
 
 
 def write_images(folder, frames, height, width):
@@ -34,12 +32,7 @@ def test_two_processes_give_the_video_of_one(tmp_path, tiny_pipeline):
         write_images(folder / "clip", 5, *size)
     make_model("plenoptic", joint).rename(joint / "model")
     tiny_pipeline(num_attention_heads=2).save_pretrained(cached / "model")  # in windows of three frames, with overlap
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
-    paths = os.pathsep.join([str(TESTS.parent / "src"), str(TESTS)])
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": paths}
-    worker = str(TESTS / "rendering" / "processes_worker.py")
-    ran = subprocess.run([*command, worker, str(cached), str(joint)], env=environment, capture_output=True, text=True)
-    assert ran.returncode == 0, ran.stderr
+    forked.ranks(2, render_together, cached, joint, said=tmp_path / "said.txt")
     for folder in (joint, cached):
         pipeline, scene = load_pipeline(str(folder / "model"), "cpu"), Scene.open(folder / "scene")
         alone = pipeline(str(folder / "clip"), ["arc-left", "tilt-up"], folder / "alone")
@@ -56,3 +49,13 @@ def test_what_does_not_divide_is_refused_with_the_nearest_that_does():
         check_sharing(16, [(24, 27, 48)], 5)
     with pytest.raises(ValueError, match=r"16 processes: 12 attention heads .* expected 12 \(torchrun"):
         check_sharing(12, [(24, 27, 48)], 16)
+
+
+def test_torchrun_starts_the_command_and_a_point_cloud_is_no_work_for_it(tmp_path):
+    write_images(tmp_path / "clip", 5, 16, 16)
+    words = ["-m", "plenodream", "render", tmp_path / "clip", "--model", "reprojection", "--trajectory", "static"]
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone", *words]
+    ran = subprocess.run([*command, "--out", tmp_path / "scene"], capture_output=True, text=True)
+    assert ran.returncode and "exitcode  : 2" in ran.stderr, ran.stderr
+    assert "plenodream: --model reprojection: a point cloud has no network to share; start it without" in ran.stderr
+    assert not (tmp_path / "scene").exists()

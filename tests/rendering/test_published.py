@@ -107,10 +107,11 @@ def test_tiles_are_used_where_they_are_asked_for(recammaster, plain, tiny_video)
 def test_what_a_model_cannot_have_is_refused_in_one_line(recammaster):
     for fit, message in (
         (Fit(attention="flash_nowhere"), r"--attention flash_nowhere: expected one of .*native"),
-        (
-            Fit(context_cache="fp8"),
-            "--context-cache fp8: this network keeps no keys and values; expected device or cpu",
-        ),
+        (Fit(attention="sage"), r"--attention sage: not usable here \(.*sageattention"),
+        (Fit(attention="_native_cudnn"), r"--attention _native_cudnn: not usable here \(No viable backend"),
+        (Fit(quantize="nf4"), "--quantize nf4 on cpu: bitsandbytes needs a CUDA GPU; expected 8bit or 4bit"),
+        (Fit(context_cache="fp8"), "--context-cache fp8: this network keeps no keys and values; expected device or"),
+        (Fit(context_cache="recompute"), "--context-cache recompute: this network keeps no keys and values"),
     ):
         with pytest.raises(ValueError, match=message):
             load_pipeline(str(recammaster), "cpu", fit=fit)

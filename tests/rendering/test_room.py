@@ -11,7 +11,8 @@ from plenodream.rendering.fit import Fit
 from plenodream.rendering.load import load_pipeline
 from plenodream.rendering.room import GIB, check_room, memory_with, ways_to_fit
 
-NEEDS = Needs(network=40, weights=50, context=30, activations=20, codec=60, encode_flop=0, step_flop=0, evaluations=1)
+SIZES_OF_A_VIEW = {"network": 40, "weights": 50, "context": 30, "views": 2, "activations": 20, "codec": 60}
+NEEDS = Needs(**SIZES_OF_A_VIEW, encode_flop=0, step_flop=0, evaluations=1)
 SIZES = 20, 4 * 256**2, True
 
 
@@ -25,6 +26,7 @@ def test_memory_is_that_of_what_is_there_at_a_time():
     assert memory(offload="model") == max(40 + 30 + 20, 10 + 60)
     assert memory(offload="model", tiling=True, context_cache="cpu") == 40 + 30 * 2 / 20 + 20
     assert memory(offload="group", tiling=True, context_cache="fp8") == 40 * 2 / 20 + 15 + 20
+    assert memory(context_cache="recompute", tiling=True) == 50 + 3 * 20
     assert memory(quantize="8bit") == 40 * 8.5 / 16 + 10 + 60
     memories = [size for _, size in ways_to_fit(NEEDS, *SIZES)]
     assert memories[-1] == min(memories)

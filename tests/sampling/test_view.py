@@ -9,6 +9,7 @@ from diffusers import FlowMatchEulerDiscreteScheduler
 
 from plenodream.models.context import ViewTokens
 from plenodream.sampling.config import SamplingConfig
+from plenodream.sampling.denoise import denoise
 from plenodream.sampling.view import sample_view
 
 SCHEDULER = FlowMatchEulerDiscreteScheduler(shift=3.0)
@@ -94,3 +95,24 @@ def test_a_real_network_is_repeatable_and_minds_camera_context_and_guidance(tiny
     assert torch.equal(result(), first)
     for other in (result(seed=3), result(rays=RAYS + 1), result(guidance=1.0)):
         assert (other - first).norm() > 1e-3 * first.norm()
+
+
+@torch.no_grad()
+def test_cameras_are_projected_once_a_video_and_the_velocity_is_that_of_projecting_them_every_step(tiny_denoiser):
+    layout, text = ("target", "context"), torch.ones(1, 2, 8)
+    model = tiny_denoiser(context_attention="joint", layout=layout, context_timestep=0.1)
+    seen = model.encode(ViewTokens(NOISE[:1, None], RAYS[1:, None]))
+    projected = []
+    for block in model.blocks:
+        block.attn1.cam_encoder.register_forward_hook(lambda *_: projected.append(1))
+    arguments = model, SCHEDULER, SamplingConfig(3, 1.0), NOISE[:1], RAYS[:1], seen
+    found = sample_view(*arguments, text=text)
+    assert len(projected) == len(model.blocks)  # both branches see the same cameras
+    again = sample_view(*arguments[:4], RAYS[1:], seen, text=text)
+    assert len(projected) == 2 * len(model.blocks) and not torch.equal(again, found)  # another video, other cameras
+
+    def velocity(words):
+        return lambda x, t: model.velocity(x[:, None], t, RAYS[:1, None], seen, None, words)[:, 0]
+
+    expected = denoise(velocity(text), NOISE[:1], SCHEDULER, SamplingConfig(3, 1.0), velocity(None))
+    assert torch.equal(found, expected) and len(projected) == 8 * len(model.blocks)

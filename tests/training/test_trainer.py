@@ -3,15 +3,14 @@ from __future__ import annotations
 import json
 import math
 import signal
-import subprocess
-import sys
 from contextlib import nullcontext
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 
+import forked
 import pytest
 import torch
+import trainer_worker
 from safetensors.torch import load_file
 from tiny import tiny_config
 
@@ -406,11 +405,8 @@ def test_training_learns(tmp_path):
 
 
 def test_two_processes_train_together_and_one_goes_on(tmp_path):
-    """Under torchrun, sharded; validated and interrupted; the same run is finished by a single process."""
-    worker = Path(__file__).with_name("trainer_worker.py")
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", str(worker), str(tmp_path)]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    assert result.returncode == 0, result.stderr[-3000:]
+    """As under torchrun, sharded; validated and interrupted; the same run is finished by a single process."""
+    forked.ranks(2, trainer_worker.main, tmp_path, said=tmp_path / "said.txt")
     make(tmp_path, validate=lambda model, out, step: {"seen": float(step)}, resume=True).run()
     assert [line["step"] for line in lines(tmp_path)] == list(range(1, 9))
     assert [line["step"] for line in lines(tmp_path, "seen")] == [0, 4, 5, 8]

@@ -5,7 +5,7 @@ import threading
 import zipfile
 from http.client import HTTPConnection
 from pathlib import Path
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 from urllib.request import urlopen
 
 import numpy as np
@@ -14,6 +14,7 @@ import torch
 
 from plenodream.cli.app import App, open_app
 from plenodream.media.preview import write_preview
+from plenodream.viewer.visits import Limits, Visits
 
 pytest.importorskip("gradio")
 
@@ -40,6 +41,17 @@ def app(tmp_path_factory):
     thread.join(20)
 
 
+def nothing_of_others(tab, home: str, folder: Path) -> None:
+    """In another tab of the visitor's browser: whatever it asks for, what lies beside their folder is not given."""
+    (folder / "secret.txt").write_text("secret")
+    ways = ("../../secret.txt", "%2e%2e/%2e%2e/secret.txt", "..%2f..%2fsecret.txt", f"/{folder}/secret.txt", ".lock")
+    other = tab.context.new_page()
+    assert other.goto(f"{home}/scene/scene.json").ok
+    paths = [*(f"{home}/{way}" for way in ways), f"/gradio_api/file={folder}/secret.txt"]
+    told = other.evaluate("paths => Promise.all(paths.map(path => fetch(path).then(answer => answer.status)))", paths)
+    assert set(told) <= {403, 404}, dict(zip(paths, told, strict=True))
+
+
 def test_from_upload_to_download(app, chromium, files, tmp_path):
     address, folder = app
     with chromium(address) as tab:
@@ -59,12 +71,14 @@ def test_from_upload_to_download(app, chromium, files, tmp_path):
         (visit,) = (folder / "visits").iterdir()
         tab.locator("#pack").click()
         link = tab.locator("#link a", has_text="page.zip")
-        link.wait_for()
-        got = tab.request.get(urljoin(address, link.get_attribute("href")))
-        assert got.ok and "attachment" in got.headers["content-disposition"]
-        (tmp_path / "page.zip").write_bytes(got.body())
-        with zipfile.ZipFile(tmp_path / "page.zip") as packed:
-            assert {"index.html", "source.mp4", "arc-left.mp4", "cameras/arc-left.json"} <= set(packed.namelist())
+        for _ in range(2):  # a download is no leave-taking: the second finds the files still there
+            with tab.expect_download() as got:
+                link.click()
+            got.value.save_as(tmp_path / "page.zip")
+            with zipfile.ZipFile(tmp_path / "page.zip") as packed:
+                held = set(packed.namelist())
+            assert {"index.html", "source.mp4", "arc-left.mp4", "cameras/arc-left.json"} <= held
+        nothing_of_others(tab, f"{address}/of/{visit.name}", folder)
     for _ in range(100):  # the page was closed: nothing of it stays
         if not visit.exists():
             break
@@ -132,6 +146,16 @@ def test_another_address_takes_a_token(tmp_path):
     assert visitor.get("/").status_code == 403 == visitor.get("/?token=x").status_code
     assert visitor.get(f"/?token={address.partition('=')[2]}").status_code == 303
     assert visitor.get("/").status_code == 200
+
+
+def test_what_is_wrong_is_said_without_the_servers_folders(tmp_path):
+    from plenodream.viewer.app import said
+
+    visit, uploads = Visits(tmp_path / "v", Limits()), tmp_path / "u"
+    (tmp_path / "v").mkdir()
+    one = visit.of("one")
+    error = ValueError(f"{uploads}/a1b2/my clip.mp4: no video; {one.folder}/scene/views: <b>, see {uploads}/c/d.npz")
+    assert said(error, one, uploads) == "my clip.mp4: no video; scene/views: &lt;b&gt;, see d.npz"
 
 
 @pytest.mark.parametrize(

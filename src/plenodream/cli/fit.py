@@ -27,7 +27,7 @@ class Fitting:
     step_cache: MaybeText = None
     """Shorten steps: first-block or taylorseer; pictures change a little."""
     context_cache: str = "device"
-    """Where keys and values of context views wait: device, cpu, fp8 (half the size), cpu-fp8."""
+    """Where keys and values of context views wait: device, cpu, fp8 (half the size), cpu-fp8; or recompute."""
 
     def fit(self) -> Fit:
         """As the renderer takes it."""

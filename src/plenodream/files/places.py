@@ -44,7 +44,8 @@ class Folder:
             return set()
         except Exception as error:  # of whatever library reads there
             raise _unreachable(self.place, error) from None
-        return {PurePosixPath(path).name for path in found} - {""}
+        own = PurePosixPath(self._root)  # of a file, or the object that stands for a folder in some stores
+        return {path.name for path in map(PurePosixPath, found) if path != own} - {""}
 
     def read(self, name: str) -> bytes:
         """A file's content.
@@ -94,9 +95,8 @@ class Mirror:
     def __init__(self, here: Path, there: Folder, name: str, listed: str) -> None:
         self.here, self._there, self._name, self._listed = here, there, name, listed
         self._known = dict[str, str]()
-        self._marks = dict[
-            str, tuple[int, int, str]
-        ]()  # size, time of change, hash: what is as it was is not read again
+        # Size, time of change, hash: what is as it was is not read again.
+        self._marks = dict[str, tuple[int, int, str]]()
 
     def pull(self) -> bool:
         """Fetch what is there; False where that is nothing, or not whole."""
@@ -107,6 +107,8 @@ class Mirror:
                 if _digest(data) != digest:
                     raise ValueError(f"{name}: another file than is listed")
                 path = self.here / name
+                if not path.resolve().is_relative_to(self.here.resolve()):
+                    raise ValueError(f"{name}: not within the folder")
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(data)
         except (OSError, ValueError):

@@ -37,7 +37,7 @@ def carry(view: Surface, target: Cameras) -> Carried:
     """
     keys = z_buffer(view, target)
     pose = (invert_pose(view.camera.camera_to_world.double()) @ target.camera_to_world.double()).cpu()
-    matrix, centre = pose[:3, :3] @ torch.linalg.inv(lens_matrix(target.to(torch.float64)).cpu()), pose[:3, 3].tolist()
+    matrix, centre = pose[:3, :3] @ torch.linalg.inv(lens_matrix(target.to("cpu", torch.float64))), pose[:3, 3].tolist()
     across, down = pixel_grid(target, view.inverse)
     parts = [
         _looked_up(view, target, keys[rows], _rays(matrix, across, down[rows]), centre) for rows in bands(*keys.shape)

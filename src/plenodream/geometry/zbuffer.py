@@ -32,13 +32,11 @@ BAND = 1 << 17
 
 Lines = Sequence[Sequence[float]]
 
-Lines = Sequence[Sequence[float]]
-
 
 def z_buffer(view: Surface, target: Cameras) -> Int[Tensor, "height width"]:
     """Keys of the nearest pixel at every pixel of the target (batch shape ()); see `depth_and_number`."""
     pose = (invert_pose(target.camera_to_world.double()) @ view.camera.camera_to_world.double()).cpu()
-    here, there = (lens_matrix(camera.to(torch.float64)).cpu() for camera in (target, view.camera))
+    here, there = (lens_matrix(camera.to("cpu", torch.float64)) for camera in (target, view.camera))
     lines = torch.cat([here @ pose[:3, :3] @ torch.linalg.inv(there), here @ pose[:3, 3:]], dim=1).tolist()
     plain = (target.intrinsics[:2] / view.camera.intrinsics[:2]).max().item()
     buffer = torch.full((target.height, target.width), EMPTY, device=view.inverse.device)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
+import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from plenodream.models.context import Context
 from plenodream.models.prefetch import Ahead
+
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class Exchange(Protocol):
@@ -32,6 +35,35 @@ class Exchange(Protocol):
         ...
 
 
+def uncompiled(function: Function) -> Function:
+    """Left out where blocks are compiled: what it reads differs from block to block, which would be compiled each."""
+    left_out: Any = torch.compiler.disable(function)
+    return left_out
+
+
+class CameraMemory:
+    """Cameras as every block projects them, for as long as they stay the same: through the steps of one video. Ours.
+
+    Args:
+        most: Bytes that it may hold; what has no room is projected anew.
+    """
+
+    def __init__(self, most: int = 1 << 28) -> None:
+        self._room = most
+        self._kept: dict[nn.Module, Tensor] = {}
+
+    def projected(self, projection: nn.Module, camera_tokens: Tensor) -> Tensor:
+        """What a block's projection gives, or gave."""
+        if projection in self._kept:
+            return self._kept[projection]
+        made = projection(camera_tokens)
+        size = made.numel() * made.element_size()
+        if size <= self._room:
+            self._room -= size
+            self._kept[projection] = made
+        return made
+
+
 class AttentionCall:
     """What one forward pass hands to every block's self-attention.
 
@@ -48,6 +80,7 @@ class AttentionCall:
         recorded: Keys and values by block.
         rotary: Positions (cos, sin) of the tokens; the rope module fills them in where they are not given.
         exchange: Set where the sequence is shared by several devices; context and record then hold a part of the heads.
+        memory: Where projected cameras are kept, or None.
     """
 
     def __init__(
@@ -61,7 +94,15 @@ class AttentionCall:
         self.recorded: dict[int, tuple[Tensor, Tensor]] = {}
         self.rotary: tuple[Float[Tensor, "tokens width"], Float[Tensor, "tokens width"]] | None = None
         self.exchange: Exchange | None = None
+        self.memory = _MEMORY.get()
         self._ahead: Ahead | None = None
+
+    @uncompiled
+    def projected_cameras(self, projection: nn.Module) -> Float[Tensor, "batch tokens width"]:
+        """The camera tokens through a block's projection."""
+        if self.memory is None:
+            return projection(self.camera_tokens)
+        return self.memory.projected(projection, self.camera_tokens)
 
     def keys_and_values(self, block: int, like: Tensor) -> tuple[Tensor, Tensor] | None:
         """What a block attends to besides the sequence, (batch, heads, tokens, width) in the precision of `like`."""
@@ -87,6 +128,17 @@ class AttentionCall:
 
 
 _CALL: ContextVar[AttentionCall] = ContextVar("call")
+_MEMORY: ContextVar[CameraMemory | None] = ContextVar("memory", default=None)
+
+
+@contextmanager
+def same_cameras(memory: CameraMemory) -> Iterator[None]:
+    """For the time of passes whose cameras are those of all other passes under the same memory."""
+    token = _MEMORY.set(memory)
+    try:
+        yield
+    finally:
+        _MEMORY.reset(token)
 
 
 @contextmanager

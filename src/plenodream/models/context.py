@@ -38,11 +38,13 @@ class Context:
         kept: What the denoiser keeps of the views, a view an entry of the first axis. It alone knows what that is.
         index: The views that each batch entry reads; None: all of them, in order.
         scales: What kept numbers are multiplied with to be what they were; None: they are as they were.
+        unread: Whether the views are kept as they came, to be read anew in every pass that attends to their keys.
     """
 
     kept: tuple[Float[Tensor, "entries ..."], ...]
     index: Int[Tensor, "batch context"] | None = None
     scales: tuple[Float[Tensor, "entries ..."], ...] | None = None
+    unread: bool = False
 
     def __len__(self) -> int:
         """Views that a batch entry reads."""
@@ -54,7 +56,8 @@ class Context:
         assert all(part.index is None for part in parts), "selected contexts do not stack"
         kept = tuple(torch.cat(tensors) for tensors in zip(*(part.kept for part in parts), strict=True))
         scales = [part.scales for part in parts if part.scales is not None]
-        return Context(kept, None, tuple(map(torch.cat, zip(*scales, strict=True))) if scales else None)
+        joined = tuple(map(torch.cat, zip(*scales, strict=True))) if scales else None
+        return Context(kept, None, joined, parts[0].unread)
 
     def put_away(self, in_main_memory: bool, in_eight_bits: bool) -> Context:
         """The same, kept in less of the device's memory; `read` brings back what it is asked for.
@@ -94,8 +97,9 @@ class Context:
 
     def read(self, number: int, batch: int, like: Tensor) -> Float[Tensor, "batch context ..."]:
         """One of the kept tensors for every entry of a batch, in type and on the device of another; for denoisers."""
-        read = self._chosen(self.kept[number], batch).to(like.device, non_blocking=True).to(like.dtype)
-        return read if self.scales is None else read * self._chosen(self.scales[number], batch).to(like)
+        read = self.chosen(self.kept[number], batch).to(like.device, non_blocking=True).to(like.dtype)
+        return read if self.scales is None else read * self.chosen(self.scales[number], batch).to(like)
 
-    def _chosen(self, kept: Tensor, batch: int) -> Tensor:
+    def chosen(self, kept: Float[Tensor, "entries ..."], batch: int) -> Float[Tensor, "batch context ..."]:
+        """Of something that is there for every view, what each entry of a batch reads."""
         return kept.expand(batch, *kept.shape) if self.index is None else kept[self.index.to(kept.device)]

@@ -1,4 +1,4 @@
-"""What every denoiser does, whatever its backbone: lay views out, keep context, return a velocity."""
+"""What every denoiser does, whatever its backbone: take views and cameras, keep context, return a velocity."""
 
 from __future__ import annotations
 
@@ -7,15 +7,11 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from plenodream.models.codecs.protocol import Codec
 from plenodream.models.context import Context, ViewTokens
-from plenodream.models.layout import TARGET, context_slots, lay_out
-from plenodream.models.rays import camera_tokens
-from plenodream.models.step_caches import StepCaches
 from plenodream.types import Cameras
 
 
@@ -82,8 +78,13 @@ class Denoiser(Protocol):
         """For the time of the passes of one branch of guidance, which step caches keep apart."""
         ...
 
-    def encode(self, views: ViewTokens) -> Context:
-        """Clean views as context: a batch of b times v views is b v entries, those of one batch entry together."""
+    def encode(self, views: ViewTokens, recomputed: bool = False) -> Context:
+        """Clean views as context: a batch of b times v views is b v entries, those of one batch entry together.
+
+        Args:
+            views: The views.
+            recomputed: Whether to keep them instead of their keys and values, and to read them anew in every pass.
+        """
         ...
 
     def predict(
@@ -128,173 +129,3 @@ class Denoiser(Protocol):
     def misfit(self, channels: int, factor: int) -> str | None:
         """What in its config does not fit a codec of so many channels and pixels a cell, and what would, or None."""
         ...
-
-
-class DenoiserMixin(StepCaches):
-    """Context, layout and prediction type of a `Denoiser`; a backbone adapter adds `blocks`, `run` and a config.
-
-    The config holds `context_attention` (joint: all views in one sequence; independent: ours, clean views attend to
-    themselves alone, at timestep 0 and the same temporal positions as the target), `layout` (for joint),
-    `context_timestep` (of context frames in joint; None: that of the target) and `prediction` (velocity or x0).
-    """
-
-    config: Any
-
-    @property
-    def _independent(self) -> bool:
-        return self.config.context_attention == "independent"
-
-    @property
-    def camera_width(self) -> int:
-        """Numbers in a camera token, as `rays` gives them."""
-        return self.config.camera_numbers
-
-    @property
-    def text_width(self) -> int:
-        """Numbers in a word's embedding, as `run` takes it; 0 for a network without words."""
-        projected = self.config.use_crossattn_projection
-        return self.config.crossattn_proj_in_channels if projected else self.config.text_embed_dim
-
-    @property
-    def word_projection(self) -> nn.Module | None:
-        """What words go through before anything else, so that they are kept after it; far smaller then. None: nothing.
-
-        `run` takes words that went through it, and words that did not.
-        """
-        return None
-
-    @property
-    def image_shape(self) -> tuple[int, int] | None:
-        """Tokens and width of an image's embedding; None for a network that is told none."""
-        return None
-
-    @property
-    def context_slots(self) -> int | None:
-        """See `Denoiser`."""
-        return None if self._independent else context_slots(tuple(self.config.layout))
-
-    @property
-    def targets(self) -> int:
-        """See `Denoiser`."""
-        return 1 if self._independent else tuple(self.config.layout).count(TARGET)
-
-    def run(
-        self,
-        latents: Float[Tensor, "batch channels frames height width"],
-        timestep: Float[Tensor, "batch"] | Float[Tensor, "batch frames"],
-        camera_tokens: Float[Tensor, "batch frames rows columns numbers"],
-        condition_mask: Float[Tensor, "batch frames"],
-        text: Float[Tensor, "#batch words features"] | None,
-        context: Context | None = None,
-        record: bool = False,
-        views: int = 1,
-        image: Float[Tensor, "batch patches clip"] | None = None,
-    ) -> tuple[Float[Tensor, "batch channels frames height width"], Context | None]:
-        """One pass of the backbone over one sequence: the raw prediction, and the recorded keys and values.
-
-        Args:
-            latents: Views end to end along time.
-            timestep: t in [0, 1], of the sequence or of every frame.
-            camera_tokens: Cameras of every token.
-            condition_mask: 1 where a frame is given clean.
-            text: Text embedding; None for the null text.
-            context: Keys and values to attend to besides.
-            record: Whether to record keys and values.
-            views: How many views lie in the sequence.
-            image: `ViewTokens.image` of the first context view.
-        """
-        raise NotImplementedError
-
-    def rays(
-        self, codec: Codec, cameras: Cameras, anchor: Float[Tensor, "*#batch 4 4"]
-    ) -> Float[Tensor, "*batch frames rows columns numbers"]:
-        """See `Denoiser`: folded Plücker rays of every latent frame."""
-        return camera_tokens(cameras, anchor, self.config.patch_size[1] * codec.spatial_factor, codec.temporal_factor)
-
-    def encode(self, views: ViewTokens) -> Context:
-        """See `Denoiser`. Keys and values of each view alone, without text (independent), or the views (joint)."""
-        latents, camera_tokens = views.latents.flatten(0, 1), views.camera_tokens.flatten(0, 1)
-        if not self._independent:
-            image = () if views.image is None else (views.image.flatten(0, 1),)
-            return Context((latents, camera_tokens, *image))
-        count, frames = latents.shape[0], latents.shape[2]
-        clean = latents.new_ones(count, frames)
-        self.begin()
-        with self.branch("context"):
-            _, kept = self.run(latents, latents.new_zeros(count), camera_tokens, clean, None, record=True)
-        assert kept is not None
-        return kept
-
-    def predict(
-        self,
-        noisy: Float[Tensor, "batch targets channels frames height width"],
-        timestep: Float[Tensor, "batch"],
-        camera_tokens: Float[Tensor, "batch targets frames rows columns numbers"],
-        context: Context,
-        clean_frames: Float[Tensor, "batch frames"] | None = None,
-        text: Float[Tensor, "#batch words features"] | None = None,
-    ) -> Float[Tensor, "batch targets channels frames height width"]:
-        """See `Denoiser`. One target in independent mode."""
-        if not self._independent:
-            return self._joint(noisy, timestep, camera_tokens, context, clean_frames, text)
-        assert noisy.shape[1] == 1
-        clean = noisy.new_zeros(noisy.shape[0], noisy.shape[3]) if clean_frames is None else clean_frames.to(noisy)
-        step = timestep if clean_frames is None else timestep[:, None] * (1 - clean)
-        raw, _ = self.run(noisy[:, 0], step, camera_tokens[:, 0], clean, text, context=context)
-        return raw[:, None]
-
-    def _joint(
-        self, noisy: Tensor, timestep: Tensor, rays: Tensor, context: Context, clean: Tensor | None, text: Tensor | None
-    ) -> Tensor:
-        """All views in one sequence, as published; fewer targets than it has slots stand in several."""
-        batch, frames, layout = noisy.shape[0], noisy.shape[3], tuple(self.config.layout)
-        targets, missing = noisy.shape[1], max(0, self.targets - noisy.shape[1])
-        noisy, rays = (torch.cat([x, *[x[:, -1:]] * missing], dim=1) for x in (noisy, rays))
-        views, slots = lay_out(layout, noisy, context.read(0, batch, noisy))
-        rays, _ = lay_out(layout, rays, context.read(1, batch, rays))
-        mask = views.new_ones(batch, views.shape[1], frames)
-        mask[:, slots] = 0.0 if clean is None else clean.to(noisy)[:, None]
-        step = timestep
-        if self.config.context_timestep is not None:
-            step = torch.where(mask > 0, torch.full_like(mask, self.config.context_timestep), timestep[:, None, None])
-            step = step.flatten(1)
-        image = context.read(2, batch, noisy)[:, 0] if len(context.kept) > 2 else None
-        sequence, count = views.transpose(1, 2).flatten(2, 3), views.shape[1]
-        raw, _ = self.run(sequence, step, rays.flatten(1, 2), mask.flatten(1), text, views=count, image=image)
-        return raw.unflatten(2, (count, frames)).transpose(1, 2)[:, slots[:targets]]
-
-    def velocity(self, noisy: Tensor, timestep: Tensor, *args, **kwargs) -> Tensor:
-        """See `Denoiser`."""
-        raw = self.predict(noisy, timestep, *args, **kwargs)
-        if self.config.prediction == "velocity":
-            return raw
-        return (noisy - raw) / timestep.view(-1, *[1] * (noisy.ndim - 1))
-
-    def passes(self, targets: int, context: int, clean: int, overlap: float = 0.0) -> list[Pass]:
-        """See `Denoiser`. In independent mode the first pass is that of the clean views.
-
-        Raises:
-            ValueError: More context views than slots.
-        """
-        if self._independent:
-            return [Pass(clean, 1, 1, 0.0), Pass(targets, 1, 1 + context, overlap)]
-        slots = context if self.context_slots is None else self.context_slots
-        if context > slots:
-            raise ValueError(
-                f"context of {context} views for a sequence of {slots} context slots: expected at most {slots}"
-            )
-        return [
-            Pass(targets, self.targets + slots, self.targets + slots, float(self.config.context_timestep is not None))
-        ]
-
-    def misfit(self, channels: int, factor: int) -> str | None:
-        """See `Denoiser`."""
-        side = factor * self.config.patch_size[1]
-        for name, expected in (
-            ("out_channels", (channels,)),
-            ("in_channels", (channels + 1, channels + 2)),  # a mask, and where the weights know one a padding channel
-            ("camera_numbers", (6 * side**2,)),
-        ):
-            if self.config[name] not in expected:
-                return f"{name} is {self.config[name]}: expected {' or '.join(map(str, expected))}, to fit the codec"
-        return None

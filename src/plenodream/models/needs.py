@@ -20,6 +20,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
+from plenodream.models.call import CameraMemory, same_cameras
 from plenodream.models.context import ViewTokens
 
 _WORDS = 512  # that published networks read
@@ -34,6 +35,7 @@ class Needs:
         network: Bytes of its weights.
         weights: Bytes of those and the codec's.
         context: Bytes that are kept of the views it reads.
+        views: How many those are.
         activations: Most bytes that one evaluation of the network holds besides.
         codec: Most bytes that decoding holds besides the weights.
         encode_flop: Operations to read the context.
@@ -44,6 +46,7 @@ class Needs:
     network: int
     weights: int
     context: int
+    views: int
     activations: int
     codec: int
     encode_flop: float
@@ -145,7 +148,8 @@ def view_needs(
     given, target, time, text = pass_inputs(network, codec, context, frames, height, width, make)
     seen, reading = measure(lambda: network.encode(given))
     arguments = target.latents, time, target.camera_tokens, seen.fill(network.context_slots), None, text
-    _, step = measure(lambda: network.predict(*arguments))
+    with same_cameras(CameraMemory()):
+        _, step = measure(lambda: network.predict(*arguments))
     latent, cells = codec.latent_frames(frames), target.latents.shape[3:]
     # From the third latent frame on each takes the same, but for the frames that are done, which are copied once.
     short = min(latent, _STEADY)
@@ -157,6 +161,7 @@ def view_needs(
         network=sizes[0],
         weights=sum(sizes),
         context=sum(_bytes(x) for x in seen.kept),
+        views=context,
         activations=step.peak,
         codec=decoding.peak + done,
         encode_flop=reading.flop,

@@ -160,8 +160,8 @@ def share_sequences(model: ModelMixin, group: dist.ProcessGroup) -> None:
         call.rotary = cos, sin
         call.camera_tokens = cut(call.camera_tokens.unflatten(1, grid), 1 + axis, group).flatten(1, 3)
         call.exchange = HeadExchange(group, axis)
-        if timestep.ndim == 5:
-            timestep = cut(timestep, 2 + axis, group)
+        if axis == 0 and len(timestep) > len(latents):  # one a frame
+            timestep = cut(timestep.unflatten(0, (len(latents), -1)), 1, group).flatten()
         return args, kwargs | {"hidden_states": cut(latents, 2 + axis, group), "timestep": timestep}
 
     def unite(module: nn.Module, args: tuple, kwargs: dict[str, Any], output: tuple[Tensor]) -> tuple[Tensor]:

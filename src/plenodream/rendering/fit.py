@@ -8,7 +8,7 @@ DTYPES = ("fp32", "bf16", "fp16")
 OFFLOADS = ("none", "model", "group", "disk")
 QUANTIZERS = ("8bit", "4bit", "fp8", "nf4")
 STEP_CACHES = ("first-block", "taylorseer")
-CONTEXT_CACHES = ("device", "cpu", "fp8", "cpu-fp8")
+CONTEXT_CACHES = ("device", "cpu", "fp8", "cpu-fp8", "recompute")
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Fit:
         compiled: Whether blocks are compiled, once for all of them.
         step_cache: Which steps are shortened: `first-block` or `taylorseer`; None: no step. Pictures change a little.
         context_cache: Where keys and values of context views wait: `device`, `cpu` (fetched block by block), `fp8`
-            (half of the memory, pictures change a little), `cpu-fp8`.
+            (half of the memory, pictures change a little), `cpu-fp8`, or nowhere: `recompute` (read anew every step).
     """
 
     dtype: str | None = None

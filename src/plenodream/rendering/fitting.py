@@ -9,6 +9,7 @@ import torch
 from diffusers.hooks import FirstBlockCacheConfig, TaylorSeerCacheConfig
 from torch import nn
 
+from plenodream.models.attention import attend
 from plenodream.rendering.fit import Fit
 
 if TYPE_CHECKING:
@@ -28,15 +29,17 @@ def chosen_dtype(fit: Fit, device: str) -> torch.dtype:
     return default if fit.dtype is None else _TYPES[fit.dtype]
 
 
-def loading_options(fit: Fit, dtype: torch.dtype) -> dict[str, Any]:
+def loading_options(fit: Fit, device: str, dtype: torch.dtype) -> dict[str, Any]:
     """Arguments of `from_pretrained`.
 
     Raises:
-        ValueError: The quantiser's package is not installed.
+        ValueError: The quantiser's package is not installed, or does not compute on the device.
     """
     if fit.quantize != "nf4":
         # Without accelerate there is no other way, and our networks are filled to the last tensor.
         return {"dtype": dtype, "low_cpu_mem_usage": False}
+    if torch.device(device).type != "cuda":
+        raise ValueError(f"--quantize nf4 on {device}: bitsandbytes needs a CUDA GPU; expected 8bit or 4bit")
     from diffusers import BitsAndBytesConfig
     from diffusers.quantizers import PipelineQuantizationConfig
 
@@ -66,8 +69,10 @@ def fit_pipeline(pipeline: PlenopticPipeline, fit: Fit, device: str, dtype: torc
     """
     network: Any = pipeline.transformer
     pipeline.context_cache = fit.context_cache
-    if "fp8" in fit.context_cache and network.config.context_attention == "joint":
-        raise ValueError("--context-cache fp8: this network keeps no keys and values; expected device or cpu")
+    if fit.context_cache not in ("device", "cpu") and network.config.context_attention == "joint":
+        raise ValueError(
+            f"--context-cache {fit.context_cache}: this network keeps no keys and values; expected device or cpu"
+        )
     if fit.quantize == "fp8":
         network.enable_layerwise_casting(
             storage_dtype=torch.float8_e4m3fn, compute_dtype=dtype, skip_modules_pattern=("norm", *_KEPT)
@@ -80,7 +85,7 @@ def fit_pipeline(pipeline: PlenopticPipeline, fit: Fit, device: str, dtype: torc
         pipeline.codec.enable_tiling()
         pipeline.codec.enable_slicing()
     if fit.attention is not None:
-        _set_backend(network, fit.attention)
+        _set_backend(network, fit.attention, device, dtype)
     if fit.step_cache is not None:
         foreseen = TaylorSeerCacheConfig(cache_identifiers=TAYLOR_MODULES)
         network.enable_cache(foreseen if fit.step_cache == "taylorseer" else FirstBlockCacheConfig())
@@ -109,15 +114,19 @@ def _placed(pipeline: PlenopticPipeline, fit: Fit, device: str) -> PlenopticPipe
     return pipeline
 
 
-def _set_backend(network: Any, name: str) -> None:
-    from diffusers.models.attention_dispatch import AttentionBackendName
+def _set_backend(network: Any, name: str, device: str, dtype: torch.dtype) -> None:
+    """Some backends say only when they are asked to compute that they cannot: they are asked here."""
+    from diffusers.models.attention_dispatch import AttentionBackendName, attention_backend
 
     known = [backend.value for backend in AttentionBackendName]
     if name not in known:
         raise ValueError(f"--attention {name}: expected one of {', '.join(known)}")
     try:
+        some = torch.zeros(1, 1, 128, network.config.attention_head_dim, device=device, dtype=dtype)
+        with attention_backend(AttentionBackendName(name)):
+            attend(some, some, some, AttentionBackendName(name))
         network.set_attention_backend(name)
-    except (RuntimeError, ImportError, ValueError) as error:
+    except Exception as error:  # whatever a kernel that is not made for this device makes of it
         raise ValueError(f"--attention {name}: not usable here ({' '.join(str(error).split())[:200]})") from None
 
 

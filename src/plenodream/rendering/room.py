@@ -29,13 +29,15 @@ def memory_with(needs: Needs, fit: Fit, blocks: int, pixels: int, keys: bool) ->
     network, codec = needs.network * _SHARES.get(fit.quantize or "", 1.0), needs.weights - needs.network
     if fit.offload in ("group", "disk"):
         network *= min(1.0, _HELD / blocks)
-    context = needs.context / 2 if "fp8" in fit.context_cache else needs.context
+    context, activations = needs.context / 2 if "fp8" in fit.context_cache else needs.context, needs.activations
+    if fit.context_cache == "recompute":
+        context, activations = 0, activations * (1 + needs.views)
     if "cpu" in fit.context_cache:
         context *= min(1.0, _HELD / blocks) if keys else 0.0
     decoding = needs.codec * min(1.0, _TILE / pixels) if fit.tiling else needs.codec
     if fit.offload == "none":
-        return network + codec + max(context + needs.activations, decoding)
-    return max(network + context + needs.activations, codec + decoding)
+        return network + codec + max(context + activations, decoding)
+    return max(network + context + activations, codec + decoding)
 
 
 def ways_to_fit(needs: Needs, blocks: int, pixels: int, keys: bool) -> list[tuple[str, float]]:

@@ -32,7 +32,7 @@ class Sampler:
         scheduler: Its scheduler.
         config: Steps and guidance.
         conditions: Words, and what sees a view's first frame for networks that are told.
-        context_cache: Where context waits: on the `device`, on the `cpu`, in `fp8`, or `cpu-fp8`.
+        context_cache: Where context waits: on the `device`, on the `cpu`, in `fp8`, `cpu-fp8`, or nowhere: `recompute`.
     """
 
     denoiser: Denoiser
@@ -60,7 +60,8 @@ class Sampler:
         rays = self._rays(cameras, anchor).to(latents.device)
         see = self.conditions.see
         image = None if see is None else see(signal[:, :3, 0])[:, None].to(latents)
-        seen = self.denoiser.encode(ViewTokens(latents[:, None], rays[:, None], image))
+        views = ViewTokens(latents[:, None], rays[:, None], image)
+        seen = self.denoiser.encode(views, recomputed=self.context_cache == "recompute")
         return seen.put_away("cpu" in self.context_cache, "fp8" in self.context_cache)
 
     def noise(

@@ -9,6 +9,7 @@ from diffusers.schedulers.scheduling_utils import SchedulerMixin
 from jaxtyping import Float
 from torch import Tensor
 
+from plenodream.models.call import CameraMemory, same_cameras
 from plenodream.models.context import Context
 from plenodream.models.denoiser import Denoiser
 from plenodream.sampling.config import SamplingConfig
@@ -28,6 +29,7 @@ def sample_view(
     clean_frames: int = 0,
     on_step: Callable[[int], None] | None = None,
     together: int = 1,
+    visited: list[Tensor] | None = None,
 ) -> Float[Tensor, "batch channels frames height width"]:
     """Latents of one view per batch entry.
 
@@ -47,6 +49,7 @@ def sample_view(
         clean_frames: How many latent frames are kept clean.
         on_step: Called after every step.
         together: Neighbouring batch entries that are targets of one sequence, with one context and one timestep.
+        visited: Every x_t on the way is appended here, from the noise to the result.
     """
     mask, frame_mask = None, None
     if clean is not None and clean_frames:
@@ -54,23 +57,26 @@ def sample_view(
         mask[:, :, :clean_frames] = 1
         frame_mask = mask[::together, 0, :, 0, 0]
 
-    def branch(name: str, rays: Tensor, words: Tensor | None) -> Callable[[Tensor, Tensor], Tensor]:
+    def branch(
+        name: str, rays: Tensor, words: Tensor | None, memory: CameraMemory
+    ) -> Callable[[Tensor, Tensor], Tensor]:
         def velocity(x_t: Tensor, t: Tensor) -> Tensor:
             noisy, seen = (tensor.unflatten(0, (-1, together)) for tensor in (x_t, rays))
-            with model.branch(name):
+            with model.branch(name), same_cameras(memory):
                 return model.velocity(noisy, t[::together], seen, context, frame_mask, words).flatten(0, 1)
 
         return velocity
 
     model.begin()
-    hidden = camera_tokens if text is not None else torch.zeros_like(camera_tokens)
+    hidden, memory = camera_tokens if text is not None else torch.zeros_like(camera_tokens), CameraMemory()
     return denoise(
-        branch("conditional", camera_tokens, text),
+        branch("conditional", camera_tokens, text, memory),
         noise,
         scheduler,
         config,
-        unconditional=branch("unconditional", hidden, negative),
+        unconditional=branch("unconditional", hidden, negative, memory if hidden is camera_tokens else CameraMemory()),
         clean=clean if mask is not None else None,
         clean_mask=mask,
         on_step=on_step,
+        visited=visited,
     )

@@ -221,9 +221,9 @@ def block_bytes(mlp_ratio: float, per_frame: bool, trainable: str, half: bool) -
     autocast is fp32 all the same, around the normalisations.
     """
     if half:
-        base, hidden, times = (56.7, 5, 34.6) if trainable == "all" else (43.4, 3, 18)
+        base, hidden, times = (56.7, 5, 6) if trainable == "all" else (43.4, 3, 4)
     else:
-        base, hidden, times = (76, 8, 65.2) if trainable == "all" else (52, 4, 36)
+        base, hidden, times = (76, 8, 12) if trainable == "all" else (52, 4, 8)
     return base + hidden * mlp_ratio + times * per_frame
 
 
@@ -266,6 +266,8 @@ def _memory(
         # Rays come whole to every rank of a group, in fp32.
         "rays": 4 * stage.batch * sum(p.count * p.tokens for p in passes) * c.camera_numbers,
     }
+    if config.distillation.teacher_steps:
+        memory["teacher"] = 4 * total / world_size
     if len(passes) > 1:  # clean views in a pass of their own
         views = passes[0].count + passes[1].count * context
         memory["context keys and values"] = share * views * tokens * 2 * layers * size

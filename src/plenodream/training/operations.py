@@ -26,7 +26,7 @@ def pass_flop(each: TokenPass, model: CosmosCameraTransformer, config: TrainConf
     forward and 10nNd backward (flash attention computes the products of queries and keys again).
     """
     c = model.config
-    width, lora, everything = c.num_attention_heads * c.attention_head_dim, c.adaln_lora_dim, config.trainable == "all"
+    width, everything = c.num_attention_heads * c.attention_head_dim, config.trainable == "all"
     again = 1 if config.gradient_checkpointing else 0  # recomputation runs up to the last tensor that is needed
     volume = c.patch_size[0] * c.patch_size[1] * c.patch_size[2]
     frozen, trained = 2, 3  # forward and gradient of the input; and of the weights
@@ -36,12 +36,9 @@ def pass_flop(each: TokenPass, model: CosmosCameraTransformer, config: TrainConf
         + 4 * width * width * (trained + again)
         + hidden * ((trained if everything else frozen) + again)
         + hidden * ((trained + again) if everything else frozen)
-        + each.per_frame * 12 * lora * width * ((trained if everything else 1) + again)
     )
-    ends = (
-        c.in_channels * volume * width * (2 if everything else 1)
-        + c.out_channels * volume * width * (trained if everything else frozen)
-        + each.per_frame * 3 * lora * width * (trained if everything else 1)
+    ends = c.in_channels * volume * width * (2 if everything else 1) + c.out_channels * volume * width * (
+        trained if everything else frozen
     )
     attention = each.keys * width * (4 + 10 + 4 * again)
     return each.count * each.tokens * (2 * ends + c.num_layers * (2 * block + attention))

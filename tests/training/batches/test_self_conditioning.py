@@ -1,18 +1,22 @@
 import json
+import os
 import shutil
-import subprocess
-import sys
-import textwrap
+import signal
 from dataclasses import replace
 from functools import partial
 
+import forked
 import pytest
 import torch
-from tiny import tiny_config
+from diffusers import FlowMatchEulerDiscreteScheduler
+from tiny import loss_of_views, tiny_config
 
+from plenodream.data import episode
 from plenodream.data.synth import synthesize
 from plenodream.models.codecs.protocol import to_frames
+from plenodream.models.codecs.space_to_depth import SpaceToDepthCodec
 from plenodream.models.context import ViewTokens
+from plenodream.models.cosmos.transformer import CosmosCameraTransformer
 from plenodream.models.rays import camera_tokens
 from plenodream.models.weights import weights_hash
 from plenodream.recipes import run as run_module
@@ -29,7 +33,7 @@ from plenodream.training.batches.procedural import synthetic_batch
 from plenodream.training.batches.self_conditioning import SelfConditioning, second_stage
 from plenodream.training.config import RunOptions
 from plenodream.training.curriculum import Curriculum, SecondStage, Stage
-from plenodream.training.objective import ObjectiveConfig, training_loss
+from plenodream.training.objective import ObjectiveConfig
 from plenodream.training.trainer import Trainer
 
 SCENES = SceneSet(count=4, views=3, frames=2, height=16, width=16)
@@ -178,8 +182,8 @@ def test_loss_reads_generated_contexts_and_true_targets(parts, folder):
 
     def loss(latents, given):
         generator = torch.Generator().manual_seed(0)
-        return training_loss(
-            model, latents, rays, context, range(1, 3), ObjectiveConfig(), generator, context_latents=given
+        return loss_of_views(
+            model, latents, rays, context, range(1, 3), ObjectiveConfig(), generator, given=given
         ).item()
 
     assert loss(latents, latents) == loss(latents, None)
@@ -187,35 +191,28 @@ def test_loss_reads_generated_contexts_and_true_targets(parts, folder):
     assert loss(latents, given) != loss(given, given)  # and targets are not they
 
 
+def generate_and_die(model, out):
+    """Killed while it writes the third scene."""
+    write, files = episode.write_file, []
+
+    def dies(path, data):
+        files.append(path)
+        if len(files) == 13:  # five videos a scene: the third video of the third scene
+            os.kill(os.getpid(), signal.SIGKILL)
+        write(path, data)
+
+    episode.write_file = dies
+    parts = SpaceToDepthCodec(8), FlowMatchEulerDiscreteScheduler(shift=3.0), SAMPLING
+    generate_contexts(CosmosCameraTransformer.from_pretrained(model), *parts, SCENES, out, k=2, seed=5)
+
+
 def test_generation_goes_on_after_a_kill(parts, folder, tmp_path):
     """A process killed while it writes the third scene; what it had written is not written again."""
     parts[0].save_pretrained(tmp_path / "model")
-    script = """
-        import os, signal, sys
-        import torch
-        from diffusers import FlowMatchEulerDiscreteScheduler
-        from plenodream.models.codecs.space_to_depth import SpaceToDepthCodec
-        from plenodream.models.cosmos.transformer import CosmosCameraTransformer
-        from plenodream.data import episode
-        from plenodream.sampling.config import SamplingConfig
-        from plenodream.training.batches.contexts import SceneSet, generate_contexts
-
-        torch.set_num_threads(1)
-        write, files = episode.write_file, []
-        def dies(path, data):
-            files.append(path)
-            if len(files) == 13:  # five videos a scene: the third video of the third scene
-                os.kill(os.getpid(), signal.SIGKILL)
-            write(path, data)
-        episode.write_file = dies
-        model = CosmosCameraTransformer.from_pretrained(sys.argv[1])
-        generate_contexts(model, SpaceToDepthCodec(8), FlowMatchEulerDiscreteScheduler(shift=3.0),
-                          SamplingConfig(steps=2), SceneSet(4, 3, 2, 16, 16), sys.argv[2], k=2, seed=5)
-    """
     out = tmp_path / "contexts"
-    command = [sys.executable, "-c", textwrap.dedent(script), str(tmp_path / "model"), str(out)]
-    killed = subprocess.run(command, capture_output=True, text=True)
-    assert killed.returncode == -9, killed.stderr[-2000:]
+    process = forked.start(generate_and_die, tmp_path / "model", out, said=tmp_path / "said.txt")
+    process.join(120)
+    assert process.exitcode == -signal.SIGKILL, (tmp_path / "said.txt").read_text()
     names = sorted(path.name for path in out.iterdir())
     assert names[1:] == ["contexts.json", "scene00000", "scene00001"] and names[0].startswith(".tmp-scene00002")
     finished = {path: path.stat().st_mtime_ns for path in (out / "scene00001").rglob("*")}
@@ -269,11 +266,19 @@ def test_hash_sees_every_weight_and_not_its_type(parts):
         ({"scenes": replace(SCENES, frames=3)}, "contexts of other scenes"),
         ({"k": 1}, r"contexts of other k \(2, not 1\)"),
         ({"seed": 6}, r"contexts of other seed \(5, not 6\)"),
+        ({"chain": 2}, r"contexts of other chain \(None, not 2\)"),
     ],
 )
 def test_other_settings_are_refused(parts, folder, changes, message):
     with pytest.raises(ValueError, match=message):
         generate_contexts(*parts, **{"scenes": SCENES, "folder": folder, "k": 2, "seed": 5, **changes})
+
+
+def test_chained_contexts_are_not_gone_on_with_without_chains(parts, folder, tmp_path):
+    manifest = json.loads((folder / "contexts.json").read_text())
+    (tmp_path / "contexts.json").write_text(json.dumps(manifest | {"chain": 2}))
+    with pytest.raises(ValueError, match=r"contexts of other chain \(2, not None\)"):
+        generate_contexts(*parts, SCENES, tmp_path, k=2, seed=5)
 
 
 def test_stages_that_do_not_fit_are_refused(folder, tmp_path):

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import resource
 import signal
-import sys
 from pathlib import Path
 
 import torch
-from tiny import tiny_config
+from tiny import loss_of_views, tiny_config
 from torch.distributed.tensor import DTensor
 
 from plenodream.models.cosmos.transformer import CosmosCameraTransformer
 from plenodream.training.checkpoint.state import Progress, Trained, load_checkpoint, save_checkpoint
 from plenodream.training.config import OptimizerConfig, RunOptions
-from plenodream.training.objective import ObjectiveConfig, training_loss
+from plenodream.training.objective import ObjectiveConfig
 from plenodream.training.optim.optimizer import Average, make_optimizer
 from plenodream.training.parallel.ranks import Parallel, close_parallel, setup_parallel
 from plenodream.training.trainer import Trainer
@@ -71,7 +70,7 @@ def loss_of(model: CosmosCameraTransformer, size: tuple[int, int, int], part: in
     rays = torch.randn(1, 3, frames, rows // 2, columns, 12, generator=generator)
     context = torch.tensor([[[0, 2], [0, 1]]])
     objective = OVERLAP if frames > 1 else ObjectiveConfig()
-    return training_loss(model, latents, rays, context, range(1, 3), objective, generator)
+    return loss_of_views(model, latents, rays, context, range(1, 3), objective, generator)
 
 
 @torch.no_grad()
@@ -141,7 +140,6 @@ def gradients(name: str) -> tuple[float, dict[str, torch.Tensor]]:
 
 def grid(folder: Path) -> None:
     """Four ranks, two and two to a sequence: sharded and shared at once."""
-    torch.set_num_threads(1)
     results = {name: gradients(name) for name in GRID}
     if setup_parallel().is_main:
         torch.save(results, folder / "grid.pt")
@@ -150,7 +148,6 @@ def grid(folder: Path) -> None:
 
 def main(folder: Path) -> None:
     """All checks of two ranks; what rank 0 finds goes to results.pt."""
-    torch.set_num_threads(1)
     results = {name: gradients(name) for name in SCENARIOS}
     parallel = setup_parallel()
     run = Run(parallel)
@@ -183,7 +180,3 @@ def main(folder: Path) -> None:
     else:
         torch.save({"full disk": results["full disk"], "data": results["data"]}, folder / "other.pt")
     close_parallel()
-
-
-if __name__ == "__main__":
-    {"all": main, "grid": grid}[sys.argv[2]](Path(sys.argv[1]))

@@ -1,12 +1,10 @@
-"""Two gloo ranks under torchrun, and four in a grid, against one process."""
+"""Two gloo ranks as torchrun starts them, and four in a grid, against one process."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
+import forked
 import parallel_worker as worker
 import pytest
 import torch
@@ -34,20 +32,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     one = worker.Run(Parallel())
     one.take(range(2))
     one.save(folder / "one", 2)
-    torchrun(2, folder, "all")
+    forked.ranks(2, worker.main, folder, said=folder / "said.txt")
     return folder
-
-
-def torchrun(ranks: int, folder: Path, what: str) -> None:
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks)]
-    done = subprocess.run(
-        [*command, worker.__file__, str(folder), what],
-        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)},
-        capture_output=True,
-        text=True,
-        timeout=240,
-    )
-    assert done.returncode == 0, done.stderr[-4000:]
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +55,7 @@ def test_losses_and_gradients_equal_those_of_one_process(name: str, found: dict)
 
 
 def test_a_grid_of_four_ranks_shards_and_shares_at_once(tmp_path: Path) -> None:
-    torchrun(4, tmp_path, "grid")
+    forked.ranks(4, worker.grid, tmp_path, said=tmp_path / "said.txt")
     found = torch.load(tmp_path / "grid.pt")
     assert set(found) == set(worker.GRID)
     for name in found:

@@ -62,14 +62,14 @@ class CameraAttnProcessor:
         """Attend; `image_rotary_emb` is the call. Context, where given, is attended to besides the sequence itself."""
         call = image_rotary_emb
         assert call is not None and call.rotary is not None
-        hidden_states = hidden_states + attn.cam_encoder(call.camera_tokens)
+        hidden_states = hidden_states + call.projected_cameras(attn.cam_encoder)
         query, key, value = (
             project(hidden_states).unflatten(2, (attn.heads, -1)).transpose(1, 2)
             for project in (attn.to_q, attn.to_k, attn.to_v)
         )
         # Norms and rotations compute in float32 under autocast; attention, and what is stored for it, does not.
         query, key = (self.rotated(x, norm, *call.rotary) for norm, x in ((attn.norm_q, query), (attn.norm_k, key)))
-        attended = attend_in_call(call, self.block, query, key, value, self._attention_backend)
+        attended = attend_in_call(call, self, query, key, value)
         return attn.to_out[1](attn.to_out[0](attended.flatten(2, 3).type_as(query)))
 
 
@@ -93,14 +93,6 @@ class TextProjection(nn.Sequential):
         """Words of the encoder's width, or of the blocks'."""
         first: Any = self[0]
         return words if words.shape[-1] == first.out_features else super().forward(words)
-
-
-class NoTextNorm(nn.Module):
-    """In the place of a block's norm before cross-attention, in a network without text."""
-
-    def forward(self, hidden_states: Tensor, *timestep: Tensor) -> tuple[Tensor, Tensor]:
-        """The states as they are, and a gate that is shut."""
-        return hidden_states, hidden_states.new_zeros(())
 
 
 class NoTextAttention(nn.Module):

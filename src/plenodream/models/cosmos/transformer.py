@@ -18,11 +18,11 @@ from plenodream.models.cosmos.attention import (
     CallRope,
     CameraAttnProcessor,
     NoTextAttention,
-    NoTextNorm,
     TextAttnProcessor,
     TextProjection,
 )
-from plenodream.models.denoiser import DenoiserMixin
+from plenodream.models.cosmos.norms import FrameNorm, FrameNormZero, FrameTime, NoTextNorm
+from plenodream.models.denoiser_mixin import DenoiserMixin
 
 
 class CosmosCameraTransformer(DenoiserMixin, CosmosTransformer3DModel, CacheMixin):
@@ -111,8 +111,11 @@ class CosmosCameraTransformer(DenoiserMixin, CosmosTransformer3DModel, CacheMixi
             self.crossattn_proj = TextProjection(*self.crossattn_proj)
         self.register_to_config(text_embed_dim=text_embed_dim)  # the stock layers take no 0, and noted what they took
         self.rope = CallRope(attention_head_dim, max_size, patch_size, rope_scale=rope_scale)
+        self.time_embed, self.norm_out = FrameTime(self.time_embed), FrameNorm(self.norm_out)
         width = num_attention_heads * attention_head_dim
         for index, block in enumerate(self.blocks):
+            for name in ("norm1", "norm2", "norm3"):
+                setattr(block, name, FrameNormZero(getattr(block, name)))
             block.attn1.cam_encoder = nn.Linear(camera_numbers, width, bias=False)
             nn.init.zeros_(block.attn1.cam_encoder.weight)
             block.attn1.set_processor(CameraAttnProcessor(index))
@@ -169,7 +172,7 @@ class CosmosCameraTransformer(DenoiserMixin, CosmosTransformer3DModel, CacheMixi
         with calling(call):
             (prediction,) = self(
                 hidden_states=torch.cat([latents, mask, padding], dim=1),
-                timestep=timestep if timestep.ndim == 1 else timestep[:, None, :, None, None],
+                timestep=timestep.flatten(),  # `FrameTime` tells timesteps of frames from those of sequences
                 encoder_hidden_states=text,
                 return_dict=False,
             )

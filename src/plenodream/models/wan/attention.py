@@ -80,7 +80,7 @@ class PoseAttnProcessor:
         assert call is not None and call.rotary is not None
         query, key, value = projected(attn, hidden_states + attn.cam_encoder(call.camera_tokens))
         query, key = turned(query, *call.rotary), turned(key, *call.rotary)
-        attended = attend_in_call(call, self.block, query, key, value, self._attention_backend)
+        attended = attend_in_call(call, self, query, key, value)
         return attn.projector(attn.to_out[1](attn.to_out[0](attended.flatten(2, 3).type_as(query))))
 
 
@@ -117,7 +117,7 @@ class PhaseAttnProcessor:
         of_queries, of_values = (_rotation(phase, query.shape[-1]) for phase in phases)
         query, key = (turned(turned(x, *call.rotary), *of_queries) for x in (query, key))
         value = turned(value, of_values[0], -of_values[1])
-        attended = attend_in_call(call, self.block, query, key, value, self._attention_backend)
+        attended = attend_in_call(call, self, query, key, value)
         output = attn.to_out[0](attended.flatten(2, 3).type_as(query))
         output = turned(output.unflatten(2, (attn.heads, -1)).transpose(1, 2), *of_values)
         return attn.to_out[1](output.transpose(1, 2).flatten(2, 3))

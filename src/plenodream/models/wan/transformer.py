@@ -11,7 +11,7 @@ from torch import Tensor
 
 from plenodream.models.call import AttentionCall, calling
 from plenodream.models.context import Context
-from plenodream.models.denoiser import DenoiserMixin
+from plenodream.models.denoiser_mixin import DenoiserMixin
 
 STEPS_PER_UNIT = 1000  # Wan's timesteps run to 1000, the t of the path to 1
 
