@@ -61,9 +61,10 @@ class Plan:
     device: str | None = None
 
     def __post_init__(self) -> None:
+        for name, count in (("scenes", self.scenes), ("seeds", self.seeds)):
+            if count < 1:
+                raise ValueError(f"{count} {name}: expected at least 1")
         check_scene(self.benchmark, self.scenes - 1, self.shots)
-        if self.seeds < 1:
-            raise ValueError(f"{self.seeds} seeds: expected at least 1")
 
 
 def run_benchmark(

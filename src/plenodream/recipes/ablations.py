@@ -117,6 +117,12 @@ class Ablations:
     device: str = "cpu"
     variants: tuple[str, ...] = tuple(VARIANTS)
 
+    def __post_init__(self) -> None:
+        for name, count in (("training seeds", self.seeds), ("training steps", self.steps)):
+            if count is not None and count < 1:
+                raise ValueError(f"{count} {name}: expected at least 1")
+        self.plan()  # refuses scenes and shots that there are not
+
     def config(self, variant: Variant, seed: int) -> TrainConfig:
         """Recipe of a variant's first stage."""
         base = pico()
