@@ -7,7 +7,7 @@ from dataclasses import replace
 from plenodream.sampling.config import SamplingConfig
 from plenodream.training.config import OptimizerConfig, TrainConfig
 from plenodream.training.curriculum import Curriculum, Stage
-from plenodream.training.objective import ObjectiveConfig
+from plenodream.training.objective import ObjectiveConfig, draw_task, training_loss
 
 
 def tiny_config(**changes) -> TrainConfig:
@@ -35,10 +35,17 @@ def tiny_config(**changes) -> TrainConfig:
                 Stage(share=0.5, frames=3, batch=1, views=3, max_context=2, any_context=True),
             )
         ),
-        objective=ObjectiveConfig(overlap_probability=0.3, overlap_frames=2, camera_dropout=0.1),
+        objective=ObjectiveConfig(overlap_probability=0.3, overlap_frames=2),
         optimizer=OptimizerConfig(warmup_steps=3),
         sampling=SamplingConfig(steps=2),
         steps=8,
         validate_every=4,
     )
     return replace(config, **changes)
+
+
+def loss_of_views(model, latents, rays, context, targets, config, generator, given=None, depth_channels=0):
+    task = draw_task(
+        latents, rays, context, targets, config, generator, given, depth_channels, slots=model.context_slots
+    )
+    return training_loss(model, task, config, generator, depth_channels)

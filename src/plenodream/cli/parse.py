@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import redirect_stderr
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext, redirect_stderr
 from dataclasses import fields, is_dataclass
 from io import StringIO
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_type_hints
 
 import tyro
-from tyro._errors import on_parse_error  # tyro's one way to say what is wrong other than in a drawn box
 
 from plenodream import __version__
 from plenodream.words import suggestion
@@ -53,7 +52,7 @@ def parse_arguments(commands: Mapping[str, type], words: list[str]) -> Any:
 
     shown = StringIO()
     try:
-        with on_parse_error(refuse), redirect_stderr(shown):
+        with _told(refuse), redirect_stderr(shown):
             return tyro.extras.subcommand_cli_from_dict(
                 by_name,
                 prog="plenodream",
@@ -65,6 +64,18 @@ def parse_arguments(commands: Mapping[str, type], words: list[str]) -> Any:
         if not stop.code:
             raise
     raise ValueError(f"{' '.join(words)}: not understood; see `{asked} --help`")
+
+
+def _told(refuse: Callable[[Any], None]) -> AbstractContextManager[Any]:
+    """Has `refuse` called with what is wrong: tyro's one way to say it other than in a drawn box, and private to it.
+
+    Where a tyro has it no more, wrong arguments are refused without the reason; `_reason` knows its kinds of events.
+    """
+    try:
+        from tyro._errors import on_parse_error
+    except ImportError:
+        return nullcontext()
+    return on_parse_error(refuse)
 
 
 def _reason(event: Any, kind: type | None, words: Sequence[str]) -> str:

@@ -133,7 +133,8 @@ def hollow_model(model: str) -> tuple[Any, Any, dict[str, Any]]:
         ValueError: No such folder, or one that is no model.
     """
     folder = bundled_models().get(model, Path(model))
-    index: dict[str, Any] = read_document(folder / "model_index.json", dict[str, Any])
+    todo = f"expected a model's folder, or {', '.join(bundled_models())}"
+    index: dict[str, Any] = read_document(folder / "model_index.json", dict[str, Any], todo)
     made = []
     for part, known in (("transformer", DENOISERS), ("codec", CODECS)):
         network: Any = known.get(str((index.get(part) or [None])[-1]))

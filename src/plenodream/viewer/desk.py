@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import threading
 import time
@@ -122,7 +123,8 @@ class Desk:
             folder = visit.folder / "downloads" / kind
             try:
                 _fill(Scene.open(visit.scene), folder, kind)
-                shutil.make_archive(str(folder), "zip", folder)
+                made = shutil.make_archive(str(folder.with_name(f".{kind}")), "zip", folder)
+                os.replace(made, visit.folder / name)  # nobody takes the half of it home
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
         return name

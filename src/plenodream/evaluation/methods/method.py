@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 
 from plenodream.evaluation.methods.altered import AlongTrajectories, altered, at_once
@@ -49,6 +50,11 @@ class Method:
     def seed(self) -> int:
         """Of the noise."""
         return int(self.options.get("seed", 0))
+
+    @property
+    def noisy(self) -> bool:
+        """Whether its seed matters: a point cloud draws nothing, unless its context is drawn."""
+        return self.model != REPROJECTION or self.options.get("strategy") == "random"
 
     @property
     def motion(self) -> bool:
@@ -101,6 +107,8 @@ def parse_method(text: str) -> Method:
     for key in ("k", "steps", "seed", "together"):
         if key in options and not options[key].isdecimal():
             raise ValueError(f"method {text!r}: {key}={options[key]}; expected a whole number")
+    if "guidance" in options and re.fullmatch(r"\d+(\.\d+)?", options["guidance"]) is None:
+        raise ValueError(f"method {text!r}: guidance={options['guidance']}; expected a number, 0 or more")
     if options.get("memory") == TRAJECTORIES and options.get("depth") == "off":
         raise ValueError(f"method {text!r}: trajectories are found by depth; expected depth=on, or leave it out")
     return Method(text, model, options)
