@@ -1,6 +1,7 @@
 """Exports, read back by our own readers, by pycolmap and by PyAV."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -95,6 +96,14 @@ def test_videos(scene, tmp_path):
     assert len(read_video(tmp_path / "grid/grid.mp4").frames) == FRAMES
     with Image.open(tmp_path / "gif/source.gif") as gif:
         assert (gif.n_frames, gif.size, gif.info["duration"]) == (FRAMES, (WIDTH, HEIGHT), 40)
+
+
+@pytest.mark.parametrize(("fps", "frames", "milliseconds"), [(30.0, FRAMES, 230), (60.0, 4, 130)])
+def test_a_gif_lasts_as_long_as_the_view(scene, tmp_path, fps, frames, milliseconds):
+    export_scene(Scene(scene.folder, replace(scene.manifest, fps=fps)), tmp_path / "gif", "gif", ["source"])
+    with Image.open(tmp_path / "gif/source.gif") as gif:
+        durations = [(gif.seek(number), gif.info["duration"])[1] for number in range(gif.n_frames)]
+    assert (len(durations), sum(durations)) == (frames, milliseconds) and min(durations) >= 20
 
 
 def test_what_cannot_be_exported_leaves_nothing(scene, tmp_path):

@@ -71,7 +71,7 @@ class Composite:
 
     def fingerprint(self) -> str:
         """The small one's, and that this is more."""
-        return f"composite-2-{self.small.fingerprint()}"
+        return f"composite-3-{self.small.fingerprint()}"
 
     def encode(self, view: View, anchor: Float[Tensor, "4 4"]) -> DetailedView:
         """A view for both; where it has no depth, the small one is asked for that along the view's own cameras."""
