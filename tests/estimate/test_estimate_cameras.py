@@ -92,6 +92,14 @@ def test_a_turning_and_a_still_camera_are_told_apart():
     assert "50.0 degrees: given" in " ".join(still.notes)
 
 
+def test_straight_ahead_does_not_tell_the_lens_and_that_is_said():
+    frames, _ = clip("zoom-in", 5)
+    found = estimate_cameras(frames)
+    warning = "warning: the focal length was not determined, since this motion does not show it; assumed: horizontal"
+    assert found.motion == "moving" and any(note.startswith(warning) for note in found.notes)
+    assert found.cameras.intrinsics[0, 0] == intrinsics_from_fov(60, HEIGHT, WIDTH)[0]
+
+
 def test_clips_that_cannot_be_estimated():
     with pytest.raises(ValueError, match=r"only 0 of 3 neighbouring frames have 15 points in common \(0%\)"):
         estimate_cameras(torch.full((4, 48, 64, 3), 90, dtype=torch.uint8))
