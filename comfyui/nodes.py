@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar
 
+from msgspec.structs import replace
+
 from plenodream import static_source
 from plenodream.geometry.formats import load_cameras
 from plenodream.geometry.keyframes import GLIDE, KEY_EASES, Keyframe, Keyframes
@@ -147,8 +149,9 @@ class Dials(Node):
 
     def run(self, time, azimuth, elevation, distance, roll, ease, before=(), focal_mm=0, camera_info=None):
         key = Keyframe(time, azimuth, elevation, distance, roll, focal_mm or None, ease=ease)
-        if camera_info is not None:  # in the place of the dials
-            key = keyframe_from(camera_info, time)
+        if camera_info is not None:  # in the place of these dials
+            seen = keyframe_from(camera_info, time)
+            key = replace(key, azimuth=seen.azimuth, elevation=seen.elevation, distance=seen.distance)
         return ((*before, key), load3d_camera(key))
 
 
@@ -186,8 +189,8 @@ class Render(Node):
     def run(self, model, scene):
         from plenodream.rendering.outlook import Outlook, plan_work
 
-        work = plan_work(scene, model.generator.workings.fewest)
-        outlook, show = Outlook(work), _progress_bar(len(work))
+        workings = model.generator.workings
+        outlook, show = Outlook(plan_work(scene, workings.fewest, workings.targets)), _progress_bar()
 
         def report(step):
             ahead = outlook(step)
@@ -279,7 +282,7 @@ def _output() -> str:
     return folder_paths.get_output_directory()
 
 
-def _progress_bar(total: int):
+def _progress_bar():
     import comfy.utils  # ComfyUI's
 
     bar = comfy.utils.ProgressBar(100)

@@ -17,6 +17,15 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 install_import_hook("plenodream", "shapes.check")
 
 
+# Long ones; a worker takes a file at a time, so that these come first and the short ones fill up.
+_FIRST = ("test_batch.py", "test_cli.py", "test_published_wan.py", "test_published.py", "test_app_in_browser.py")
+_FIRST += ("test_page_in_browser.py", "test_ablations.py", "test_examples.py", "test_renderer.py", "test_parallel.py")
+
+
+def pytest_collection_modifyitems(items) -> None:
+    items.sort(key=lambda item: item.path.name not in _FIRST)
+
+
 @pytest.fixture
 def any_arrays(monkeypatch):
     """Takes the checks off where a test gives wrong arrays on purpose: what does the function itself say?"""

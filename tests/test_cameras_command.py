@@ -49,6 +49,7 @@ def test_another_programs_file_is_converted(run, tmp_path):
         (("{}/lines.txt", "--fov", "200"), "--fov 200: expected"),
         (("{}/clip", "--clip", "{}/clip"), "is a clip itself"),
         (("{}/clip", "--start", "3"), "1 frames from --start 3 on"),
+        (("{}/lines.txt", "--start", "1", "--split-cuts"), "lines.txt is a camera file, taken whole"),
         (("{}/lines.txt", "--clip", "{}/clip", "--fov", "60"), "2 cameras for 4 frames"),
         (("{}/lines.txt", "--clip", "{}/clip"), "poses without focal lengths"),
     ],

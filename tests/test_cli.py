@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import json
 import math
@@ -441,6 +442,7 @@ WRONG = {
         ["render", "--trajektory", "x"],
         "--trajektory x: unknown argument; did you mean '--trajec",
     ),
+    "unknown option of a group": (["render", "--dtyp", "x"], "--dtyp x: unknown argument; did you mean '--dtype'?"),
     "unknown switch": (["--verbose"], "--verbose: unknown argument; see `plenodream --help`"),
     "two clips": (["render", "a.mp4", "b.mp4"], "b.mp4: unknown argument; see"),
     "no number": (["render", "--k", "x"], "--k x: expected a whole number; see `plenodream render --help`"),
@@ -463,6 +465,29 @@ def test_wrong_arguments_are_one_line(case, encoding, monkeypatch, capsys):
     assert not shown.out and shown.err.count("\n") == 1, shown.err
     assert shown.err.startswith("plenodream: ") and expected in shown.err
     assert shown.err.endswith("--help`\n") and not set("│─╭") & set(shown.err)
+
+
+def test_what_would_be_ignored_or_cannot_be_is_refused(monkeypatch, capsys):
+    for arguments, expected in (
+        (["doctor", "nano", "--frames", "0"], "--frames 0: expected at least 1"),
+        (["doctor", "nano", "--context", "-1"], "--context -1: expected at least 1"),
+        (["doctor", "nano", "--size", "0x64"], "--size 0x64: expected HEIGHTxWIDTH in pixels, as 480x832, 8"),
+        (["convert", "m", "--to", "p", "--to-published", "--vae", "v"], "--base and --vae beside --to-published"),
+        (["view", "scene", "--subject-distance", "0"], "--subject-distance 0: expected more than 0 m"),
+    ):
+        assert run(monkeypatch, *arguments) == 2
+        assert expected in capsys.readouterr().err
+
+
+def test_tyro_has_the_hook_that_says_what_is_wrong_and_without_it_wrong_arguments_are_refused_all_the_same(
+    monkeypatch, capsys
+):
+    events = ("UnrecognizedArgs", "MissingArgs", "InvalidChoice", "BadValue", "InstantiationFailure")
+    here = importlib.import_module("tyro._errors")
+    assert all(hasattr(here, name) for name in ("on_parse_error", *events)), "see cli/parse.py: _told and _reason"
+    monkeypatch.setitem(sys.modules, "tyro._errors", None)
+    assert run(monkeypatch, "render", "--k", "x") == 2
+    assert capsys.readouterr().err == "plenodream: render --k x: not understood; see `plenodream render --help`\n"
 
 
 def test_the_help_is_tyros(monkeypatch, capsys):

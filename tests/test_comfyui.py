@@ -190,5 +190,8 @@ def test_load3d_cameras_are_dials(comfy):
         assert (found.azimuth, found.elevation, found.distance) == pytest.approx((azimuth, elevation, 2.5))
     front = {"position": {"x": 1, "y": 2, "z": 8}, "target": {"x": 1, "y": 2, "z": 5}}
     assert module.keyframe_from(front, 0) == Keyframe(0.0, distance=3.0)
+    dials = sys.modules[f"{comfy.name}.nodes"].Dials()
+    ((key,), _) = dials.run(0.5, 20, 10, 2, 5, "linear", focal_mm=35, camera_info=front)
+    assert key == Keyframe(0.5, 0, 0, 3.0, 5, 35, ease="linear"), "what a Load 3D node does not say is the dials'"
     with pytest.raises(ValueError, match="without position and target"):
         module.keyframe_from({"position": {"x": 1, "y": 2, "z": 3}}, 0)

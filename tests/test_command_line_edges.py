@@ -126,6 +126,33 @@ def test_a_render_that_is_ended_by_a_signal_goes_on_later(monkeypatch, clip, tmp
         signal.signal(signal.SIGTERM, former)
 
 
+INTERRUPTED = """
+import signal, sys
+
+library = sys.argv.pop(1)
+
+class CtrlC:
+    def find_spec(self, name, *_):
+        if name == library:
+            signal.raise_signal(signal.SIGINT)
+
+sys.meta_path.insert(0, CtrlC())
+from plenodream.cli import main
+main()
+"""
+
+
+@pytest.mark.parametrize("library", ["tyro", "torch"])
+def test_ctrl_c_during_imports_is_one_line(library, clip, tmp_path):
+    out = tmp_path / "scene"
+    words = [sys.executable, "-c", INTERRUPTED, library, "render", clip, *CLOUD, "--out", out]
+    stopped = subprocess.run(words, capture_output=True, text=True, timeout=100)
+    assert stopped.returncode == 130 and not stopped.stdout and not out.exists()
+    assert stopped.stderr.count("\n") == 1 and stopped.stderr.startswith("plenodream: stopped; run the same command"), (
+        stopped.stderr
+    )
+
+
 def test_closed_streams_ascii_locale_and_names_of_bytes(monkeypatch, clip, tmp_path):
     """One process for all: no stream is open, the locale is C without UTF-8, names are no text in it."""
     source, out = os.fsencode(clip.with_name("klöp.mkv")), os.fsencode(tmp_path / "sc\u00f6") + b"\xff"

@@ -53,7 +53,8 @@ def test_a_dry_run_is_the_same_and_makes_no_scene(folder, run):
     assert not (folder / "scene").exists()
     planned, dry = (json.loads((folder / name / "plan.json").read_text()) for name in ("p", "scene-plan"))
     assert {**planned, "seconds": 0} == {**dry, "seconds": 0}
-    assert run("render", *words, "--dry-run", "--as-paper", "--candidates", 1, "--k", 1, "--out", "scene")[0] == 0
+    code, out, _ = run("render", *words, "--dry-run", "--as-paper", "--candidates", 1, "--k", 1, "--json")
+    assert code == 0 and [view["name"] for view in json.loads(out)["views"]] == ["arc-left", "arc-right"]
 
 
 @pytest.mark.parametrize(
@@ -68,6 +69,12 @@ def test_a_dry_run_is_the_same_and_makes_no_scene(folder, run):
             "up5.json: cannot read the camera file",
         ),
         (("render", "--trajectory", "arc-left", "--dry-run"), "--dry-run without a video"),
+        (
+            ("plan", "clip.mkv", "--trajectory", "arc-left", "--scale", "0", "--model", "reprojection"),
+            "scale 0.0: expect",
+        ),
+        (("plan", "clip.mkv", "--trajectory", "arc-left", "--depth-kind", "metric"), "--depth-kind metric says what"),
+        (("render", "clip.mkv", "--trajectory", "arc-left", "--depth-kind", "metric"), "--depth-kind metric says what"),
     ],
 )
 def test_what_cannot_be_planned_is_one_line(folder, run, words, message):

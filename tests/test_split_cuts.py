@@ -42,6 +42,15 @@ def test_shots_of_one_frame_are_left_out_and_said(run, clip, tmp_path):
     assert (code, out) == (2, "") and "--split-cuts without a video" in err and err.count("\n") == 1
 
 
+def test_every_shot_is_planned_and_no_team_is_asked_to_render_them(run, clip, tmp_path, monkeypatch):
+    words = ("render", clip, "--model", "reprojection", "--trajectory", "rotate-left:angle=5", "--split-cuts")
+    assert run(*words, "--dry-run", "--out", tmp_path / "scenes")[0] == 0
+    assert sorted(p.name for p in (tmp_path / "scenes").iterdir()) == [f"shot-{n}-plan" for n in (1, 2, 3)]
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    code, _, err = run(*words, "--out", tmp_path / "others")
+    assert code == 2 and "--split-cuts under torchrun" in err and not (tmp_path / "others").exists()
+
+
 def test_cameras_of_every_shot_come_in_one_file(run, clip, tmp_path):
     pytest.importorskip("pycolmap")
     code, out, err = run("cameras", clip, "--out", tmp_path / "cams.json")

@@ -157,8 +157,13 @@ def test_a_map_is_shared_and_says_what_failed(cluster):
             list(share(int, ["1", "x"]))
     with sharing() as share:
         assert share is map
+    with pytest.raises(ValueError, match="--workers -1: expected at least 1"), sharing(None, -1):
+        pass
 
 
 def test_a_job_that_fits_no_device_is_set_aside(cluster):
     (outcome,) = Pool(partial(int, 0), 1).run([Task("huge", None, memory=2**50)])
     assert "needs 1048576.0 GiB; the largest device has" in outcome.reason
+    summary = Summary(1)
+    summary.add(outcome, 0)
+    assert summary.to_json(1.0)["workers"] == {}, "no worker had it"

@@ -1,5 +1,6 @@
 """What a file of jobs may say, and places in object stores."""
 
+import hashlib
 import json
 import os
 import sys
@@ -77,6 +78,8 @@ def test_a_folder_stands_for_its_clips(clips):
         ({"clip": "b.mp4", "trajectory": ["tilt-up"], "k": 0}, r":2: .*k"),
         ({"clip": "b.mp4", "trajectory": ["tilt-up"], "model": "nono"}, r":2: no model 'nono'"),
         ({"clip": "b.mp4"}, r":2: nothing to render: expected"),
+        ({"clip": "b.mp4", "trajectory": ["tilt-up"], "dtype": "fp99"}, r":2: --dtype fp99: expected fp32"),
+        ({"clip": "b.mp4", "trajectory": ["tilt-up"], "scale": 0}, r":2: --scale 0: expected"),
     ],
 )
 def test_what_is_wrong_with_a_line_is_said_with_its_number(clips, line, message):
@@ -141,6 +144,15 @@ def test_a_mirror_gives_back_what_was_there_and_nothing_of_a_broken_copy(tmp_pat
     fsspec.filesystem("memory").pipe_file("/bucket/out/scene/views/a.bin", b"two")  # copied, but its list is not yet
     assert not Mirror(tmp_path / "third", there, "scene", "jobs/scene.files.json").pull()
     assert not (tmp_path / "third").exists()
+
+
+def test_a_mirror_takes_nothing_that_would_lie_elsewhere(tmp_path):
+    there = Folder("memory://stranger/out")
+    there.write("scene/../b.bin", b"one")
+    listed = {"../b.bin": hashlib.sha256(b"one").hexdigest()}
+    there.write("jobs/scene.files.json", json.dumps(listed).encode())
+    assert not Mirror(tmp_path / "scene", there, "scene", "jobs/scene.files.json").pull()
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_generator_is_called_by_one_thread_at_a_time():

@@ -165,6 +165,7 @@ def test_methods_are_read_and_mistakes_named():
         "nano:strategy=best": "strategy=best; expected one of fov",
         "nano:color=red": "cannot read 'color=red'; expected one of strategy",
         "nano:k=two": "k=two; expected a whole number",
+        "nano:guidance=much": "guidance=much; expected a number, 0 or more",
         "nano:": "cannot read ''",
     }.items():
         with pytest.raises(ValueError, match=message):

@@ -73,3 +73,9 @@ def test_multicamvideo(tmp_path):
     assert len(samples) == 2 and not check_delivery(samples)
     outcome = run(tmp_path / "data", tmp_path / "out", ("fidelity",), "data")
     assert outcome.report is not None and outcome.report.unavailable == {"fidelity": {"truth": 2}}
+
+
+def test_a_damaged_archive_of_arrays_is_one_line(tmp_path):
+    (tmp_path / "depth.npz").write_bytes(b"PK\x03\x04 cut off")
+    with pytest.raises(ValueError, match=r"depth\.npz: cannot be read .*; expected \.npy, \.npz or \.safetensors"):
+        Reader().array(tmp_path / "depth.npz")

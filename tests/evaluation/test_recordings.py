@@ -134,6 +134,19 @@ def test_dycheck(tmp_path):
         file.read(("phone1",), None, None)
 
 
+def test_a_wider_phone_s_mask_is_cropped_as_its_pictures_are(tmp_path):
+    write_dycheck(tmp_path)
+    for path in (tmp_path / "rgb/1x").glob("1_*.png"):
+        Image.fromarray(np.pad(np.asarray(Image.open(path)), ((0, 0), (guest.WIDTH // 2,) * 2, (0, 0)))).save(path)
+        mask = np.zeros((guest.HEIGHT, 2 * guest.WIDTH), np.uint8)
+        mask[:, guest.WIDTH // 2 : guest.WIDTH * 3 // 2] = 255
+        Image.fromarray(mask).save(tmp_path / "covisible/1x/val" / path.name)
+    (file,) = find_recordings(tmp_path)
+    recording = file.read(("phone0", "phone1"), None, None)
+    assert recording.views["phone1"].frames.numpy().tolist() == pictures(1.0)[0][[0, 2, 3]].tolist()
+    assert recording.seen["phone1"].all()
+
+
 def test_multicamvideo_and_agibot_world_are_read_as_training_data_is(tmp_path):
     synthesize(tmp_path / "data", "mild", scenes=1, views=3, frames=3, height=32, width=32)
     (file,) = find_recordings(tmp_path / "data")

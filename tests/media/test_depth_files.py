@@ -88,12 +88,13 @@ def test_exr_alone_in_a_folder_and_zipped_as_of_vipe(tmp_path):
     [
         (np.where(DEPTH > 3, np.nan, DEPTH), r"NaN in .*% of the pixels"),
         (DEPTH - 2, "values down to -1; expected none below 0"),
-        (DEPTH * np.array([1, 0, 1])[:, None, None], "frame 1 is 0 everywhere"),
+        (DEPTH * np.array([1, 0, 1])[:, None, None], "frame 1 is 0 or infinite everywhere"),
+        (DEPTH * np.inf, "frame 0 is 0 or infinite everywhere"),
         ((DEPTH - DEPTH.min()) / (DEPTH.max() - DEPTH.min()), "values from 0 to 1 exactly, a normalised disparity"),
         (np.zeros((2, 3, 4, 6, 3)), "an array of shape"),
         (np.array(["a"]), "an array of shape"),
     ],
-    ids=["nan", "negative", "zero", "disparity", "dimensions", "text"],
+    ids=["nan", "negative", "zero", "infinite", "disparity", "dimensions", "text"],
 )
 def test_what_is_no_depth_is_said_in_one_line(tmp_path, values, message):
     np.save(tmp_path / "depth.npy", values)

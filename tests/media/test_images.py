@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from plenodream.media.images import load_image
 from plenodream.media.video import read_video
 
 
@@ -31,6 +32,11 @@ def test_a_pattern_takes_its_own_and_says_what_is_missing(tmp_path):
     write(tmp_path, [7, 8], name="other_{}.png")
     clip = read_video(tmp_path / "f_%d.png")
     assert values(clip) == [1, 2, 5] and any("2 numbers missing" in note for note in clip.notes)
+
+
+def test_grey_of_16_bits_keeps_its_levels(tmp_path):
+    Image.fromarray(np.array([[0, 0x8012, 0xFFFF]], dtype=np.uint16)).save(tmp_path / "0.png")
+    assert load_image(tmp_path / "0.png").tolist() == [[[0] * 3, [0x80] * 3, [255] * 3]]
 
 
 def test_bad_images_get_one_clear_line(tmp_path):

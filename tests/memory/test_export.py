@@ -71,6 +71,10 @@ def test_colmap_has_points_where_depth_is_known(scene, tmp_path, to):
     torch.testing.assert_close(depth, torch.full_like(depth, 3.0), rtol=0, atol=1e-3)
 
 
+def test_views_that_are_named_twice_are_written_once(scene, tmp_path):
+    assert export_scene(scene, tmp_path / "out", "nerfstudio", ["arc-left", "arc-left"]) == ["arc-left"]
+
+
 def test_text_and_arrays(scene, tmp_path):
     export_scene(scene, tmp_path / "text", "realestate10k")
     export_scene(scene, tmp_path / "arrays", "npz")

@@ -18,13 +18,21 @@ from plenodream.memory.retrieval import RetrievalConfig, retrieve
 from plenodream.types import Cameras
 
 
-def cameras_around(seed, views, frames, angle, distance):
-    """Cameras of all kinds, every third one twice and every fifth one turned by whole degrees on the spot."""
+def cameras_around(seed, views, frames, angle, distance, smooth=0.0):
+    """Cameras of all kinds, every third one twice and every fifth one turned by whole degrees on the spot.
+
+    `smooth`: they move by this part of it from frame to frame, with a lens that stays.
+    """
     g = torch.Generator().manual_seed(seed)
     turn = angle * torch.randn(views, frames, 3, generator=g, dtype=torch.float64)
     centre = distance * torch.randn(views, frames, 3, generator=g, dtype=torch.float64)
     focal = 20 + 60 * torch.rand(views, frames, 2, generator=g, dtype=torch.float64)
     middle = torch.tensor([24.0, 16.0]) + 6 * torch.randn(views, frames, 2, generator=g, dtype=torch.float64)
+    if smooth:
+        (turn, centre), (focal, middle) = (
+            (x[:, :1] + smooth * x.cumsum(dim=1) for x in (turn, centre)),
+            (x[:, :1].expand_as(x) for x in (focal, middle)),
+        )
     pose, lens = make_pose(rotation_matrix(turn), centre), torch.cat([focal, middle], dim=-1)
     for view in range(1, views):
         if view % 3 == 0:
@@ -87,6 +95,28 @@ def test_counts_are_those_of_points_and_bounds_are_not_below_them(seed, angle, d
     assert not bool((apart(target, views, grid.far) & (plain.sum(dim=0) > 0)).any())
 
 
+@given(seed=st.integers(0, 10_000), angle=st.floats(0, 1.5), distance=st.floats(0, 6), grid=GRIDS)
+@settings(max_examples=12, deadline=None)
+def test_bounds_of_stretches_hold_in_each_of_their_frames(seed, angle, distance, grid):
+    cameras = cameras_around(seed, 6, 11, angle, distance, smooth=0.1)
+    target, views = cameras[0], cameras[1:]
+    bounds, steady = leading.bound_stretches(target, views, grid)
+    assert steady and bounds.shape == (5, 2)
+    plain = count_shared(target, views, grid).sum(dim=0)
+    assert bool((bounds[:, torch.arange(11) // leading.STRETCH] >= plain).all())
+    turned = cameras_around(seed, 6, 11, angle, distance)
+    assert leading.bound_stretches(turned[0], turned[1:], grid)[1] is False  # their lenses change
+
+
+def test_bounds_of_stretches_tell_views_apart():
+    """Of cameras that move little they are far from saying that all may be seen."""
+    cameras = cameras_around(0, 40, 16, 1.0, 2.0, smooth=0.01)
+    target, views, grid = cameras[0], cameras[1:], Grid(0.2, 10, 4, 3, 4)
+    bounds = leading.bound_stretches(target, views, grid)[0].sum(dim=1)
+    plain = count_shared(target, views, grid).sum(dim=(0, 2)) / leading.STRETCH
+    assert bounds.mean() < 0.5 * 2 * 2 * grid.points and torch.corrcoef(torch.stack([bounds, plain]))[0, 1] > 0.7
+
+
 def test_images_of_two_sizes_share_what_their_points_do():
     cameras = cameras_around(1, 6, 2, 0.5, 1.0)
     target, grid = replace(cameras[0], height=40, width=30), Grid(0.5, 6.0, 4, 6, 5)
@@ -109,10 +139,11 @@ def test_a_sample_on_a_plane_is_left_to_the_plain_test():
     k=st.integers(1, 5),
     keep=st.booleans(),
     strategy=st.sampled_from(["fov", "visible", "coverage"]),
+    smooth=st.sampled_from([0.0, 0.02]),
 )
-@settings(max_examples=12, deadline=None)
-def test_the_choice_of_many_is_the_plain_one(seed, angle, distance, k, keep, strategy):
-    cameras = cameras_around(seed, 25, 9, angle, distance)
+@settings(max_examples=16, deadline=None)
+def test_the_choice_of_many_is_the_plain_one(seed, angle, distance, k, keep, strategy, smooth):
+    cameras = cameras_around(seed, 25, 9, angle, distance, smooth)
     target, views = cameras[0], cameras[1:]
     config = RetrievalConfig(strategy, k, columns=4, rows=3, planes=4)
     grid = Grid(*scene_depth_range(target, views), config.columns, config.rows, config.planes)

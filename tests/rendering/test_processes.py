@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import forked
 import pytest
 import torch
@@ -46,3 +49,13 @@ def test_what_does_not_divide_is_refused_with_the_nearest_that_does():
         check_sharing(16, [(24, 27, 48)], 5)
     with pytest.raises(ValueError, match=r"16 processes: 12 attention heads .* expected 12 \(torchrun"):
         check_sharing(12, [(24, 27, 48)], 16)
+
+
+def test_torchrun_starts_the_command_and_a_point_cloud_is_no_work_for_it(tmp_path):
+    write_images(tmp_path / "clip", 5, 16, 16)
+    words = ["-m", "plenodream", "render", tmp_path / "clip", "--model", "reprojection", "--trajectory", "static"]
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone", *words]
+    ran = subprocess.run([*command, "--out", tmp_path / "scene"], capture_output=True, text=True)
+    assert ran.returncode and "exitcode  : 2" in ran.stderr, ran.stderr
+    assert "plenodream: --model reprojection: a point cloud has no network to share; start it without" in ran.stderr
+    assert not (tmp_path / "scene").exists()

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tiny import tiny_config
+from tiny import loss_of_views, tiny_config
 
 from plenodream.models.cosmos.transformer import CosmosCameraTransformer
 from plenodream.recipes import get_recipe
@@ -12,7 +12,7 @@ from plenodream.training.build import build_model, set_trainable
 from plenodream.training.config import TrainConfig
 from plenodream.training.curriculum import Curriculum, Stage
 from plenodream.training.dry_run import FITS, block_bytes, plan
-from plenodream.training.objective import ObjectiveConfig, draw_context, training_loss
+from plenodream.training.objective import ObjectiveConfig, draw_context
 from plenodream.training.parallel.records import tie_records
 from plenodream.training.throughput import count_operations
 
@@ -67,7 +67,7 @@ def test_operations_are_those_that_torch_counts(attention, trainable, checkpoint
     context = draw_context(1, 4, targets, 2, generator)
     assert context.max() == 3  # all views are run as context
     with count_operations() as counter:
-        training_loss(model, latents, rays, context, targets, config.objective, generator).backward()
+        loss_of_views(model, latents, rays, context, targets, config.objective, generator).backward()
     assert plan(config, world_size=1, context_parallel=1).flop == pytest.approx(counter.get_total_flops(), rel=0.05)
 
 

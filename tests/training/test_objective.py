@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from tiny import loss_of_views
 
 from plenodream.flow import sample_timesteps
 from plenodream.models.context import Context, ViewTokens
@@ -15,7 +16,6 @@ from plenodream.training.objective import (
     draw_size,
     fill_context,
     hide_depth,
-    training_loss,
 )
 
 JOINT = {"context_attention": "joint", "layout": ("context", "context", "target")}
@@ -32,9 +32,9 @@ def loop_loss(model, latents, rays, context, targets, config, generator):
     """One target at a time, its context encoded for it alone; the draws in the order in which they are made."""
     batch = len(latents)
     count, frames = batch * len(targets), latents.shape[3]
-    t = sample_timesteps(count, config.shift, generator)
     hidden = torch.rand(count, generator=generator) < config.camera_dropout
     overlap = draw_overlap(frames, config, generator)
+    t = sample_timesteps(count, config.shift, generator)
     eps = draw_noise(latents[:, list(targets)].flatten(0, 1), generator)
     total, numbers = 0.0, 0
     for row in range(count):
@@ -72,7 +72,7 @@ def test_loss_and_gradient_equal_a_loop_over_targets(tiny_denoiser, prediction, 
     latents, rays = random_views()
     context = draw_context(2, 4, range(1, 4), 1 if mode else 2, torch.Generator().manual_seed(3))
     args = (model, latents, rays, context, range(1, 4), config)
-    loss = training_loss(*args, torch.Generator().manual_seed(7))
+    loss = loss_of_views(*args, torch.Generator().manual_seed(7))
     expected = loop_loss(*args, torch.Generator().manual_seed(7))
     torch.testing.assert_close(loss, expected, rtol=1e-4, atol=1e-6)
     weights = [model.transformer_blocks[0].attn1.to_k.weight, model.proj_out.weight]
@@ -90,13 +90,13 @@ def test_a_target_is_seen_by_nobody_whose_context_it_is_not_in(tiny_denoiser, mo
     changed[:, 3] += 1
     config = ObjectiveConfig()
     first, second = (
-        training_loss(model, x, rays, context, range(1, 3), config, torch.Generator().manual_seed(0))
+        loss_of_views(model, x, rays, context, range(1, 3), config, torch.Generator().manual_seed(0))
         for x in (latents, changed)
     )
     assert first == second
     changed = latents.clone()
     changed[:, 0] += 1
-    third = training_loss(model, changed, rays, context, range(1, 3), config, torch.Generator().manual_seed(0))
+    third = loss_of_views(model, changed, rays, context, range(1, 3), config, torch.Generator().manual_seed(0))
     assert third != first
 
 
@@ -150,7 +150,7 @@ def test_unknown_depth_has_no_part_in_the_loss_and_known_depth_its_weight(tiny_d
     def loss(weight):
         config = ObjectiveConfig(depth_weight=weight, hidden_depth=0.0)
         args = (model, latents, rays, context, range(1, 4), config, torch.Generator().manual_seed(7))
-        return training_loss(*args, depth_channels=1)
+        return loss_of_views(*args, depth_channels=1)
 
     colours, both = loss(0.0), loss(1.0)
     assert both > colours
@@ -209,7 +209,7 @@ def test_dropout_ratios_and_time_shift():
     latents, rays = random_views(batch=4)
     context = draw_context(4, 4, range(1, 4), 2, generator)
     for _ in range(400):
-        training_loss(model, latents, rays, context, range(1, 4), config, generator)
+        loss_of_views(model, latents, rays, context, range(1, 4), config, generator)
     hidden = torch.cat(model.rays).flatten(1).abs().sum(1) == 0
     assert hidden.float().mean().item() == pytest.approx(0.2, abs=0.03)
     assert set(model.contexts) == {2}
@@ -223,7 +223,7 @@ def test_the_weight_of_an_x0_output_is_capped():
     model.config.prediction = "x0"
     latents, rays = torch.ones(16, 2, 1, 1, 1, 1), torch.zeros(16, 2, 1, 1, 1, 24)
     context = torch.zeros(16, 1, 1, dtype=torch.long)
-    loss = training_loss(model, latents, rays, context, range(1, 2), ObjectiveConfig(1.0, 0.4), generator)
+    loss = loss_of_views(model, latents, rays, context, range(1, 2), ObjectiveConfig(1.0, 0.4), generator)
     expected = (1 / model.times[0].clamp(min=0.4) ** 2).mean()
     assert (model.times[0] < 0.4).any()
     torch.testing.assert_close(loss, expected)
@@ -236,7 +236,7 @@ def test_contexts_may_differ_from_the_truth(tiny_denoiser):
     context = draw_context(2, 4, range(1, 4), 1, torch.Generator().manual_seed(0))
 
     def loss(given=None):
-        return training_loss(
+        return loss_of_views(
             model, latents, rays, context, range(1, 4), ObjectiveConfig(), torch.Generator().manual_seed(1), given
         )
 

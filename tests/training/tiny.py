@@ -7,7 +7,7 @@ from dataclasses import replace
 from plenodream.sampling.config import SamplingConfig
 from plenodream.training.config import OptimizerConfig, TrainConfig
 from plenodream.training.curriculum import Curriculum, Stage
-from plenodream.training.objective import ObjectiveConfig
+from plenodream.training.objective import ObjectiveConfig, draw_task, training_loss
 
 
 def tiny_config(**changes) -> TrainConfig:
@@ -42,3 +42,10 @@ def tiny_config(**changes) -> TrainConfig:
         validate_every=4,
     )
     return replace(config, **changes)
+
+
+def loss_of_views(model, latents, rays, context, targets, config, generator, given=None, depth_channels=0):
+    task = draw_task(
+        latents, rays, context, targets, config, generator, given, depth_channels, slots=model.context_slots
+    )
+    return training_loss(model, task, config, generator, depth_channels)

@@ -14,6 +14,7 @@ import torch
 
 from plenodream.cli.app import App, open_app
 from plenodream.media.preview import write_preview
+from plenodream.viewer.visits import Limits, Visits
 
 pytest.importorskip("gradio")
 
@@ -145,6 +146,16 @@ def test_another_address_takes_a_token(tmp_path):
     assert visitor.get("/").status_code == 403 == visitor.get("/?token=x").status_code
     assert visitor.get(f"/?token={address.partition('=')[2]}").status_code == 303
     assert visitor.get("/").status_code == 200
+
+
+def test_what_is_wrong_is_said_without_the_servers_folders(tmp_path):
+    from plenodream.viewer.app import said
+
+    visit, uploads = Visits(tmp_path / "v", Limits()), tmp_path / "u"
+    (tmp_path / "v").mkdir()
+    one = visit.of("one")
+    error = ValueError(f"{uploads}/a1b2/my clip.mp4: no video; {one.folder}/scene/views: <b>, see {uploads}/c/d.npz")
+    assert said(error, one, uploads) == "my clip.mp4: no video; scene/views: &lt;b&gt;, see d.npz"
 
 
 @pytest.mark.parametrize(

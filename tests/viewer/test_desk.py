@@ -54,6 +54,9 @@ def test_views_join_one_memory_until_the_video_changes(desk, visit, wish):
     assert (visit.scene / "index.html").is_file()
     with pytest.raises(ValueError, match="more than 2 views"):
         desk.render(visit, wish("tilt-up"), ignore)
+    with pytest.raises(ValueError, match=r"none\.npz"):
+        desk.render(visit, Wish(dials.video, depth=visit.folder / "none.npz", presets=("tilt-up",)), ignore)
+    assert Scene.open(visit.scene).complete("mine"), "what cannot be takes nothing away"
     other = wish("tilt-up", fov=50.0)
     assert desk.render(visit, other, ignore).names("view") == ["tilt-up"]
 
@@ -137,7 +140,8 @@ def test_one_job_at_a_time(desk, wish, tmp_path):
 def test_folders_are_apart_and_go(tmp_path):
     visits = Visits(tmp_path, Limits(visits=2, keep=0.01))
     one, two = visits.of("one"), visits.of("two")
-    assert visits.of("one") is one and visits.by_key(two.key) is two and visits.by_key("two") is None
+    assert visits.of("one") is one and visits.by_key(two.key) is two
+    assert visits.by_key("two") is None and visits.by_key("é") is None
     (two.folder / "mine.txt").write_text("mine")
     (one.folder / "link").symlink_to(two.folder / "mine.txt")
     (one.folder / ".lock").touch()

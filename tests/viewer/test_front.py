@@ -5,6 +5,7 @@ import threading
 
 import pytest
 
+from plenodream.cli.view import address_of
 from plenodream.viewer.front import Front, Head, parse_head, verdict
 
 HERE = ("localhost", "127.0.0.1", "::1")
@@ -91,3 +92,8 @@ def test_bytes_go_both_ways_for_who_is_let_in(behind):
             Front("127.0.0.1", front.port, behind, "key", None, ())
     finally:
         front.stop()
+
+
+def test_the_address_to_open():
+    assert address_of("localhost", 80, None) == "http://localhost:80"
+    assert address_of("::1", 80, "secret") == "http://[::1]:80/?token=secret"

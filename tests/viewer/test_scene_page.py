@@ -13,14 +13,14 @@ from rich.console import Console
 
 from plenodream.cli.page import Page
 from plenodream.cli.parse import parse_arguments
-from plenodream.cli.render import Render
+from plenodream.cli.render import Render, request_of
 from plenodream.media.video import read_video
 from plenodream.memory.scene import Scene
 from plenodream.rendering.outlook import Work
 from plenodream.rendering.prepare import prepare_scene
 from plenodream.rendering.renderer import Progress
 from plenodream.rendering.request import make_request
-from plenodream.rendering.settings import RenderSettings
+from plenodream.rendering.settings import Changes, RenderSettings
 from plenodream.rendering.source import fit_source
 from plenodream.rendering.targets import invalidate_views
 from plenodream.viewer import console as console_module
@@ -78,6 +78,13 @@ def test_the_command_asks_for_the_same_views(scene):
     assert (asked.k, asked.candidates, asked.strategy) == (1, 3, settings.retrieval.strategy)
     assert (asked.steps, asked.guidance, asked.seed, asked.model) == (2, 0, 0, "tiny")
     assert (asked.clip, asked.cameras) == (Path("source.mp4"), Path("cameras/source.json"))
+    own = Changes(3, "coverage", 0.5, 9.0, subject_distance=2.0, candidates=4, as_paper=True, steps=1, guidance=0.0).of(
+        settings
+    )
+    scene.manifest = replace(scene.manifest, settings=own.to_json() | {"negative_prompt": "a b"})
+    asked = parse_arguments({"render": Render, "page": Page}, shlex.split(render_command(scene))[1:])
+    assert request_of(replace(asked, trajectory=())).settings.of(settings) == own, "every setting that it has"
+    assert (asked.negative_prompt, asked.height) == ("a b", scene.manifest.height)
 
 
 def test_the_prompt_is_on_the_page_and_in_the_command(tiny_pipeline, tiny_video, tmp_path):

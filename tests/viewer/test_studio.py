@@ -96,9 +96,15 @@ def test_a_render_is_stopped_after_its_step_and_goes_on(scene, tiny_pipeline):
     render = BackgroundRender(lambda: tiny_pipeline().model(), lambda state: render.stop() if state.ahead else None)
     render.start(scene.folder, studio.save("mine"))
     render.wait()
-    assert render.state.error.startswith("stopped") and not Scene.open(scene.folder).complete("mine")
-    pipeline = tiny_pipeline()
-    assert pipeline.render(pipeline.prepare(scene.folder, None)) == ["mine"]
+    studio.scene = Scene.open(scene.folder)
+    assert render.state.error.startswith("stopped") and not studio.scene.complete("mine")
+    render = BackgroundRender(lambda: tiny_pipeline().model(), lambda state: None)
+    render.start(scene.folder, studio.save("mine"))
+    render.wait()
+    assert render.state.error == "" and Scene.open(scene.folder).complete("mine")
+    studio.put(Keyframe(1.0))
+    with pytest.raises(ValueError, match="in the scene already"):
+        studio.save("mine")
 
 
 def test_what_goes_wrong_in_a_render_is_said(scene, tmp_path):
@@ -109,3 +115,7 @@ def test_what_goes_wrong_in_a_render_is_said(scene, tmp_path):
     render.start(scene.folder, tmp_path / "none.json")
     render.wait()
     assert render.state.error == "no such model" and not render.state.running
+    render = BackgroundRender(lambda: {}["model"], lambda state: None)
+    render.start(scene.folder, tmp_path / "none.json")
+    render.wait()
+    assert render.state.error == "'model'" and not render.state.running

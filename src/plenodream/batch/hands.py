@@ -19,11 +19,10 @@ class Hands:
 
     Args:
         make: Gives the work.
-        name: The worker's.
     """
 
-    def __init__(self, make: Callable[[], Work], name: str) -> None:
-        self._work, self._name = make(), name
+    def __init__(self, make: Callable[[], Work]) -> None:
+        self._work = make()
         self._notes: dict[str, str] = {}
 
     def memory(self) -> int:

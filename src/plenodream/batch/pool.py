@@ -63,8 +63,10 @@ def connected(address: str | None = None, workers: int | None = None) -> Iterato
         workers: Of which there is room at least, where it is started here.
 
     Raises:
-        ValueError: Ray is not installed, or nothing answers at the address.
+        ValueError: Ray is not installed, nothing answers at the address, or fewer than one worker.
     """
+    if workers is not None and workers < 1:
+        raise ValueError(f"--workers {workers}: expected at least 1")
     os.environ.update({name: os.environ.get(name, value) for name, value in _CALM.items()})
     ray = _import_ray()
     if ray.is_initialized():
@@ -207,7 +209,7 @@ class Pool:
         groups = {"tasks": self._at_once, "talk": 1}
         options = {"num_cpus": 1, "num_gpus": gpus, "memory": 0 if gpus else self._needs, "concurrency_groups": groups}
         actor = self._ray.remote(**options)(Hands)
-        self._hands[name] = actor.remote(self._make, name)
+        self._hands[name] = actor.remote(self._make)
         self._begun[self._hands[name].memory.options(concurrency_group="talk").remote()] = name, None
 
     def _submit(self, schedule: Schedule) -> None:

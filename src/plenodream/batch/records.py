@@ -22,7 +22,7 @@ class Records:
     """
 
     def __init__(self, out: Folder) -> None:
-        self._out, self._folder = out, Folder(f"{out.place}/jobs")
+        self._folder = Folder(f"{out.place}/jobs")
         self.results = out.names()
         self._names = self._folder.names()
 

@@ -46,7 +46,8 @@ class Summary:
         slowest = sorted(done, key=lambda item: -item[1])[:_SLOWEST]
         workers: dict[str, list[float]] = {}
         for _, taken, _, worker in self.outcomes:
-            workers.setdefault(worker, []).append(taken)
+            if worker:  # what has room on none was given to none
+                workers.setdefault(worker, []).append(taken)
         return {
             "jobs": self.jobs,
             "done": len(done),

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from plenodream.cli.parse import MaybeText
-from plenodream.cli.view import HERE, check_port
+from plenodream.cli.view import HERE, address_of, check_port
 
 
 @dataclass(frozen=True)
@@ -81,9 +81,7 @@ def open_app(args: App, folder: Path) -> tuple[Any, socket.socket, str]:
     work = desk(lambda: load_model(args.model, device), visits.limits)
     asgi = make_app(work, visits, folder / "uploads", token, HERE if token is None else ())
     options = {"log_level": "error", "timeout_graceful_shutdown": 2, "server_header": False}
-    host = f"[{args.host}]" if ":" in args.host else args.host
-    query = "" if token is None else f"/?token={token}"
-    address = f"http://{host}:{listening.getsockname()[1]}{query}"
+    address = address_of(args.host, listening.getsockname()[1], token)
     return uvicorn.Server(uvicorn.Config(asgi, **options)), listening, address
 
 

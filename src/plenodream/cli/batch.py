@@ -65,8 +65,6 @@ def batch(args: Batch) -> int:
     from plenodream.cli.job import check_jobs, read_jobs
     from plenodream.files.places import Folder, is_remote
 
-    if args.workers is not None and args.workers < 1:
-        raise ValueError(f"--workers {args.workers}: expected at least 1")
     of_all = ("trajectory", "model", "height", "frames", "seed")
     shared = {key: value for key in of_all if (value := getattr(args, key)) not in (None, ())}
     jobs = read_jobs(args.jobs, shared)

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import tyro
 
-from plenodream.cli.parse import MaybeFloat, MaybeInt, MaybePath
+from plenodream.cli.parse import MaybeFloat, MaybeInt, MaybePath, check_distance
 from plenodream.words import shown
 
 
@@ -52,16 +52,17 @@ def cameras(args: Cameras) -> int:
 
     if args.fov is not None and not 0 < args.fov < 180:
         raise ValueError(f"--fov {args.fov:g}: expected more than 0 and less than 180 degrees")
-    if not args.subject_distance > 0:
-        raise ValueError(f"--subject-distance {args.subject_distance:g}: expected more than 0 m")
+    check_distance(args.subject_distance)
     if args.start < 0 or (args.frames is not None and args.frames < 2):
         raise ValueError("--start and --frames: expected a first frame of 0 or more, and 2 frames or more")
+    file = args.out.suffix == ".json"
+    if not file and args.out.exists() and (not args.out.is_dir() or any(args.out.iterdir())):
+        raise ValueError(f"{args.out}: holds something already; expected a name.json, or a new folder")
     found, points, fps, lines = (_estimate if _is_clip(args.given) else _convert)(args)
-    if args.out.suffix == ".json":
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    if file:
         write_file(args.out, cameras_json(found, fps, points).encode())
     else:
-        if args.out.exists() and (not args.out.is_dir() or any(args.out.iterdir())):
-            raise ValueError(f"{args.out}: holds something already; expected a name.json, or a new folder")
         names = [f"{index:05d}.png" for index in range(len(found))]
         with new_folder(args.out) as folder:
             for name, data in colmap_files(found, names, None if points is None else points.places).items():
@@ -109,6 +110,9 @@ def _convert(args: Cameras):
     from plenodream.geometry.formats import read_cameras, stated_size
     from plenodream.media.video import read_video
 
+    unused = [f"--{name.replace('_', '-')}" for name in ("start", "frames", "split_cuts") if getattr(args, name)]
+    if unused:
+        raise ValueError(f"{', '.join(unused)}: {args.given} is a camera file, taken whole; expected them with a clip")
     video = None if args.clip is None else read_video(args.clip)
     size = stated_size(args.given) if video is None else (video.frames.shape[1], video.frames.shape[2])
     if size is None:

@@ -41,6 +41,8 @@ def convert(args: Convert) -> int:
     from plenodream.models.hub import local_folder
 
     if args.to_published:
+        if args.base is not None or args.vae is not None:
+            raise ValueError("--base and --vae beside --to-published: a model's folder holds all that is written")
         count = conversion.to_published(args.checkpoint, args.to, args.format)
         print(f"wrote {shown(args.to)}: {count} tensors under the names of {args.format}", file=sys.stderr)
         return 0

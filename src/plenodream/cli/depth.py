@@ -10,7 +10,7 @@ from typing import Annotated
 import tyro
 
 from plenodream.cli.counting import counting
-from plenodream.cli.parse import MaybePath, MaybeText
+from plenodream.cli.parse import MaybePath, MaybeText, check_distance
 from plenodream.words import shown
 
 
@@ -47,8 +47,7 @@ def depth(args: Depth) -> int:
         raise ValueError("depth of what: expected either --model or --file")
     if args.file is None and args.depth_kind is not None:
         raise ValueError("--depth-kind says what a file holds: expected --file with it")
-    if not args.subject_distance > 0:
-        raise ValueError(f"--subject-distance {args.subject_distance:g}: expected more than 0 m")
+    check_distance(args.subject_distance)
     raw = None if args.file is None else load_depth(args.file, args.depth_kind)
     clip = read_video(args.clip)
     if args.model is not None:

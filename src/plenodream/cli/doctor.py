@@ -44,7 +44,11 @@ def doctor(args: Doctor) -> int:
     if args.dtype not in types:
         raise ValueError(f"--dtype {args.dtype}: expected bf16, fp16 or fp32")
     network, codec, index = hollow_model(args.model)
-    height, width = _size(args.size) if args.size else (index["height"], index["width"])
+    for name, value in (("frames", args.frames), ("context", args.context)):
+        if value is not None and value < 1:
+            raise ValueError(f"--{name} {value}: expected at least 1")
+    least = codec.spatial_factor * network.config.patch_size[1]
+    height, width = _size(args.size, least) if args.size else (index["height"], index["width"])
     frames, context = args.frames or index["frames"], args.context or index["context_views"]
     evaluations = index["steps"] * (2 if index["guidance"] and index.get("guided_by") else 1)
     view = {"network": network, "codec": codec, "context": context, "frames": frames, "height": height, "width": width}
@@ -108,8 +112,8 @@ def _bytes(size: float) -> str:
     return f"{size / gib:8.2f} GiB" if size >= gib else f"{size * 1024 / gib:8.1f} MiB"
 
 
-def _size(text: str) -> tuple[int, int]:
+def _size(text: str, least: int) -> tuple[int, int]:
     height, _, width = text.partition("x")
-    if not (height.isdigit() and width.isdigit()):
-        raise ValueError(f"--size {text}: expected HEIGHTxWIDTH in pixels, as 480x832")
+    if not (height.isdecimal() and width.isdecimal() and min(int(height), int(width)) >= least):
+        raise ValueError(f"--size {text}: expected HEIGHTxWIDTH in pixels, as 480x832, {least} or more each way")
     return int(height), int(width)

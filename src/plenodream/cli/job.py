@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tempfile
 import types
 import typing
@@ -17,9 +16,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from plenodream.cli.fit import Fitting
+from plenodream.cli.parse import check_options
 from plenodream.cli.render import NOTHING, Render, render_scene, request_of
 from plenodream.files.documents import dump_document, parse_document
 from plenodream.files.places import Folder, Mirror, beside, is_remote
+from plenodream.memory.manifest import MAX_NAME, NAME
 from plenodream.words import suggestion
 
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ _NOT_OF_A_JOB = (
     "force",
     "device",
     "fitting",
-    "fitting",
     "split_cuts",
     "dry_run",
     "quiet",
@@ -41,7 +41,6 @@ _NOT_OF_A_JOB = (
 )
 _PATHS = ("clip", "cameras", "depth", "trajectory_file")
 _VIDEOS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm")
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=+,-]{0,99}")
 _RESERVED = "jobs"  # where the records are
 
 
@@ -109,10 +108,10 @@ def _job(asked: dict[str, Any], base: str, where: str) -> Job:
     if typed.clip is None:
         raise ValueError(f"{where}: no clip; expected the path or URL of a video")
     name = typed.name or PurePosixPath(typed.clip).stem
-    if not _NAME.fullmatch(name) or name == _RESERVED:
+    if not NAME.fullmatch(name) or name == _RESERVED:
         raise ValueError(
-            f"{where}: name {name!r} (the clip's, unless it says another); expected up to 100 letters, digits and "
-            f". _ = + , - that start with a letter or digit, and not {_RESERVED!r}"
+            f"{where}: name {name!r} (the clip's, unless it says another); expected up to {MAX_NAME} letters, digits "
+            f"and . _ = + , - that start with a letter or digit, and not {_RESERVED!r}"
         )
     options = {field: getattr(typed, field) for field in job_type().__struct_fields__ if field != "name"}
     given = {key: value for key, value in options.items() if value != _defaults()[key]}
@@ -175,7 +174,9 @@ def check_jobs(jobs: Sequence[Job]) -> None:
         settings = dump_document({key: value for key, value in job.options.items() if key not in ("clip", "cameras")})
         try:
             if settings not in seen:
-                if not request_of(render_options(job.options, Path(job.name))).names:
+                args = render_options(job.options, Path(job.name))
+                check_options(args)
+                if not request_of(args).names:
                     raise ValueError(NOTHING)
                 find_model(job.options.get("model") or DEFAULT_MODEL)
                 seen.add(settings)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import redirect_stderr
-from dataclasses import fields
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext, redirect_stderr
+from dataclasses import fields, is_dataclass
 from io import StringIO
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_type_hints
 
 import tyro
-from tyro._errors import on_parse_error  # tyro's one way to say what is wrong other than in a drawn box
 
 from plenodream import __version__
 from plenodream.words import suggestion
@@ -53,7 +52,7 @@ def parse_arguments(commands: Mapping[str, type], words: list[str]) -> Any:
 
     shown = StringIO()
     try:
-        with on_parse_error(refuse), redirect_stderr(shown):
+        with _told(refuse), redirect_stderr(shown):
             return tyro.extras.subcommand_cli_from_dict(
                 by_name,
                 prog="plenodream",
@@ -67,13 +66,25 @@ def parse_arguments(commands: Mapping[str, type], words: list[str]) -> Any:
     raise ValueError(f"{' '.join(words)}: not understood; see `{asked} --help`")
 
 
+def _told(refuse: Callable[[Any], None]) -> AbstractContextManager[Any]:
+    """Has `refuse` called with what is wrong: tyro's one way to say it other than in a drawn box, and private to it.
+
+    Where a tyro has it no more, wrong arguments are refused without the reason; `_reason` knows its kinds of events.
+    """
+    try:
+        from tyro._errors import on_parse_error
+    except ImportError:
+        return nullcontext()
+    return on_parse_error(refuse)
+
+
 def _reason(event: Any, kind: type | None, words: Sequence[str]) -> str:
     """What is wrong with the arguments of a command, by tyro's event."""
     argument = getattr(event, "argument", None)
     name = "" if argument is None else argument.display_name()
     match type(event).__name__:
         case "UnrecognizedArgs":
-            flags = [] if kind is None else [f"--{field.name.replace('_', '-')}" for field in fields(kind)]
+            flags = [] if kind is None else _flags(kind)
             unknown = next((word for word in event.tokens if word.startswith("-")), None)
             hint = f"; {suggestion(unknown.partition('=')[0], flags)}" if unknown and flags else ""
             return f"{' '.join(event.tokens)}: unknown argument{hint}"
@@ -90,10 +101,39 @@ def _reason(event: Any, kind: type | None, words: Sequence[str]) -> str:
     return f"{' '.join(words)}: not understood"
 
 
+def _flags(kind: type) -> list[str]:
+    """All that a command takes; those of a group within it stand beside its own."""
+    flags = []
+    for field in fields(kind):
+        group = field.default_factory
+        flags += _flags(group) if isinstance(group, type) and is_dataclass(group) else [field.name]
+    return [f"--{flag.removeprefix('--').replace('_', '-')}" for flag in flags]
+
+
 def _wanted(kind: type | None, flag: str) -> str:
     """What an argument of a command is, in words."""
     hint = get_type_hints(kind).get(flag.lstrip("-").replace("-", "_")) if kind else None
     return next((words for number, words in _NUMBERS.items() if number in (hint, *get_args(hint))), "another value")
+
+
+def check_distance(distance: float) -> None:
+    """Refuse a `--subject-distance` that is none.
+
+    Raises:
+        ValueError: It is none.
+    """
+    if not 0 < distance < float("inf"):
+        raise ValueError(f"--subject-distance {distance:g}: expected more than 0 m")
+
+
+def check_depth_kind(args: Any) -> None:
+    """Refuse a `--depth-kind` without the `--depth` that it is said of.
+
+    Raises:
+        ValueError: Nothing to say it of.
+    """
+    if args.depth_kind is not None and args.depth is None:
+        raise ValueError(f"--depth-kind {args.depth_kind} says what --depth holds: expected --depth with it")
 
 
 def part_of(args: Any) -> slice:
@@ -109,3 +149,16 @@ def part_of(args: Any) -> slice:
     whole = args.frames is None and args.start == 0 and args.stride == 1
     stop = None if args.frames is None else args.start + (args.frames - 1) * args.stride + 1
     return slice(None) if whole else slice(args.start, stop, args.stride)
+
+
+def check_options(args: Any) -> None:
+    """Refuse values of `render` that none can have, whatever files there are.
+
+    Raises:
+        ValueError: Such values.
+    """
+    part_of(args)
+    check_depth_kind(args)
+    if args.scale is not None and not 0 < args.scale < float("inf"):
+        raise ValueError(f"--scale {args.scale:g}: expected a factor from the files' lengths to metres, more than 0")
+    args.fitting.fit()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from plenodream.cli.parse import MaybeFloat, MaybeInt, MaybePath, MaybeText
+from plenodream.cli.parse import MaybeFloat, MaybeInt, MaybePath, MaybeText, check_depth_kind, part_of
 from plenodream.words import shown
 
 if TYPE_CHECKING:
@@ -56,6 +56,8 @@ class Plan:
     """Folder for plan.png and plan.json."""
     quiet: bool = False
     """Print nothing but errors."""
+    json: bool = False
+    """Print one JSON object on stdout and nothing else."""
 
 
 def plan(args: Plan, changes: Changes | None = None) -> int:
@@ -69,6 +71,7 @@ def plan(args: Plan, changes: Changes | None = None) -> int:
     from plenodream.rendering.targets import plan_targets
     from plenodream.viewer.plan import draw_plan
 
+    check_depth_kind(args)
     request = make_request(args.trajectory, args.trajectory_file, changes or Changes())
     if not request.names:
         raise ValueError("nothing to plan: expected --trajectory or --trajectory-file (see `plenodream trajectories`)")
@@ -85,7 +88,9 @@ def plan(args: Plan, changes: Changes | None = None) -> int:
     views = [{k: v for k, v in vars(one).items() if k != "warps"} for one in previews]
     data = {"views": views, "trained_reach": reach, "notes": notes, **cost}
     write_file(args.out / "plan.json", json.dumps(data, indent=1).encode())
-    if not args.quiet:
+    if args.json:
+        print(json.dumps(data))
+    elif not args.quiet:
         print("\n".join(lines))
         print(f"wrote {shown(args.out / 'plan.png')} and plan.json")
     return 0
@@ -93,11 +98,10 @@ def plan(args: Plan, changes: Changes | None = None) -> int:
 
 def _source(args: Plan, model: Model, distance: float) -> SourceVideo:
     """The video at the views' size, with depth where it is given."""
-    from plenodream.cli.parse import part_of
     from plenodream.media.depth import load_depth
     from plenodream.rendering.inputs import open_video, view_size
 
     size = view_size(args.clip, model.generator.workings.size, args.height)
     depth = None if args.depth is None else load_depth(args.depth, args.depth_kind)
-    lens = (args.cameras, args.source_fov, None, args.scale or 1.0)
+    lens = (args.cameras, args.source_fov, None, 1.0 if args.scale is None else args.scale)
     return open_video(args.clip, *size, *lens, part_of(args), depth, distance)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from plenodream.cli.fit import Fitting
-from plenodream.cli.parse import MaybeFloat, MaybeInt, MaybePath, MaybeText, part_of
+from plenodream.cli.parse import MaybeFloat, MaybeInt, MaybePath, MaybeText, check_options, part_of
 from plenodream.cli.words import words_of
 from plenodream.words import printable, shown
 
@@ -106,22 +106,32 @@ class Render:
 
 def render(args: Render) -> int:
     """`plenodream render`."""
-    if args.dry_run:
-        return _plan(args)
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        from plenodream.cli.processes import render_together
-
-        return render_together(args)
     if not args.split_cuts:
-        return report_scene(args, *render_scene(args))
+        return _render_one(args)
+    if _processes() > 1:
+        raise ValueError("--split-cuts under torchrun: expected one process, or a shot by --start and --frames")
     from plenodream.cli.shots import split_shots
 
     shots, said = split_shots(args)
     if not (args.quiet or args.json or args.json_progress):
-        print(said, file=sys.stderr)
+        print(printable(said), file=sys.stderr)
     for shot in shots:
-        report_scene(shot, *render_scene(shot))
+        _render_one(shot)
     return 0
+
+
+def _render_one(args: Render) -> int:
+    if args.dry_run:
+        return _plan(args)
+    if _processes() > 1:
+        from plenodream.cli.processes import render_together
+
+        return render_together(args)
+    return report_scene(args, *render_scene(args))
+
+
+def _processes() -> int:
+    return int(os.environ.get("WORLD_SIZE", "1"))  # as torchrun says
 
 
 def report_scene(args: Render, scene: Scene, rendered: int) -> int:
@@ -250,6 +260,8 @@ def _changes(args: Render) -> Changes:
 
 def check_request(args: Render, request: Request) -> str:
     """Refuse what can be refused before torch is loaded; returns the model to use."""
+    check_options(args)
+
     from plenodream.memory.manifest import FILE, read_manifest
     from plenodream.rendering.catalog import find_model, model_for
     from plenodream.rendering.request import check_manifest
@@ -261,8 +273,6 @@ def check_request(args: Render, request: Request) -> str:
             "--cameras, --source-fov, --scale, --depth, --height, --frames, --start and --stride describe a source "
             "video: expected the video too"
         )
-    if args.scale is not None and not 0 < args.scale < float("inf"):
-        raise ValueError(f"--scale {args.scale:g}: expected a factor from the files' lengths to metres, more than 0")
     if args.clip is not None and "%" not in args.clip.name and not args.clip.exists():
         raise ValueError(f"{args.clip}: no such file; expected a video")
     for path in (args.cameras, args.depth, *args.trajectory_file):
@@ -277,7 +287,6 @@ def check_request(args: Render, request: Request) -> str:
         raise ValueError(f"--force {args.force[0]}: {args.out} is no scene yet; expected a view that is there")
     if not request.names and (views == [] or (views is None and args.clip is not None)):
         raise ValueError(NOTHING)
-    args.fitting.fit()
     model = args.model or model_for(args.out)
     find_model(model)
     return model

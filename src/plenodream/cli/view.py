@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, TypedDict
 
 import tyro
 
-from plenodream.cli.parse import MaybeText
+from plenodream.cli.parse import MaybeText, check_distance
 from plenodream.files.documents import read_document
 from plenodream.words import shown
 
@@ -64,6 +64,7 @@ def open_viewer(args: View):
     from plenodream.viewer.studio import Studio
 
     check_port(args.port)
+    check_distance(args.subject_distance)
     scene = Scene.open(args.scene)
     if not scene.complete("source"):
         raise ValueError(f"{args.scene}: its source is incomplete; render it again with the video")
@@ -80,8 +81,13 @@ def open_viewer(args: View):
         raise ValueError(
             f"{args.host}:{args.port}: {error.strerror or error}; expected a free port: choose another --port"
         ) from None
-    query = "" if token is None else f"/?token={token}"
-    return live, front, f"http://{args.host}:{front.port}{query}"
+    return live, front, address_of(args.host, front.port, token)
+
+
+def address_of(host: str, port: int, token: str | None) -> str:
+    """What is to be opened in a browser."""
+    name = f"[{host}]" if ":" in host else host
+    return f"http://{name}:{port}" + ("" if token is None else f"/?token={token}")
 
 
 def check_port(port: int) -> None:

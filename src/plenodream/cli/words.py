@@ -12,7 +12,7 @@ def words_of(args: Render) -> tuple[str | None, str | None]:
     """Prompt and negative prompt; of a scene that is there its own, unless others are given.
 
     Raises:
-        ValueError: `--caption` beside `--prompt`, or without a video.
+        ValueError: `--caption` beside `--prompt`.
     """
     from plenodream.memory.manifest import FILE
     from plenodream.rendering.prepare import scene_words

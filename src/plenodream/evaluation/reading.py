@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -77,7 +78,7 @@ def _read_array(path: Path) -> Tensor:
             loaded = np.load(path, allow_pickle=False)
             content = loaded if isinstance(loaded, np.lib.npyio.NpzFile) else {"array": loaded}
         values = list(content.values())
-    except (OSError, ValueError, EOFError, SafetensorError) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, SafetensorError) as error:
         raise ValueError(f"{path}: cannot be read ({error}); expected .npy, .npz or .safetensors") from None
     if len(values) != 1 or values[0].ndim != 3:
         raise ValueError(f"{path}: expected one array of (frames, height, width)")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -15,7 +16,8 @@ def over_seeds(name: str, reports: Sequence[Report]) -> Report:
     """The report of a method that was run under several seeds.
 
     A scene's score is the mean of its scores; intervals are over scenes, as ever. How far the seeds' means lie apart
-    (sample standard deviation) stands in the protocols. Numbers of whole sets are the mean of the seeds'.
+    (sample standard deviation) stands in the protocols. Numbers of whole sets, and the ends of their intervals, are the
+    means of the seeds'. What failed counts under every seed.
 
     Args:
         name: What to call it.
@@ -36,10 +38,19 @@ def over_seeds(name: str, reports: Sequence[Report]) -> Report:
         if n.row == VIDEO
     }
     protocols = dict(first.protocols) | {"seeds": {"number": len(reports), "spread of their means": spread}}
-    faults = [fault for report in reports for fault in report.faults]
+    failures: dict[str, list[str]] = defaultdict(list)
+    unavailable: dict[str, Counter[str]] = defaultdict(Counter)
+    for report in reports:
+        for metric, reasons in report.failures.items():
+            failures[metric] += reasons
+        for metric, lacks in report.unavailable.items():
+            unavailable[metric].update(lacks)
     return msgspec.structs.replace(
-        first, name=name, protocols=protocols, faults=faults, numbers=[n for n in numbers if n is not None]
-    )
+        first, name=name, protocols=protocols, numbers=[n for n in numbers if n is not None], failures=dict(failures),
+        faults=[fault for report in reports for fault in report.faults],
+        unavailable={metric: dict(lacks) for metric, lacks in unavailable.items()},
+        samples=sum(report.samples for report in reports), delivered=sum(report.delivered for report in reports),
+    )  # fmt: skip
 
 
 def _mean(numbers: Sequence[Number | None]) -> Number | None:
@@ -50,8 +61,8 @@ def _mean(numbers: Sequence[Number | None]) -> Number | None:
         if all(scene in number.scenes for number in found)
     }
     if not scenes:
-        means = [number.mean for number in found if number.mean is not None]
-        return msgspec.structs.replace(found[0], mean=statistics.fmean(means)) if means else found[0]
+        mean, low, high = (_mean_of(getattr(number, name) for number in found) for name in ("mean", "low", "high"))
+        return msgspec.structs.replace(found[0], mean=mean, low=low, high=high)
     mean, low, high = summarize(scenes)
     places = set.intersection(*(set(number.by_number) for number in found))
     by_number = {place: statistics.fmean(number.by_number[place] for number in found) for place in sorted(places)}
@@ -59,6 +70,12 @@ def _mean(numbers: Sequence[Number | None]) -> Number | None:
         found[0], mean=mean, low=low, high=high, scenes=scenes, by_number=by_number,
         samples=sum(number.samples for number in found), gated=sum(number.gated for number in found),
     )  # fmt: skip
+
+
+def _mean_of(values: Iterable[float | None]) -> float | None:
+    """The mean of what is there; None if something is missing."""
+    found = list(values)
+    return None if None in found else statistics.fmean(value for value in found if value is not None)
 
 
 def _spread(numbers: Sequence[Number | None]) -> float | None:

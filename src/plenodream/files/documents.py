@@ -26,12 +26,7 @@ def read_document(path: Path, kind: type[_Kind], todo: str = "") -> _Kind:
     Raises:
         ValueError: In one line: missing, no JSON, too deep, or a field that does not fit.
     """
-    try:
-        data = read_bytes(Path(path))
-    except OSError as error:
-        reason = "no such file" if isinstance(error, FileNotFoundError) else str(error.strerror).lower()
-        raise ValueError(_line(str(path), reason, todo)) from None
-    return parse_document(data, kind, str(path), todo)
+    return parse_document(_read(path, todo), kind, str(path), todo)
 
 
 def parse_document(data: str | bytes, kind: type[_Kind], name: str, todo: str = "") -> _Kind:
@@ -58,8 +53,9 @@ def read_object(path: Path, fields: type, todo: str = "") -> dict[str, Any]:
     Raises:
         ValueError: As `read_document`.
     """
-    read_document(path, fields, todo)
-    return msgspec.json.decode(path.read_bytes())
+    data = _read(path, todo)
+    parse_document(data, fields, str(path), todo)
+    return msgspec.json.decode(data)
 
 
 def dump_document(content: Any) -> bytes:
@@ -72,6 +68,14 @@ def dump_document(content: Any) -> bytes:
     """
     text = json.dumps(content, indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False)
     return f"{text}\n".encode(errors="replace")
+
+
+def _read(path: Path, todo: str) -> bytes:
+    try:
+        return read_bytes(Path(path))
+    except OSError as error:
+        reason = "no such file" if isinstance(error, FileNotFoundError) else str(error.strerror).lower()
+        raise ValueError(_line(str(path), reason, todo)) from None
 
 
 def _line(name: str, reason: str, todo: str) -> str:

@@ -94,9 +94,8 @@ class Mirror:
     def __init__(self, here: Path, there: Folder, name: str, listed: str) -> None:
         self.here, self._there, self._name, self._listed = here, there, name, listed
         self._known = dict[str, str]()
-        self._marks = dict[
-            str, tuple[int, int, str]
-        ]()  # size, time of change, hash: what is as it was is not read again
+        # Size, time of change, hash: what is as it was is not read again.
+        self._marks = dict[str, tuple[int, int, str]]()
 
     def pull(self) -> bool:
         """Fetch what is there; False where that is nothing, or not whole."""
@@ -107,6 +106,8 @@ class Mirror:
                 if _digest(data) != digest:
                     raise ValueError(f"{name}: another file than is listed")
                 path = self.here / name
+                if not path.resolve().is_relative_to(self.here.resolve()):
+                    raise ValueError(f"{name}: not within the folder")
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(data)
         except (OSError, ValueError):

@@ -28,7 +28,7 @@ class Workings:
         fewest: Context views that it needs; fewer are filled up by repeating the source.
         most: Context views that it takes; None: any number.
         targets: Views that one call makes together.
-        steps: Steps of one view, as `on_step` counts them.
+        steps: Steps of one view, as `on_step` counts them; 0: it goes through none.
     """
 
     size: tuple[int, int] | None

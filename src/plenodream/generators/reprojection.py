@@ -54,7 +54,7 @@ class Reprojection:
     @property
     def workings(self) -> Workings:
         """Any size, any number of frames."""
-        return Workings(size=None, frames=None, most=self.most)
+        return Workings(size=None, frames=None, most=self.most, steps=0)
 
     def fingerprint(self) -> str:
         """Its name and how it is set."""
@@ -80,10 +80,7 @@ class Reprojection:
             ValueError: A camera that does not share the place of any view at its time, and no view with depth.
         """
         contexts = contexts[: self.most]
-        views = [self._view(target, contexts, before, fps) for target, before in zip(targets, known, strict=True)]
-        if on_step is not None:
-            on_step(1)
-        return views
+        return [self._view(target, contexts, before, fps) for target, before in zip(targets, known, strict=True)]
 
     def _view(self, target: Cameras, contexts: Sequence[StoredView], known: View | None, fps: float) -> View:
         """One view, frame after frame: memory is that of one frame beside the result."""

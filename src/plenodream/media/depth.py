@@ -131,9 +131,10 @@ def _range(path: Path, values: Tensor) -> tuple[float, float]:
         raise ValueError(f"{path}: NaN in {share:.1%} of the pixels; expected numbers, 0 where nothing is known")
     if bool((values < 0).any()):
         raise ValueError(f"{path}: values down to {values.min():g}; expected none below 0")
-    empty = (values.flatten(1) <= 0).all(1).nonzero().flatten()
+    known = values.isfinite() & (values > 0)
+    empty = (~known.flatten(1).any(1)).nonzero().flatten()
     if len(empty):
-        raise ValueError(f"{path}: frame {empty[0].item()} is 0 everywhere; expected depth of every frame")
+        raise ValueError(f"{path}: frame {empty[0].item()} is 0 or infinite everywhere; expected depth of every frame")
     finite = values[values.isfinite()]
     return finite.min().item(), finite.max().item()
 

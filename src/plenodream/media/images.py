@@ -79,6 +79,9 @@ def load_image(path: Path) -> np.ndarray:
     """An image upright, RGB, (height, width, 3). Raises ValueError where it cannot be read."""
     try:
         with Image.open(path) as opened:
-            return np.array(ImageOps.exif_transpose(opened).convert("RGB"))
-    except (OSError, ValueError, SyntaxError) as error:
+            picture = ImageOps.exif_transpose(opened)
+            if picture.mode.startswith("I;16"):  # which Pillow would cut off at 255
+                picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
+            return np.array(picture.convert("RGB"))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise ValueError(f"{path}: not readable ({error}); expected an image: replace it") from None

@@ -7,7 +7,7 @@ by rounding its ends. The same limits, taken at the best corner of a cell of ray
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -17,7 +17,8 @@ from torch import Tensor
 from plenodream.geometry.frustum import TOLERANCE, inside_frustum, sample_frustum
 from plenodream.types import Cameras
 
-LIMITS_AT_ONCE = 2**19  # numbers handled in one go, so that they stay in the processor's cache
+# Numbers handled in one go, so that they stay in the processor's cache; of single precision more.
+COUNTED_AT_ONCE, BOUNDED_AT_ONCE = 2**19, 2**21
 _CLOSE = 1e-7  # of the distance of two samples: ends that near to a sample are left to the plain test
 _ROUNDING = 1e-5  # of the image size, distance or depth: so far are bounds in single precision moved outwards
 _FAR = 1e30
@@ -47,6 +48,25 @@ class Grid:
         return self.columns * self.rows * self.planes
 
 
+@dataclass(frozen=True)
+class Moved:
+    """How far cameras may have moved.
+
+    Attributes:
+        our_turn: Of the target: largest change of its rotation (operator norm).
+        their_turn: Of the views.
+        shift: Largest change of the centres, that of the target and of a view added up, metres.
+    """
+
+    our_turn: Float[Tensor, "frames"]
+    their_turn: Float[Tensor, "views frames"]
+    shift: Float[Tensor, "views frames"]
+
+    def of(self, views: slice | Tensor) -> Moved:
+        """That of some of the views."""
+        return Moved(self.our_turn, self.their_turn[views], self.shift[views])
+
+
 def count_shared(target: Cameras, views: Cameras, grid: Grid) -> Float[Tensor, "2 views frames"]:
     """The target's samples inside each view, and each view's samples inside the target: exactly `inside_frustum`.
 
@@ -55,11 +75,12 @@ def count_shared(target: Cameras, views: Cameras, grid: Grid) -> Float[Tensor, "
         views: Batch shape (views, frames), on the CPU.
         grid: The samples.
     """
-    return _in_parts(target, views, lambda part: _count(target, part, grid), grid.columns * grid.rows)
+    rays = grid.columns * grid.rows
+    return _in_parts(target, views, lambda some: _count(target, views[some], grid), COUNTED_AT_ONCE // rays)
 
 
 def bound_shared(
-    target: Cameras, views: Cameras, grid: Grid, cells: tuple[int, int] = (4, 2)
+    target: Cameras, views: Cameras, grid: Grid, cells: tuple[int, int] = (4, 2), moved: Moved | None = None
 ) -> Float[Tensor, "2 views frames"]:
     """At least what `count_shared` counts, in a fraction of its time.
 
@@ -68,17 +89,25 @@ def bound_shared(
         views: Batch shape (views, frames), on the CPU.
         grid: The samples.
         cells: Across and down: the rays of a cell are bounded together.
+        moved: The bounds then hold also for cameras that have moved so far, with the same lenses.
     """
     cells = min(cells[0], grid.columns), min(cells[1], grid.rows)
-    return _in_parts(target, views, lambda part: _bound(target, part, grid, cells), cells[0] * cells[1])
+
+    def work(some: slice) -> Tensor:
+        return _bound(target, views[some], grid, cells, moved and moved.of(some))
+
+    return _in_parts(target, views, work, BOUNDED_AT_ONCE // (cells[0] * cells[1]))
 
 
-def apart(target: Cameras, views: Cameras, far: float) -> Bool[Tensor, "views frames"]:
+def apart(target: Cameras, views: Cameras, far: float, moved: Moved | None = None) -> Bool[Tensor, "views frames"]:
     """Where target and view share nothing, because spheres around their frustums do not meet. Arguments as above."""
     (ours, our_radius), (theirs, their_radius) = _sphere(target, far), _sphere(views, far)
     gap = (theirs - ours.to(theirs)[:, None]).square_().sum(dim=0)
     rounding = 1e-5 * max(ours.abs().amax().item(), theirs.abs().amax().item())
-    return gap > (their_radius + our_radius.to(theirs) + rounding).square_()
+    reach = their_radius + our_radius.to(theirs) + rounding
+    if moved is not None:
+        reach += moved.shift + far * (moved.our_turn + moved.their_turn)
+    return gap > reach.square_()
 
 
 def _sphere(cameras: Cameras, far: float) -> tuple[Tensor, Tensor]:
@@ -92,9 +121,9 @@ def _sphere(cameras: Cameras, far: float) -> tuple[Tensor, Tensor]:
     return centre.addcmul_(axis, middle), torch.maximum(radius, middle)
 
 
-def _in_parts(target: Cameras, views: Cameras, work: Callable[[Cameras], Tensor], rays: int) -> Tensor:
-    at_once = max(1, LIMITS_AT_ONCE // (12 * rays * max(1, len(target))))
-    return torch.cat([work(views[n : n + at_once]) for n in range(0, len(views), at_once)], dim=1)
+def _in_parts(target: Cameras, views: Cameras, work: Callable[[slice], Tensor], pairs: int) -> Tensor:
+    at_once = max(1, pairs // (12 * max(1, len(target))))
+    return torch.cat([work(slice(n, n + at_once)) for n in range(0, len(views), at_once)], dim=1)
 
 
 def _count(target: Cameras, views: Cameras, grid: Grid) -> Tensor:
@@ -108,24 +137,65 @@ def _count(target: Cameras, views: Cameras, grid: Grid) -> Tensor:
     return counts
 
 
-def _bound(target: Cameras, views: Cameras, grid: Grid, cells: tuple[int, int]) -> Tensor:
+def _bound(target: Cameras, views: Cameras, grid: Grid, cells: tuple[int, int], moved: Moved | None) -> Tensor:
     rays, half, weights = _cells(grid, cells)
     # Without the near plane: it cuts off little, and what is inside the four sides is never behind.
-    low, high = _limits(_planes(target, views, grid, torch.float32)[:5], rays, half)
-    first, last = _ends(low, high, grid)
+    planes = _planes(target, views, grid, torch.float32)[:5]
+    if moved is not None:
+        _loosen(planes, target, views, moved)
+    low, high = _limits(planes, rays, half)
     rounding = _ROUNDING * grid.planes * grid.far / (grid.far - grid.near)
-    inside = last.add_(rounding).floor_().sub_(first.sub_(rounding).ceil_()).add_(1).clamp_(min=0)
-    return torch.tensordot(weights, inside.double(), 1)
+    first, last = _ends(low, high, grid, rounding)
+    inside = last.floor_().sub_(first.ceil_()).clamp_(min=-1).add_(1)
+    return torch.tensordot(weights.to(inside), inside, 1).double()
 
 
-def _ends(low: Tensor, high: Tensor, grid: Grid) -> tuple[Tensor, Tensor]:
-    """Numbers of the first and last sample between limits of 1 / depth, unrounded; ends beyond them stay clear."""
+def _ends(low: Tensor, high: Tensor, grid: Grid, apart: float = 0.0) -> tuple[Tensor, Tensor]:
+    """Numbers of the first and last sample between limits of 1 / depth, unrounded; ends beyond them stay clear.
+
+    Args:
+        low: Limit from below.
+        high: Limit from above.
+        grid: The samples.
+        apart: Both ends are moved outwards by this.
+    """
     step, most = (grid.far - grid.near) / grid.planes, grid.planes - 0.5
+    begin = low.new_tensor(-grid.near / step - 0.5)
     first, last = (
-        s.clamp_(min=1 / _FAR).reciprocal_().sub_(grid.near + step / 2).div_(step).clamp_(-0.5, most)
-        for s in (high, low)
+        torch.add(begin + outwards, s.clamp_(min=1 / _FAR).reciprocal_(), alpha=1 / step).clamp_(-0.5, most)
+        for s, outwards in ((high, -apart), (low, apart))
     )
     return first, last
+
+
+def _loosen(planes: Tensor, target: Cameras, views: Cameras, moved: Moved) -> None:
+    """Move planes outwards, in place, by as far as a sample at depth d may be seen elsewhere: D = a d + b metres.
+
+    A sample q of one camera lies within |q| <= k d of it. Cameras whose axes turn by s (the operator norm of the change
+    of their rotation) and whose centres shift see it move by no more than (s + s') |q| + shifts + s' |distance of the
+    two centres|, s' being that of the camera that sees it; a plane of unit normal counts no more than that.
+    """
+    (our_reach, our_normals), (their_reach, their_normals) = _lens(target[None]), _lens(views)
+    ours, theirs = (c.camera_to_world[..., :3, 3] for c in (target, views))
+    distance = (theirs - ours.to(theirs)).norm(dim=-1)
+    turn = moved.our_turn + moved.their_turn
+    ways = (
+        (their_normals, our_reach, moved.their_turn),
+        (our_normals, their_reach, moved.our_turn),
+    )
+    for way, (normals, reach, seeing) in enumerate(ways):
+        planes[:, 2, way] += normals * (turn * reach)
+        planes[:, 3, way] += normals * (distance * seeing + moved.shift)
+
+
+def _lens(cameras: Cameras) -> tuple[Tensor, Tensor]:
+    """Longest ray of depth 1, and length of the normals of its five planes in metres: (*batch,) and (5, *batch)."""
+    fx, fy, cx, cy = cameras.intrinsics.float().movedim(-1, 0)
+    fx, cx, fy, cy = fx / cameras.width, cx / cameras.width, fy / cameras.height, cy / cameras.height
+    slopes = (torch.maximum(c, 1 - c) / f for f, c in ((fx, cx), (fy, cy)))
+    reach = sum((slope.square() for slope in slopes), torch.ones_like(fx)).sqrt()
+    sides = [(f, side.abs() + TOLERANCE) for f, c in ((fx, cx), (fy, cy)) for side in (c, 1 - c)]
+    return reach, torch.stack([*(torch.hypot(*side) for side in sides), torch.ones_like(fx)])
 
 
 def _count_plainly(targets: Cameras, views: Cameras, grid: Grid) -> Tensor:
@@ -194,19 +264,19 @@ def _limits(planes: Tensor, rays: Tensor, half: tuple[float, float]) -> tuple[Te
     widen = 0.0 if planes.dtype == torch.float64 else _ROUNDING
     slack = (a.abs() * (half[0] + widen)).add_(b.abs(), alpha=half[1] + widen).add_(c.abs(), alpha=widen)
     ahead = offset > 0
-    limit = torch.tensordot(rays.to(planes), torch.stack([a, b]), 1)
-    low = _largest(limit + torch.where(ahead, c - slack, -torch.inf))
-    high = _largest((limit + torch.where(ahead, torch.inf, c + slack)).neg_())
-    return low, high.neg_()
+    rays = torch.nn.functional.pad(rays.to(planes), (0, 1), value=1)
+    none = torch.tensor([0, 0, _FAR]).to(planes).view(3, 1, 1, 1, 1)
+    low = torch.tensordot(rays, torch.where(ahead, torch.stack([a, b, c - slack]), -none), 1)
+    high = torch.tensordot(rays, torch.where(ahead, none, torch.stack([a, b, c + slack])), 1)
+    return furthest(low.unbind(1), torch.maximum), furthest(high.unbind(1), torch.minimum)
 
 
-def _largest(values: Tensor) -> Tensor:
-    """Maximum along the second axis: many times faster than `amax` where the axis is short."""
-    first, *others = values.unbind(1)
-    largest = first.clone()
-    for other in others:
-        torch.maximum(largest, other, out=largest)
-    return largest
+def furthest(values: Sequence[Tensor], choose: Callable) -> Tensor:
+    """Maximum or minimum of some tensors: many times faster than `amax` where they are few."""
+    result = values[0].clone()
+    for other in values[1:]:
+        choose(result, other, out=result)
+    return result
 
 
 def _cells(grid: Grid, cells: tuple[int, int]) -> tuple[Tensor, tuple[float, float], Tensor]:

@@ -1,7 +1,8 @@
 """The set of views that together see most of a target: greedy, and lazy where there are many views. Ours.
 
 What a view adds to a set never grows with the set, so what it sees alone bounds it: a view is only looked at point by
-point once its bound reaches what the best of those looked at adds. The picks are those of the plain greedy algorithm.
+point once its bound reaches what the best of those looked at adds, and among equals once what it may share does, by
+which ties are broken. The picks are those of the plain greedy algorithm.
 """
 
 from __future__ import annotations
@@ -71,9 +72,11 @@ class _Search:
         self.missing = torch.ones(len(target), grid.points, dtype=torch.bool)
         if len(views) <= ALL_COUNTED:
             self.bounds = torch.full(views.shape, 1.0 * grid.points, dtype=torch.float64)
+            self.both = torch.full((len(views),), math.inf, dtype=torch.float64)
             self.look(list(range(len(views))))
         else:
-            self.bounds = bound_shared(target, views, grid)[0]
+            seen, back = bound_shared(target, views, grid)
+            self.bounds, self.both = seen, seen.sum(dim=1) + back.sum(dim=1)
 
     def look(self, numbers: list[int]) -> None:
         """See which points views see."""
@@ -97,10 +100,12 @@ class _Search:
             best = max(known, default=(-1.0, 0.0, 0))
             bounds = torch.minimum(self.bounds, self.missing.sum(dim=1)).sum(dim=1)
             bounds[list(self.masks)] = -1
-            others = (bounds >= best[0]).nonzero().flatten()
-            if not len(others):
+            # Once the set sees all there is, nothing adds anything, and only what ties are broken by still counts.
+            ahead = (bounds > best[0]) | ((bounds == best[0]) & (self.both >= best[1]))
+            others = sorted(ahead.nonzero().flatten().tolist(), key=lambda n: (-bounds[n], -self.both[n]))
+            if not others:
                 return -best[2]
-            self.look(others[bounds[others].topk(min(_AT_ONCE, len(others))).indices].tolist())
+            self.look(others[:_AT_ONCE])
 
     def _gain(self, number: int) -> float:
         return float((self.masks[number] & self.missing).sum())

@@ -20,7 +20,7 @@ from plenodream.geometry.formats.realestate10k import realestate10k_text
 from plenodream.geometry.formats.transforms import transforms_json
 from plenodream.media.preview import write_grid, write_preview
 from plenodream.memory.scene import Scene
-from plenodream.types import Cameras, View
+from plenodream.types import Cameras
 
 _POINTS = 100_000  # of a COLMAP model, at most
 _GIF = (640, 480)  # most columns and rows of a gif, in pixels
@@ -46,29 +46,19 @@ def export_scene(scene: Scene, out: str | Path, to: str, names: Sequence[str] = 
         raise ValueError(f"--to {to}: expected one of {', '.join(EXPORTS)}")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ValueError(f"{out}: holds something already; expected a new or empty folder for the export")
-    chosen = list(names) or [name for name in (*scene.names("source"), *scene.names("view")) if scene.complete(name)]
+    chosen = list(dict.fromkeys(names)) or [
+        name for name in (*scene.names("source"), *scene.names("view")) if scene.complete(name)
+    ]
     if unfinished := [name for name in chosen if scene.entry(name) and not scene.complete(name)]:
         raise ValueError(f"{scene.folder}: view {unfinished[0]} is not rendered yet; render it first")
+    if to == "mp4-grid" and "grid" in (name.lower() for name in chosen):
+        raise ValueError("--to mp4-grid: a view is called grid, as the file of all would be; expected --to mp4")
     if not chosen:
         raise ValueError(f"{scene.folder}: no finished view to export; render one first")
     out.parent.mkdir(parents=True, exist_ok=True)
     with new_folder(out) as folder:
         EXPORTS[to](scene, chosen, folder)
     return chosen
-
-
-def whole_view(scene: Scene, name: str) -> View:
-    """All frames of a view, with their depth where every window has it.
-
-    Raises:
-        ValueError: As `Scene.read`.
-    """
-    parts = []
-    for number, window in enumerate(scene.manifest.windows):
-        parts.append(scene.read(name, number)[window.clean : scene.manifest.frames - window.start])
-    known = [part.depth for part in parts if part.depth is not None]
-    depth = torch.cat(known) if len(known) == len(parts) else None
-    return View(torch.cat([part.frames for part in parts]), scene.cameras(name), scene.manifest.fps, depth=depth)
 
 
 def _images(scene: Scene, names: Sequence[str], folder: Path) -> tuple[Cameras, list[str], list[float]]:
@@ -107,7 +97,7 @@ def _points(scene: Scene, names: Sequence[str]) -> tuple[Float[Tensor, "points 3
     step = max(1, round((scene.manifest.height * scene.manifest.width / each) ** 0.5))
     points, colours = [torch.zeros(0, 3)], [torch.zeros(0, 3, dtype=torch.uint8)]
     for name in names:
-        view = whole_view(scene, name)
+        view = scene.view(name)
         if view.depth is None:
             continue
         pixels = pixel_centres(*view.depth.shape[1:], like=view.cameras.intrinsics)[::step, ::step].flatten(0, 1)
@@ -127,7 +117,7 @@ def _realestate10k(scene: Scene, names: Sequence[str], folder: Path) -> None:
 
 def _npz(scene: Scene, names: Sequence[str], folder: Path) -> None:
     for name in names:
-        view = whole_view(scene, name)
+        view = scene.view(name)
         more = {"frames": view.frames.numpy()} | ({} if view.depth is None else {"depth": view.depth.numpy()})
         write_file(folder / f"{name}.npz", npz_bytes(view.cameras, view.fps, more))
 

@@ -19,7 +19,7 @@ FILE = "scene.json"
 SCHEMA_VERSION = 1
 KINDS = ("source", "view", "helper")
 MAX_NAME = 100  # characters of a view's name
-_NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._=+,-]{{0,{MAX_NAME - 1}}}")
+NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._=+,-]{{0,{MAX_NAME - 1}}}")
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Entry:
     trajectory: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
-        if not _NAME.fullmatch(self.name):
+        if not NAME.fullmatch(self.name):
             raise ValueError(
                 f"view name {self.name!r}: expected up to {MAX_NAME} letters, digits and . _ = + , - "
                 "that start with a letter or digit"

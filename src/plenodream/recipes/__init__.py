@@ -24,12 +24,14 @@ def _recipe(module: str, function: str) -> Callable[[], TrainConfig]:
 RECIPES: dict[str, Callable[[], TrainConfig]] = {
     "nano": _recipe("nano", "nano"),
     "nano-depth": _recipe("nano", "nano_depth"),
+    "nano-depth-2step": _recipe("nano", "nano_depth_2step"),
     "pico": _recipe("pico", "pico"),
     "agibot-pico": _recipe("pico", "agibot_pico"),
     "mini": _recipe("mini", "mini"),
     "mini-cpu": _recipe("mini", "mini_cpu"),
     "mini-depth": _recipe("mini", "mini_depth"),
     "basic": _recipe("basic", "basic"),
+    "basic-few-steps": _recipe("basic", "basic_few_steps"),
     "agibot": _recipe("basic", "agibot"),
 }
 

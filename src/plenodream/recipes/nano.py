@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from plenodream.recipes.network import pixel_network
 from plenodream.sampling.config import SamplingConfig
 from plenodream.training.config import OptimizerConfig, TrainConfig
 from plenodream.training.curriculum import Curriculum, Stage
+from plenodream.training.distillation import DistillationConfig
 from plenodream.training.objective import ObjectiveConfig
 
 
@@ -64,4 +67,20 @@ def nano_depth() -> TrainConfig:
         steps=9000,
         validate_every=500,
         precision="bf16",
+    )
+
+
+def nano_depth_2step() -> TrainConfig:
+    """nano-depth's four steps in two: `plenodream train nano-depth-2step --init-from nano-depth`."""
+    teacher = nano_depth()
+    single, clip = teacher.curriculum.stages
+    return replace(
+        teacher,
+        name="nano-depth-2step",
+        curriculum=Curriculum(stages=(replace(single, share=0.3), replace(clip, share=0.7))),
+        distillation=DistillationConfig(teacher_steps=2),
+        optimizer=OptimizerConfig(learning_rate=5e-4, muon=0.4, warmup_steps=50, decay_share=0.6, ema_decay=0.99),
+        sampling=SamplingConfig(steps=2),
+        steps=2000,
+        validate_every=250,
     )

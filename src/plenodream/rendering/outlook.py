@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -9,21 +10,20 @@ from dataclasses import dataclass
 
 import torch
 
+from plenodream.generators.motion import SAME_PLACE
 from plenodream.generators.protocol import Generator
 from plenodream.geometry.cameras import join_cameras
 from plenodream.memory.merge import MergeStep, merge_names, merged_name
 from plenodream.memory.scene import Scene
 from plenodream.memory.strategies import SIMILARITIES
-from plenodream.memory.windows import Window
+from plenodream.memory.windows import Window, window_index
 from plenodream.rendering.choice import choose_context
 from plenodream.rendering.cost import estimate_cost
+from plenodream.rendering.pace import CLOUD, FINISHING, NETWORK, READING, STEPS, Pace
 from plenodream.rendering.renderer import Progress, groups
 from plenodream.rendering.request import SOURCE
 from plenodream.rendering.settings import RenderSettings
 from plenodream.types import Cameras
-
-# Time that one more context view adds to that of a view from one: nano and mini on a CPU, before anything is measured.
-_SHARE = 0.15
 
 
 @dataclass(frozen=True)
@@ -34,11 +34,21 @@ class Work:
         view: Its name.
         window: Number of the window.
         contexts: Views that it is generated from.
+        apart: How many of them are at another place at the same moment, so that depth carries them over: expected,
+            since who is chosen is not.
+        alone: Share of its frames at whose place no stored view is.
     """
 
     view: str
     window: int
     contexts: int
+    apart: float = 0.0
+    alone: float = 0.0
+
+    @property
+    def load(self) -> tuple[float, float, float]:
+        """What its time grows with: further context views; views carried over, later ones into fewer holes; `alone`."""
+        return self.contexts - 1.0, math.sqrt(self.apart), self.alone
 
 
 @dataclass(frozen=True)
@@ -99,6 +109,11 @@ def foresee(
         fewest: Context views that the generator needs.
     """
     work: list[Work] = []
+
+    def add(view: str, window: int, contexts: int, path: Cameras, memory: Mapping[str, Cameras]) -> None:
+        share, alone = _elsewhere(path, memory, windows[window])
+        work.append(Work(view, window, contexts, contexts * share, alone))
+
     for names, window in owed:
         planned = {item.view for item in work if item.window == window}
         memory = {n: c for n, c in cameras.items() if n not in names and (n in planned or there(n, window))}
@@ -106,10 +121,20 @@ def foresee(
         for step in _merged(target, memory, windows[window], settings, called):
             if step.name not in planned and not there(step.name, window):
                 own = settings.keep_source and SOURCE not in step.context
-                work.append(Work(step.name, window, max(len(step.context) + own, fewest)))
+                add(step.name, window, max(len(step.context) + own, fewest), step.cameras, memory)
         number = max(min(len(memory), settings.retrieval.k), fewest)
-        work += [Work(name, window, number) for name in names if not there(name, window)]
+        for name in names:
+            if not there(name, window):
+                add(name, window, number, cameras[name], memory)
     return work
+
+
+def _elsewhere(path: Cameras, memory: Mapping[str, Cameras], window: Window) -> tuple[float, float]:
+    """Share of moments and stored views that are not where a path is, and of moments at which none is."""
+    index = window_index(window, len(path))
+    centres = torch.stack([cameras.camera_to_world[index, :3, 3] for cameras in memory.values()])
+    apart = (centres - path.camera_to_world[index, :3, 3]).norm(dim=-1) >= SAME_PLACE
+    return apart.float().mean().item(), apart.all(0).float().mean().item()
 
 
 def _merged(
@@ -156,8 +181,8 @@ def announce(scene: Scene, work: Sequence[Work], generator: Generator) -> str:
 class Outlook:
     """Follows a render by its progress and says how much is left.
 
-    A view's time is taken to grow with the number of its context views, at a rate that is fitted as soon as views of
-    different numbers are finished.
+    The parts of a view (reading its context, steps, what comes after them) are timed by themselves; of the views that
+    are to come, each part is foretold from those that are finished (`Pace`).
 
     Args:
         work: From `plan_work`, before the render.
@@ -166,46 +191,47 @@ class Outlook:
 
     def __init__(self, work: Sequence[Work], clock: Callable[[], float] = time.monotonic) -> None:
         self._clock, self._began = clock, clock()
-        self._left = {(item.view, item.window): item.contexts for item in work}
-        self._usual = max(self._left.values(), default=1)
-        self._finished: list[tuple[int, float]] = []  # contexts, seconds
+        self._left = {(item.view, item.window): item for item in work}
+        self._usual = max((item.contexts for item in work), default=1)
+        self._paces = [Pace(part) for part in (READING, STEPS, FINISHING)]
+        self._spent = [0.0, 0.0, 0.0]  # of the parts of the view in work
+        self._done, self._guess = 0, NETWORK
 
     def __call__(self, step: Progress) -> Ahead:
         """Take note of a step, and say how much is left after it."""
         key, now = (step.view, step.window), self._clock()
-        contexts = self._left.setdefault(key, self._usual)  # merged views that were not foreseen
-        spent, share = now - self._began, step.step / step.steps
-        if step.step == step.steps:
-            self._finished.append((contexts, spent))
-            self._left.pop(key)
-            self._began, spent, share = now, 0.0, 0.0
-        done = len(self._finished)
-        return Ahead(done, done + len(self._left), self._seconds(key, spent, share))
+        item = self._left.setdefault(key, Work(*key, self._usual))  # merged views that were not foreseen
+        part = READING if step.step == 0 else FINISHING if step.step == step.steps else STEPS
+        self._spent[part] += now - self._began
+        self._began, self._guess = now, CLOUD if step.steps == 1 else NETWORK
+        if part == FINISHING:
+            self._finish(key, item)
+            return self._ahead(self._seconds(self._left.values()))
+        if self._done == 0 and step.step == 0:
+            return self._ahead(None)
+        return self._ahead(self._seconds_within(key, step.step / max(1, step.steps - 1)))
 
-    def _seconds(self, current: tuple[str, int], spent: float, share: float) -> float | None:
-        if not self._finished:
-            if share == 0:
-                return None
-            base, more = self._scaled([(self._left[current], spent / share)])
-        else:
-            base, more = _fit(self._finished) or self._scaled(self._finished)
-        whole = sum(base + more * contexts for contexts in self._left.values())
-        return max(0.0, whole - spent)
+    def _finish(self, key: tuple[str, int], item: Work) -> None:
+        if self._done == 0 and self._guess is NETWORK:  # the depth of the source, which takes steps too, is seen once
+            self._spent[READING] = min(self._spent[READING], self._spent[STEPS])
+        for pace, spent in zip(self._paces, self._spent, strict=True):
+            pace.seen.append((item.load, spent))
+        self._spent = [0.0, 0.0, 0.0]
+        self._left.pop(key)
+        self._done += 1
 
-    @staticmethod
-    def _scaled(finished: Sequence[tuple[int, float]]) -> tuple[float, float]:
-        """Seconds of a view from nothing, and for each context view, at the usual share of the two."""
-        unit = sum(seconds for _, seconds in finished) / sum(1 + _SHARE * (n - 1) for n, _ in finished)
-        return unit * (1 - _SHARE), unit * _SHARE
+    def _ahead(self, seconds: float | None) -> Ahead:
+        return Ahead(self._done, self._done + len(self._left), seconds)
 
+    def _seconds(self, items: Iterable[Work], parts: Iterable[int] = (READING, STEPS, FINISHING)) -> float:
+        loads = [item.load for item in items]
+        return sum(self._paces[part].seconds(loads, self._guess) for part in parts)
 
-def _fit(finished: Sequence[tuple[int, float]]) -> tuple[float, float] | None:
-    """Least squares of seconds against context views; None while too little is known for it."""
-    counts = torch.tensor([float(n) for n, _ in finished], dtype=torch.float64)
-    seconds = torch.tensor([s for _, s in finished], dtype=torch.float64)
-    if len(finished) < 4 or counts.std() == 0:
-        return None
-    off = counts - counts.mean()
-    more = max(0.0, (off @ seconds / off.square().sum()).item())
-    base = seconds.mean().item() - more * counts.mean().item()
-    return (base, more) if base > 0 else None
+    def _seconds_within(self, key: tuple[str, int], share: float) -> float:
+        """While the view `key` is in work, a share of whose steps is done."""
+        if self._done == 0:  # what comes after its steps is not known yet
+            steps = self._spent[STEPS] / share
+            return steps * (1 - share) + (len(self._left) - 1) * (self._spent[READING] + steps)
+        item, others = self._left[key], [item for other, item in self._left.items() if other != key]
+        own = (1 - share) * self._seconds([item], [STEPS]) + self._seconds([item], [FINISHING])
+        return own + self._seconds(others)

@@ -26,13 +26,13 @@ _SMALL = 32  # pixels of the shorter side of the depth that retrieval looks at
 
 @dataclass(frozen=True)
 class Progress:
-    """What a render reports after every step.
+    """What a render reports: when a view's context has been read, after every step, when it has been written.
 
     Attributes:
         view: Name of the view being rendered.
         window: Number of the window.
-        step: Steps done for it; equal to `steps` when it has been written.
-        steps: Steps it takes.
+        step: Steps done for it: 0 when its context has been read; equal to `steps` when it has been written.
+        steps: Steps it takes: the generator's own, and one for what comes after them.
     """
 
     view: str
@@ -155,6 +155,7 @@ class AutoregressiveRenderer:
         # Fewer views than it needs are filled up with the source.
         context += [SOURCE] * (self.generator.workings.fewest - len(context))
         contexts = [self._encode(n, window) for n in context]
+        self.report(Progress(owed[0], window, 0, steps))
         try:
             views = self.generator.generate(
                 [self.scene.cameras(name, window) for name in names],

@@ -102,14 +102,23 @@ def check_manifest(folder: Path, manifest: Manifest, request: Request) -> Render
             f"{folder}: the scene is of {manifest.width}x{manifest.height}, not {request.size[1]}x{request.size[0]}; "
             "leave the size out"
         )
+    check_views(folder, manifest, request.force)
+    return settings
+
+
+def check_views(folder: Path, manifest: Manifest, names: Sequence[str]) -> None:
+    """Refuse what is not a view of a scene: it cannot be rendered again.
+
+    Raises:
+        ValueError: No such view, or one of another kind.
+    """
     kinds = {entry.name: entry.kind for entry in manifest.entries}
-    for name in request.force:
+    for name in names:
         if name not in kinds:
             raise ValueError(f"{folder}: no view {name!r}; it has: {', '.join(kinds) or 'none'}")
         if kinds[name] != "view":
             views = ", ".join(name for name, kind in kinds.items() if kind == "view")
             raise ValueError(f"{name!r} is a {kinds[name]}: expected one of {views}")
-    return settings
 
 
 def _presets(asked: str | Trajectory | Sequence[str | Trajectory], subject_distance: float | None) -> list[Trajectory]:

@@ -17,7 +17,7 @@ from plenodream.geometry.paths import trajectory_cameras
 from plenodream.geometry.trajectories import at_subject
 from plenodream.media.fit import fit_cameras, plan_fit
 from plenodream.memory.scene import Scene
-from plenodream.rendering.request import Request
+from plenodream.rendering.request import Request, check_views
 from plenodream.types import Cameras
 
 
@@ -80,16 +80,9 @@ def check_targets(scene: Scene, targets: Sequence[Target]) -> None:
         scene.check(target.name, "view", target.cameras, target.trajectory)
 
 
-def check_views(scene: Scene, names: Sequence[str]) -> None:
-    """Refuse what is not a view of the scene: it cannot be rendered again."""
-    for name in names:
-        if (kind := scene.entry(name).kind) != "view":
-            raise ValueError(f"{name!r} is a {kind}: expected one of {', '.join(scene.names('view'))}")
-
-
 def invalidate_views(scene: Scene, names: Sequence[str]) -> None:
     """Have views rendered again, and every merged view that was made from them where it is needed again."""
-    check_views(scene, names)
+    check_views(scene.folder, scene.manifest, names)
     stale = set(names)
     for helper in scene.names("helper"):
         inputs = (scene.entry(helper).trajectory or {}).get("merge_of", ())

@@ -29,6 +29,7 @@ def sample_view(
     clean_frames: int = 0,
     on_step: Callable[[int], None] | None = None,
     together: int = 1,
+    visited: list[Tensor] | None = None,
 ) -> Float[Tensor, "batch channels frames height width"]:
     """Latents of one view per batch entry.
 
@@ -48,6 +49,7 @@ def sample_view(
         clean_frames: How many latent frames are kept clean.
         on_step: Called after every step.
         together: Neighbouring batch entries that are targets of one sequence, with one context and one timestep.
+        visited: Every x_t on the way is appended here, from the noise to the result.
     """
     mask, frame_mask = None, None
     if clean is not None and clean_frames:
@@ -76,4 +78,5 @@ def sample_view(
         clean=clean if mask is not None else None,
         clean_mask=mask,
         on_step=on_step,
+        visited=visited,
     )

@@ -12,6 +12,7 @@ from typing import Any
 from plenodream.models.codecs.wan import WanCodec
 from plenodream.sampling.config import SamplingConfig
 from plenodream.training.curriculum import Curriculum, SecondStage, one_of
+from plenodream.training.distillation import DistillationConfig
 from plenodream.training.objective import ObjectiveConfig
 
 CODECS = ("space-to-depth", "wan")
@@ -77,6 +78,7 @@ class TrainConfig:
         source_view: Name of the source among the views of an episode; any of them if None.
         second: How it goes on with contexts that the model made.
         objective: Loss.
+        distillation: Of the weights that the run starts from into ones that need fewer steps.
         optimizer: Optimiser.
         sampling: How the model is sampled, for held-out scores and where it is used.
         scheduler: What it is sampled with: `euler` or `unipc`.
@@ -100,6 +102,7 @@ class TrainConfig:
     source_view: str | None = None
     second: SecondStage = field(default_factory=SecondStage)
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
+    distillation: DistillationConfig = field(default_factory=DistillationConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     scheduler: str = "euler"
@@ -125,6 +128,8 @@ class TrainConfig:
             raise ValueError(f"depth with codec {self.codec}: expected space-to-depth, or depth=False")
         if self.patch < 1:
             raise ValueError(f"patch is {self.patch}: expected at least 1 pixel")
+        if self.distillation.teacher_steps and (self.scheduler != "euler" or self.sampling.guidance):
+            raise ValueError("a distilled model goes by single steps, unguided: scheduler=euler, sampling.guidance=0")
         _, side, _ = self.latent_cell
         if min(self.height, self.width) < 1 or self.height % side or self.width % side:
             raise ValueError(f"videos of {self.width}x{self.height}: expected multiples of the codec's {side} pixels")

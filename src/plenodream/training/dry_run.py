@@ -266,6 +266,8 @@ def _memory(
         # Rays come whole to every rank of a group, in fp32.
         "rays": 4 * stage.batch * sum(p.count * p.tokens for p in passes) * c.camera_numbers,
     }
+    if config.distillation.teacher_steps:
+        memory["teacher"] = 4 * total / world_size
     if len(passes) > 1:  # clean views in a pass of their own
         views = passes[0].count + passes[1].count * context
         memory["context keys and values"] = share * views * tokens * 2 * layers * size

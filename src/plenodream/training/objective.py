@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from plenodream.flow import interpolate, sample_timesteps, velocity
-from plenodream.models.context import ViewTokens
+from plenodream.models.context import Context, ViewTokens
 from plenodream.models.denoiser import Denoiser
 
 
@@ -123,8 +123,50 @@ def draw_noise(like: Tensor, generator: torch.Generator) -> Tensor:
     return torch.randn(like.shape, generator=local, device=like.device, dtype=like.dtype)
 
 
-def training_loss(
-    model: Denoiser,
+@dataclass(frozen=True)
+class Task:
+    """The targets of a step, those of all samples one after the other, and what a network is given for them.
+
+    Attributes:
+        x_0: Their true latents.
+        rays: Their cameras.
+        overlap: How many of their leading frames are given clean.
+        given: The clean views that are context, of all samples.
+        index: Which of these each target reads.
+        words: What each is told; None: nothing.
+    """
+
+    x_0: Float[Tensor, "count channels frames height width"]
+    rays: Float[Tensor, "count frames rows columns numbers"]
+    overlap: int
+    given: ViewTokens
+    index: Int[Tensor, "count k"]
+    words: Float[Tensor, "count words features"] | None
+
+    def keep(self, x_t: Float[Tensor, "count channels frames height width"]) -> Tensor:
+        """x_t with the frames in it that are given clean."""
+        if not self.overlap:
+            return x_t
+        return torch.where(self._clean().view(1, 1, -1, 1, 1) > 0, self.x_0, x_t)
+
+    def seen(self, model: Denoiser) -> Context:
+        """What each target reads, every view encoded once."""
+        return model.encode(self.given).select(self.index)
+
+    def predict(self, model: Denoiser, x_t: Float[Tensor, "many ..."], t: Float[Tensor, "many"]) -> Tensor:
+        """Raw prediction for noisy targets, all of them once or several times; their context is encoded once."""
+        times = len(x_t) // len(self.x_0)
+        seen = model.encode(self.given).select(self.index.repeat(times, 1))
+        words = None if self.words is None else self.words.repeat(times, 1, 1)
+        clean = self._clean().expand(len(x_t), -1) if self.overlap else None
+        return model.predict(x_t[:, None], t, self.rays.repeat(times, 1, 1, 1, 1)[:, None], seen, clean, words)[:, 0]
+
+    def _clean(self) -> Float[Tensor, "1 frames"]:
+        frames = torch.arange(self.x_0.shape[2], device=self.x_0.device)
+        return (frames < self.overlap).to(self.x_0)[None]
+
+
+def draw_task(
     latents: Float[Tensor, "batch views channels frames height width"],
     camera_tokens: Float[Tensor, "batch views frames rows columns numbers"],
     context: Int[Tensor, "batch targets k"],
@@ -134,6 +176,41 @@ def training_loss(
     context_latents: Float[Tensor, "batch views channels frames height width"] | None = None,
     depth_channels: int = 0,
     text: Float[Tensor, "batch words features"] | None = None,
+    slots: int | None = None,
+) -> Task:
+    """Every view of a sample as a target, its context the clean views beside it.
+
+    Args:
+        latents: True latents of all views.
+        camera_tokens: Rays of all views relative to the source.
+        context: Which views each target is given.
+        targets: The views that are targets.
+        config: Probabilities.
+        generator: Source of randomness, on the CPU.
+        context_latents: What the views look like as context; the true latents if None.
+        depth_channels: How many of the latents' channels, the last ones, are depth.
+        text: What each sample's targets are told in words; None: nothing.
+        slots: `Denoiser.context_slots`.
+    """
+    x_0 = latents[:, targets.start : targets.stop].flatten(0, 1)
+    rays = camera_tokens[:, targets.start : targets.stop].flatten(0, 1)
+    keep = torch.rand(len(x_0), generator=generator).to(x_0) >= config.camera_dropout
+    overlap = draw_overlap(x_0.shape[2], config, generator)
+    given = latents if context_latents is None else context_latents
+    if depth_channels:
+        given = hide_depth(given, depth_channels, config.hidden_depth, generator)
+    # Each clean view that some target is given is encoded once, and all targets are run against them.
+    context = fill_context(context, slots)
+    shared = int(context.max()) + 1
+    index = (context + torch.arange(len(latents)).view(-1, 1, 1) * shared).flatten(0, 1)
+    index = index.to(x_0.device)  # before the pass, as a copy waits for all that is queued
+    words = None if text is None else text.repeat_interleave(len(targets), 0)
+    views = ViewTokens(given[:, :shared], camera_tokens[:, :shared])
+    return Task(x_0, rays * keep.view(-1, 1, 1, 1, 1), overlap, views, index, words)
+
+
+def training_loss(
+    model: Denoiser, task: Task, config: ObjectiveConfig, generator: torch.Generator, depth_channels: int = 0
 ) -> Float[Tensor, ""]:
     """Flow-matching loss with teacher forcing: clean copies of the context views, noisy copies of the targets.
 
@@ -144,50 +221,48 @@ def training_loss(
 
     Args:
         model: The denoiser.
-        latents: True latents of all views.
-        camera_tokens: Rays of all views relative to the source.
-        context: Which views each target is given.
-        targets: The views that are targets.
-        config: Weights and probabilities.
+        task: Targets and their context.
+        config: Weights and the times' shift.
         generator: Source of noise and times, on the CPU whatever the model's device.
-        context_latents: What the views look like as context; the true latents if None.
         depth_channels: How many of the latents' channels, the last ones, are depth.
-        text: What each sample's targets are told in words; None: nothing.
     """
-    batch = latents.shape[0]
-    x_0 = latents[:, targets.start : targets.stop].flatten(0, 1)
-    rays = camera_tokens[:, targets.start : targets.stop].flatten(0, 1)
-    count, frames = x_0.shape[0], x_0.shape[2]
-    t = sample_timesteps(count, config.shift, generator).to(x_0)
-    keep = torch.rand(count, generator=generator).to(x_0) >= config.camera_dropout
-    rays = rays * keep.view(-1, 1, 1, 1, 1)
-    overlap = draw_overlap(frames, config, generator)
+    x_0 = task.x_0
+    t = sample_timesteps(len(x_0), config.shift, generator).to(x_0)
     eps = draw_noise(x_0, generator)
+    raw = task.predict(model, task.keep(interpolate(x_0, eps, t)), t)
+    aim = x_0 if model.config.prediction == "x0" else velocity(x_0, eps)
+    first = 0 if config.overlap_in_loss else task.overlap
+    return mean_square(model, raw, aim, t, config, depth_channels, known=x_0 != 0, first=first)
 
-    x_t, clean = interpolate(x_0, eps, t), None
-    if overlap:
-        clean = (torch.arange(frames, device=x_0.device) < overlap).to(x_0).expand(count, frames)
-        x_t = torch.where(clean.view(count, 1, frames, 1, 1) > 0, x_0, x_t)
-    given = latents if context_latents is None else context_latents
-    if depth_channels:
-        given = hide_depth(given, depth_channels, config.hidden_depth, generator)
-    # Each clean view that some target is given is encoded once, and all targets are run against them.
-    context = fill_context(context, model.context_slots)
-    shared = int(context.max()) + 1
-    index = (context + torch.arange(batch).view(-1, 1, 1) * shared).flatten(0, 1)
-    index = index.to(x_t.device)  # before the pass, as a copy waits for all that is queued
-    seen = model.encode(ViewTokens(given[:, :shared], camera_tokens[:, :shared])).select(index)
-    words = None if text is None else text.repeat_interleave(len(targets), 0)
-    raw = model.predict(x_t[:, None], t, rays[:, None], seen, clean, words)[:, 0]
 
+def mean_square(
+    model: Denoiser,
+    raw: Float[Tensor, "count channels frames height width"],
+    aim: Float[Tensor, "count channels frames height width"],
+    t: Float[Tensor, "count"],
+    config: ObjectiveConfig,
+    depth_channels: int,
+    known: Tensor,
+    first: int,
+) -> Float[Tensor, ""]:
+    """Mean square error of a velocity, by its network's raw prediction.
+
+    Args:
+        model: The denoiser.
+        raw: Its prediction.
+        aim: What that should be.
+        t: Where on the path.
+        config: Weights.
+        depth_channels: How many of the channels, the last ones, are depth; it has a mean of its own.
+        known: Of the shape of `aim`: the depth that counts.
+        first: Frames before this one do not count.
+    """
+    error = raw.float() - aim
     if model.config.prediction == "x0":
-        error = (raw.float() - x_0) / t.clamp(min=config.x0_floor).view(-1, 1, 1, 1, 1)
-    else:
-        error = raw.float() - velocity(x_0, eps)
-    first = 0 if config.overlap_in_loss else overlap
+        error = error / t.clamp(min=config.x0_floor).view(-1, 1, 1, 1, 1)
     square = error[:, :, first:].square()
     if not depth_channels:
         return square.mean()
-    known = x_0[:, -depth_channels:, first:] != 0
+    known = known[:, -depth_channels:, first:]
     depth = (square[:, -depth_channels:] * known).sum() / known.sum().clamp(min=1)
     return square[:, :-depth_channels].mean() + config.depth_weight * depth

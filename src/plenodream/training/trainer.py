@@ -21,12 +21,14 @@ from plenodream.training.checkpoint.state import Progress, Trained, load_checkpo
 from plenodream.training.checkpoint.weights import load_weights
 from plenodream.training.config import RunOptions, TrainConfig
 from plenodream.training.curriculum import Stage
+from plenodream.training.distillation import distillation_loss
 from plenodream.training.export import batches_seen, quality, save_model
 from plenodream.training.guards import ctrl_c_waits, memory_advice
 from plenodream.training.log import TrainingLog
-from plenodream.training.objective import draw_context, draw_size, training_loss
+from plenodream.training.objective import draw_context, draw_size, draw_task, training_loss
 from plenodream.training.optim.optimizer import Average, SpikeGuard, learning_rate, make_optimizer
 from plenodream.training.parallel.ranks import Parallel, whole
+from plenodream.training.teacher import Teacher
 from plenodream.training.throughput import Meter, count_operations, matmul_rate, synchronize
 
 # Held-out scores of a network with averaged weights; may leave a sheet in the folder. The best is chosen by `quality`.
@@ -74,6 +76,9 @@ class Trainer:
         self.first_batch = 0
         if options.init_from is not None:
             self._take_weights(options.init_from)
+        self.teacher: Teacher | None = None
+        if config.distillation.teacher_steps:
+            self.teacher = Teacher(config, options, self.codec.depth_channels, self.parallel, self.dtype, captions)
         set_trainable(self.model, config.trainable)
         self.model.train()
         if config.gradient_checkpointing:
@@ -244,11 +249,12 @@ class Trainer:
             given = None if batch.context_signal is None else self._encode(batch.context_signal)
             rays = self.model.rays(self.codec, batch.cameras, torch.eye(4, device=self.device)).float()
             text = self.captions and self.captions.tell(batch.captions or ("",) * stage.batch, generator, self.device)
-        autocast = torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.dtype == torch.bfloat16)
-        with autocast:
-            return training_loss(
-                self.model, latents, rays, context, targets, config.objective, generator, given, depth, text
-            )
+        slots, objective = self.model.context_slots, config.objective
+        task = draw_task(latents, rays, context, targets, objective, generator, given, depth, text, slots)
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.dtype == torch.bfloat16):
+            if self.teacher is None:
+                return training_loss(self.model, task, objective, generator, depth)
+            return distillation_loss(self.model, task, self.teacher.jumps(task, generator), objective, depth)
 
     def _encode(self, signal: torch.Tensor | None) -> torch.Tensor:
         assert signal is not None
@@ -269,7 +275,8 @@ class Trainer:
         if scores:
             log.scores({"step": self.step, "seconds": round(self.seconds, 3)} | scores)
         # The best, but the last where nothing is scored or the rate has not decayed yet: an instalment goes on from it.
-        last = self.validate is None or self.config.curriculum.end < 1
+        # And of a student, whose scores in dB fall as it learns its teacher's detail.
+        last = self.validate is None or self.config.curriculum.end < 1 or self.teacher is not None
         score = self.step if last else quality(scores)
         if score > self.best:
             self.best = score

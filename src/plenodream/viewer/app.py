@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from collections.abc import Callable
 from contextlib import asynccontextmanager
 from html import escape
@@ -102,7 +103,7 @@ class _Page:
     """The page's parts, and what happens when they are touched."""
 
     def __init__(self, desk: Desk, visits: Visits, uploads: Path) -> None:
-        self._desk, self._visits, self._uploads = desk, visits, uploads
+        self._desk, self._visits, self._uploads = desk, visits, uploads.resolve()
         limits = visits.limits
         seconds = round(60 * limits.keep)
         with gr.Blocks(title="plenodream", analytics_enabled=False, delete_cache=(60, seconds)) as self.blocks:
@@ -180,7 +181,7 @@ class _Page:
 
     def _uploaded(self, file: str) -> Path:
         place = Path(file).resolve()
-        if not place.is_relative_to(self._uploads.resolve()):
+        if not place.is_relative_to(self._uploads):
             raise ValueError(f"{place.name}: expected a file that was uploaded")
         if not place.is_file():
             raise ValueError(f"{place.name} was removed after {self._visits.limits.keep:g} minutes; upload it again")
@@ -188,7 +189,7 @@ class _Page:
 
     def _plan(self, wish: dict[Any, Any], request: gr.Request):
         visit = self._visit(request)
-        lines = _told(visit, lambda: self._desk.plan(visit, self._wish(wish)))
+        lines = self._told(visit, lambda: self._desk.plan(visit, self._wish(wish)))
         return "\n".join(f"- {escape(line)}" for line in lines), f'<img src="{_address(visit, SHEET)}" alt="{_SHEET}">'
 
     def _render(self, wish: dict[Any, Any], request: gr.Request, progress=gr.Progress()):  # noqa: B008
@@ -201,17 +202,17 @@ class _Page:
 
         try:
             scene = self._desk.render(visit, self._wish(wish), report)
-            said = f"rendered: {escape(', '.join(scene.names('view')))}"
+            status = f"rendered: {escape(', '.join(scene.names('view')))}"
         except (ValueError, OSError) as error:
-            said = _said(visit, error)
+            status = said(error, visit, self._uploads)
             if visit.file(_PAGE) is None:
-                raise gr.Error(said, duration=None, print_exception=False) from None
+                raise gr.Error(status, duration=None, print_exception=False) from None
         page = _address(visit, _PAGE)
         frame = (
             f'<iframe src="{page}" title="the page of the scene" style="width: 100%; height: 80vh; border: 0"></iframe>'
         )
         grid = _link(visit, "scene/grid.mp4", "grid.mp4") if visit.file("scene/grid.mp4") else ""
-        return said, frame, grid
+        return status, frame, grid
 
     def _stop(self, request: gr.Request) -> str:
         self._visit(request).stop.set()
@@ -219,8 +220,15 @@ class _Page:
 
     def _pack(self, kind: str, request: gr.Request):
         visit = self._visit(request)
-        name = _told(visit, lambda: self._desk.pack(visit, kind))
+        name = self._told(visit, lambda: self._desk.pack(visit, kind))
         return "", _link(visit, name, Path(name).name)
+
+    def _told(self, visit: Visit, action: Callable[[], Any]) -> Any:
+        """Do what was asked for; what is wrong with it is said on the page."""
+        try:
+            return action()
+        except (ValueError, OSError) as error:
+            raise gr.Error(said(error, visit, self._uploads), duration=None, print_exception=False) from None
 
     def _leave(self, request: gr.Request) -> None:
         self._visits.leave(request.session_hash or "")
@@ -235,17 +243,10 @@ class _Page:
 _SHEET = "for each view the source's outline, eight moments with unseen pixels in magenta, and the paths from above"
 
 
-def _told(visit: Visit, action: Callable[[], Any]) -> Any:
-    """Do what was asked for; what is wrong with it is said on the page."""
-    try:
-        return action()
-    except (ValueError, OSError) as error:
-        raise gr.Error(_said(visit, error), duration=None, print_exception=False) from None
-
-
-def _said(visit: Visit, error: Exception) -> str:
+def said(error: Exception, visit: Visit, uploads: Path) -> str:
     """What is wrong, without the server's own paths."""
-    return escape(str(error).replace(f"{visit.folder}{os.sep}", "").replace(str(visit.folder.parent), ""))
+    text = str(error).replace(f"{visit.folder}{os.sep}", "").replace(str(visit.folder.parent), "")
+    return escape(re.sub(rf"{re.escape(str(uploads))}/[^/]+/", "", text))
 
 
 def _address(visit: Visit, name: str) -> str:

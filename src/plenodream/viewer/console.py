@@ -48,7 +48,7 @@ def progress_bar(console: Console, work: Sequence[Work]) -> Iterator:
 
 @contextmanager
 def progress_lines(file: TextIO, work: Sequence[Work]) -> Iterator:
-    """As `progress_bar`, for programs: after every step one line of JSON with `view`, `window`, `step`, `steps`,
+    """As `progress_bar`, for programs: for every `Progress` a line of JSON with `view`, `window`, `step`, `steps`,
     `done` and `total` views, and `seconds_left` (null before the first step)."""
     outlook = Outlook(work)
 

@@ -22,7 +22,7 @@ from plenodream.types import View
 from plenodream.viewer.preview import small_view
 
 _SIDE = 128  # pixels of the longer side of what is kept
-_MOMENTS, _POINTS = 6, 400  # of a view
+_MOMENTS, _POINTS = 6, 800  # of a view; points at most, of those that are known
 _UNKNOWN = -(2**15)  # in the place of x, of points that are not known
 _GREY = 4.0  # metres that are middle grey
 
@@ -91,13 +91,17 @@ def _grey(depth: Float[Tensor, "frames height width"]) -> UInt8[Tensor, "frames 
 def _points(view: View) -> Points:
     assert view.depth is not None
     height, width = view.depth.shape[1:]
-    step = max(1, round((height * width / _POINTS) ** 0.5))
     moments = torch.linspace(0, len(view) - 1, min(_MOMENTS, len(view))).round().long()
-    pixels = pixel_centres(height, width, like=view.cameras.intrinsics)[step // 2 :: step, step // 2 :: step]
-    depth = view.depth[moments, step // 2 :: step, step // 2 :: step].flatten(1)
-    places = unproject(pixels.flatten(0, 1), depth, view.cameras[moments])
+    depth = view.depth[moments].flatten(1)
+    # Anywhere among the pixels that are known: a view that was made may know few.
+    rank = torch.rand(height * width, generator=torch.Generator().manual_seed(0))
+    most = max(1, min(_POINTS, int((depth > 0).sum(1).max())))
+    chosen = torch.where(depth > 0, rank, 2.0).argsort(1)[:, :most]
+    depth = depth.gather(1, chosen)
+    pixels = pixel_centres(height, width, like=view.cameras.intrinsics).flatten(0, 1)[chosen]
+    places = unproject(pixels, depth, view.cameras[moments])
     places[depth <= 0] = torch.nan
-    colours = view.frames[moments, step // 2 :: step, step // 2 :: step].flatten(1, 2)
+    colours = view.frames[moments].flatten(1, 2).gather(1, chosen[..., None].expand(-1, -1, 3))
     return Points(tuple(moments.tolist()), places.numpy(), colours.numpy())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import threading
 import time
@@ -78,7 +79,8 @@ class Desk:
             model, request = self._job(visit, wish)
             scene = self._prepare(visit, wish, request, model)
             ends = time.monotonic() + 60 * self.limits.minutes
-            outlook = Outlook(plan_work(scene, model.generator.workings.fewest))
+            workings = model.generator.workings
+            outlook = Outlook(plan_work(scene, workings.fewest, workings.targets))
 
             def step(progress: Progress) -> None:
                 report(progress, outlook(progress))
@@ -114,7 +116,8 @@ class Desk:
             folder = visit.folder / "downloads" / kind
             try:
                 _fill(Scene.open(visit.scene), folder, kind)
-                shutil.make_archive(str(folder), "zip", folder)
+                made = shutil.make_archive(str(folder.with_name(f".{kind}")), "zip", folder)
+                os.replace(made, visit.folder / name)  # nobody takes the half of it home
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
         return name
@@ -163,12 +166,14 @@ class Desk:
         here = Scene.open(visit.scene).names("view") if same else []
         if len({*here, *request.names}) > self.limits.views:
             raise ValueError(f"more than {self.limits.views} views; expected fewer of them")
-        if not same:
-            shutil.rmtree(visit.scene, ignore_errors=True)
-        video = None if same else self._open(wish, model)
-        scene = prepare_scene(visit.scene, video, request, model)
+        if same:
+            return prepare_scene(visit.scene, None, request, model)
+        fresh = visit.folder / "next"  # the scene before it goes when this one can be
+        prepare_scene(fresh, self._open(wish, model), request, model)
+        shutil.rmtree(visit.scene, ignore_errors=True)
+        fresh.rename(visit.scene)
         visit.source = wish.source
-        return scene
+        return Scene.open(visit.scene)
 
 
 def _fill(scene: Scene, folder: Path, kind: str) -> None:

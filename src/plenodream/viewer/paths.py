@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from threading import Lock
@@ -31,7 +32,7 @@ COLOURS = (
 # Length of the pyramids (metres) where nothing moves, and no scale is told.
 _STILL = 0.01
 GREY = "#858b95"
-_DRAWING = Lock()  # matplotlib's settings are those of the whole process
+_DRAWING = Lock()
 # Apex, then the image's four corners: one stroke that passes over every edge of the pyramid.
 STROKE = [0, 1, 2, 0, 3, 4, 0, 2, 3, 4, 1]
 
@@ -79,7 +80,7 @@ def draw_paths(paths: Mapping[str, Cameras], file: Path | None = None) -> str | 
     reference = next(iter(paths.values())).camera_to_world[0].detach().cpu().double()
     anchored = [_anchored(cameras, reference) for cameras in paths.values()]
     style: Any = {"svg.hashsalt": "plenodream", "svg.fonttype": "none", "font.size": 8, "text.parse_math": False}
-    with _DRAWING, matplotlib.rc_context(style):
+    with drawing(style):
         figure, buffer = _figure(list(paths), anchored), io.BytesIO()
         undated = {"pdf": {"CreationDate": None}, "svg": dict.fromkeys(("Date", "Creator", "Format", "Type"))}
         figure.savefig(buffer, format=suffix, transparent=file is None, dpi=150, metadata=undated.get(suffix))
@@ -88,6 +89,13 @@ def draw_paths(paths: Mapping[str, Cameras], file: Path | None = None) -> str | 
         return None
     text = buffer.getvalue().decode()
     return text[text.index("<svg") :]
+
+
+@contextmanager
+def drawing(style: Any) -> Iterator[None]:
+    """matplotlib's settings for one drawing; they are those of the whole process, so that others wait."""
+    with _DRAWING, matplotlib.rc_context(style):
+        yield
 
 
 def _anchored(cameras: Cameras, reference: Float[Tensor, "4 4"]) -> Cameras:

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import matplotlib
 import torch
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
@@ -17,7 +16,7 @@ from torch import Tensor
 from plenodream.geometry.cameras import project, relative_poses, unproject
 from plenodream.rendering.preview import Preview
 from plenodream.types import Cameras, View
-from plenodream.viewer.paths import path_colour
+from plenodream.viewer.paths import drawing, path_colour
 
 GREEN, YELLOW = "#2f9e5c", "#c29a0d"
 # Moments of which the picture's outline is drawn over the source.
@@ -45,7 +44,7 @@ def draw_plan(
     columns, rows = 1 + len(previews[0].moments), len(previews)
     height, width = source.frames.shape[1:3]
     tall = 1.5 * height / width + 0.3
-    with matplotlib.rc_context({"font.size": 8, "text.parse_math": False}):
+    with drawing({"font.size": 8, "text.parse_math": False}):
         figure = Figure(figsize=(1.5 * columns, tall * rows + 3.4), layout="constrained")
         parts: Any = figure.subfigures(2, 1, height_ratios=(tall * rows, 3.4))
         top, bottom = parts

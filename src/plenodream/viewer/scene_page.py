@@ -10,7 +10,7 @@ from typing import Any
 
 from plenodream.geometry.presets import PRESETS
 from plenodream.memory.scene import Scene
-from plenodream.rendering.prepare import PROMPT
+from plenodream.memory.strategies import SIMILARITIES
 from plenodream.rendering.settings import RenderSettings
 from plenodream.rendering.source import source_notes
 from plenodream.viewer.depth_views import depth_view
@@ -92,14 +92,18 @@ def render_command(scene: Scene) -> str:
     for entry in (scene.entry(name) for name in scene.names("view")):
         spec = _spec(entry.trajectory or {})
         words += ["--trajectory", spec] if spec else ["--trajectory-file", f"cameras/{entry.name}.json"]
-    manifest = scene.manifest
-    settings = RenderSettings.from_json(manifest.settings)
-    given = {"k": settings.retrieval.k, "strategy": settings.retrieval.strategy, "candidates": settings.candidates}
-    given |= {"steps": settings.sampling.steps, "guidance": settings.sampling.guidance, "seed": manifest.seed}
-    words += ["--model", manifest.model_name]
-    words += [f"--prompt={note.removeprefix(PROMPT)}" for note in source_notes(scene) if note.startswith(PROMPT)]
+    manifest, settings = scene.manifest, RenderSettings.from_json(scene.manifest.settings)
+    how, sampling = settings.retrieval, settings.sampling
+    given = {"model": manifest.model_name, "height": manifest.height, "k": how.k, "strategy": how.strategy}
+    given |= {"near": how.near, "far": how.far, "subject-distance": how.subject_distance}
+    given |= {"candidates": settings.candidates} if how.strategy in SIMILARITIES else {}
+    given |= {"steps": sampling.steps, "guidance": sampling.guidance, "seed": manifest.seed}
     for name, value in given.items():
-        words += [f"--{name}", f"{value:g}" if isinstance(value, float) else str(value)]
+        if value is not None:
+            words += [f"--{name}", str(value).removesuffix(".0")]
+    said = {"prompt": "--prompt", "negative_prompt": "--negative-prompt"}
+    words += [f"{flag}={manifest.settings[name]}" for name, flag in said.items() if name in manifest.settings]
+    words += [] if settings.keep_source else ["--as-paper"]
     return shlex.join([*words, "--out", "again"])
 
 

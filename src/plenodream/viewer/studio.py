@@ -14,7 +14,7 @@ from torch import Tensor
 
 from plenodream.geometry.cameras import invert_pose
 from plenodream.geometry.keyframe_paths import SUBJECT_DISTANCE, keyframe_cameras, keyframe_of
-from plenodream.geometry.keyframes import Keyframe, Keyframes, write_keyframes
+from plenodream.geometry.keyframes import Keyframe, Keyframes, read_keyframes, write_keyframes
 from plenodream.memory.manifest import Entry
 from plenodream.memory.scene import Scene
 from plenodream.rendering.model import Model, render_owed
@@ -113,16 +113,18 @@ class Studio:
         """Write the key frames into the scene's folder.
 
         Raises:
-            ValueError: No key frames, a name that no view can have, or that of a view with other cameras.
+            ValueError: No key frames, a name that no view can have, or that of a view with another path.
         """
         if not self.keys:
             raise ValueError("no key frames yet: put at least one")
         Entry(name, "view")
-        path = self.scene.folder / FOLDER / f"{name}.json"
+        path, whole = self.scene.folder / FOLDER / f"{name}.json", Keyframes(self.keys, self.subject_distance)
         if name in self.scene.names():
+            if path.is_file() and read_keyframes(path) == whole:  # what was stopped goes on
+                return path
             raise ValueError(f"{name!r} is in the scene already; expected a new name")
         path.parent.mkdir(exist_ok=True)
-        write_keyframes(path, Keyframes(self.keys, self.subject_distance))
+        write_keyframes(path, whole)
         return path
 
 
@@ -186,8 +188,8 @@ class BackgroundRender:
             self._set(State(self.state.view, self.state.ahead))
         except Stopped:
             self._set(State(error="stopped: what is finished stays, rendering again goes on"))
-        except (ValueError, OSError, RuntimeError) as error:
-            self._set(State(error=str(error)))
+        except Exception as error:  # nobody else would hear of it, and no other render could begin
+            self._set(State(error=str(error) or type(error).__name__))
 
     def _step(self, step: Progress, ahead: Ahead) -> None:
         self._set(State(step.view, ahead, running=True))

@@ -140,7 +140,9 @@ class Visits:
     def by_key(self, key: str) -> Visit | None:
         """The visit whose files are asked for."""
         with self._lock:
-            return next((v for v in self._visits.values() if secrets.compare_digest(v.key, key)), None)
+            return next(
+                (v for v in self._visits.values() if secrets.compare_digest(v.key.encode(), key.encode())), None
+            )
 
     def leave(self, session: str) -> None:
         """A page was closed: nothing of it stays."""

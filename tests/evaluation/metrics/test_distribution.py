@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from plenodream.evaluation.metrics.distances import frechet_distance, kernel_distance
+from plenodream.evaluation.metrics.distribution import _quantiles
 from plenodream.evaluation.run import run
 
 REFERENCE = Path(__file__).parents[2] / "reference" / "metric_values"
@@ -32,6 +33,12 @@ def test_distances_of_equal_gaussians_and_of_moved_ones():
     a, b = torch.tensor([[1.0], [2.0]]), torch.tensor([[0.0], [3.0]])
     cross = (1**3 + 4**3 + 1**3 + 7**3) / 4
     assert kernel_distance(a, b) == pytest.approx(3**3 + 1**3 - 2 * cross)
+
+
+def test_quantiles_of_as_many_numbers_as_a_real_video_has():
+    torch.testing.assert_close(_quantiles(torch.linspace(0, 1, 101)), torch.tensor([0.5, 0.8, 0.95]).double())
+    assert _quantiles(torch.ones(1).expand(2**24 + 1)).tolist() == [1, 1, 1]
+    assert _quantiles(torch.zeros(0)).tolist() == [0, 0, 0]
 
 
 def blur(rgb):

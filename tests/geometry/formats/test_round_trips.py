@@ -74,6 +74,7 @@ def test_sizes_are_stated_or_concluded(tmp_path):
     for write, size in (
         (writers.lyra, (48, 64)),
         (writers.colmap, (48, 64)),
+        (writers.camera_path, (48, 64)),
         (writers.vista4d, None),
         (writers.tum, None),
     ):
@@ -81,6 +82,10 @@ def test_sizes_are_stated_or_concluded(tmp_path):
         folder.mkdir()
         path = write(folder, cameras)
         assert stated_size(path) == size, write
+    path = tmp_path / "camera_path" / "camera_path.json"
+    path.write_text(path.read_text().replace("render_", "another_"))
+    assert stated_size(path) is None
+    torch.testing.assert_close(load_cameras(path, 48, 64).intrinsics[0], LENS)
     found = read_cameras(tmp_path / "vista4d/cameras.npz", 480, 640)  # for images ten times as large as it can mean
     torch.testing.assert_close(found.cameras.intrinsics[0], LENS * 10)
     assert "64x48 images (concluded from the principal point)" in found.intrinsics

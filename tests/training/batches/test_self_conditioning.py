@@ -9,7 +9,7 @@ import forked
 import pytest
 import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
-from tiny import tiny_config
+from tiny import loss_of_views, tiny_config
 
 from plenodream.data import episode
 from plenodream.data.synth import synthesize
@@ -33,7 +33,7 @@ from plenodream.training.batches.procedural import synthetic_batch
 from plenodream.training.batches.self_conditioning import SelfConditioning, second_stage
 from plenodream.training.config import RunOptions
 from plenodream.training.curriculum import Curriculum, SecondStage, Stage
-from plenodream.training.objective import ObjectiveConfig, training_loss
+from plenodream.training.objective import ObjectiveConfig
 from plenodream.training.trainer import Trainer
 
 SCENES = SceneSet(count=4, views=3, frames=2, height=16, width=16)
@@ -182,8 +182,8 @@ def test_loss_reads_generated_contexts_and_true_targets(parts, folder):
 
     def loss(latents, given):
         generator = torch.Generator().manual_seed(0)
-        return training_loss(
-            model, latents, rays, context, range(1, 3), ObjectiveConfig(), generator, context_latents=given
+        return loss_of_views(
+            model, latents, rays, context, range(1, 3), ObjectiveConfig(), generator, given=given
         ).item()
 
     assert loss(latents, latents) == loss(latents, None)
@@ -266,11 +266,19 @@ def test_hash_sees_every_weight_and_not_its_type(parts):
         ({"scenes": replace(SCENES, frames=3)}, "contexts of other scenes"),
         ({"k": 1}, r"contexts of other k \(2, not 1\)"),
         ({"seed": 6}, r"contexts of other seed \(5, not 6\)"),
+        ({"chain": 2}, r"contexts of other chain \(None, not 2\)"),
     ],
 )
 def test_other_settings_are_refused(parts, folder, changes, message):
     with pytest.raises(ValueError, match=message):
         generate_contexts(*parts, **{"scenes": SCENES, "folder": folder, "k": 2, "seed": 5, **changes})
+
+
+def test_chained_contexts_are_not_gone_on_with_without_chains(parts, folder, tmp_path):
+    manifest = json.loads((folder / "contexts.json").read_text())
+    (tmp_path / "contexts.json").write_text(json.dumps(manifest | {"chain": 2}))
+    with pytest.raises(ValueError, match=r"contexts of other chain \(2, not None\)"):
+        generate_contexts(*parts, SCENES, tmp_path, k=2, seed=5)
 
 
 def test_stages_that_do_not_fit_are_refused(folder, tmp_path):

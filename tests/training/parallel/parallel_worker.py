@@ -7,13 +7,13 @@ import signal
 from pathlib import Path
 
 import torch
-from tiny import tiny_config
+from tiny import loss_of_views, tiny_config
 from torch.distributed.tensor import DTensor
 
 from plenodream.models.cosmos.transformer import CosmosCameraTransformer
 from plenodream.training.checkpoint.state import Progress, Trained, load_checkpoint, save_checkpoint
 from plenodream.training.config import OptimizerConfig, RunOptions
-from plenodream.training.objective import ObjectiveConfig, training_loss
+from plenodream.training.objective import ObjectiveConfig
 from plenodream.training.optim.optimizer import Average, make_optimizer
 from plenodream.training.parallel.ranks import Parallel, close_parallel, setup_parallel
 from plenodream.training.trainer import Trainer
@@ -70,7 +70,7 @@ def loss_of(model: CosmosCameraTransformer, size: tuple[int, int, int], part: in
     rays = torch.randn(1, 3, frames, rows // 2, columns, 12, generator=generator)
     context = torch.tensor([[[0, 2], [0, 1]]])
     objective = OVERLAP if frames > 1 else ObjectiveConfig()
-    return training_loss(model, latents, rays, context, range(1, 3), objective, generator)
+    return loss_of_views(model, latents, rays, context, range(1, 3), objective, generator)
 
 
 @torch.no_grad()

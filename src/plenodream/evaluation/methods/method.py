@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 
 from plenodream.evaluation.methods.altered import AlongTrajectories, altered, at_once
@@ -101,6 +102,8 @@ def parse_method(text: str) -> Method:
     for key in ("k", "steps", "seed", "together"):
         if key in options and not options[key].isdecimal():
             raise ValueError(f"method {text!r}: {key}={options[key]}; expected a whole number")
+    if "guidance" in options and re.fullmatch(r"\d+(\.\d+)?", options["guidance"]) is None:
+        raise ValueError(f"method {text!r}: guidance={options['guidance']}; expected a number, 0 or more")
     if options.get("memory") == TRAJECTORIES and options.get("depth") == "off":
         raise ValueError(f"method {text!r}: trajectories are found by depth; expected depth=on, or leave it out")
     return Method(text, model, options)

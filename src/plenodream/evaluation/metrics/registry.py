@@ -36,7 +36,6 @@ METRICS: dict[str, Callable[..., Metric]] = {
 }
 # Those that take weights: a file, or a folder of some.
 WEIGHTED = ("fvd", "iq", "matches-roma")
-DEFAULT = ("fidelity", "sync", "homography", "camera")
 
 
 def make_metrics(names: Sequence[str], weights: Mapping[str, Path] | None = None) -> list[Metric]:

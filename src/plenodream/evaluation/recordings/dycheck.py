@@ -12,7 +12,7 @@ Published at github.com/KAIR-BAIR/dycheck (docs/DATASETS.md); OpenCV axes, metre
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -26,13 +26,12 @@ from torch import Tensor
 from plenodream.evaluation.recordings.recording import Recording, RecordingFile, fit_view, size_of, smaller
 from plenodream.files.documents import read_document
 from plenodream.geometry.cameras import make_pose, resize_cameras
-from plenodream.media.fit import stretch_depth
+from plenodream.media.fit import fit_depth, stretch_depth
 from plenodream.media.images import load_image, stack_images
 from plenodream.types import Cameras, View
 
 _TODO = "expected a file of DyCheck"
 _Vector = tuple[float, float, float]
-Items = Mapping[str, Mapping[int, str]]  # by view and time, the name of an item
 
 
 class _Split(TypedDict):
@@ -86,7 +85,7 @@ def read_dycheck(sequence: Path, names: Sequence[str], frames: int | None, heigh
         views[name] = fit_view(view, *size)
         mask = chosen.covisible()
         if mask is not None:
-            seen[name] = stretch_depth(mask.float(), *size) > 0.5
+            seen[name] = fit_depth(mask.float(), *size) > 0.5
     return Recording(views, seen)
 
 

@@ -38,6 +38,7 @@ def _read(content: Content, asked: Size) -> CameraFile:
         "nerfstudio's (its world is scaled and turned: poses of a transforms.json do not fit it)",
         torch.cat([focal[:, None], focal[:, None], centre], dim=-1),
         size=(height, width),
+        size_said={"render_height", "render_width"} <= data.keys(),
         remarks=(f"made for {rate:g} frames/s",) if said else (),
     )
 

@@ -272,8 +272,8 @@ def _check_manifest(folder: Path, content: dict) -> None:
             f"{folder}: contexts made with weights {found['weights']}, this model has {content['weights']}; "
             "expected the same weights (or another folder)"
         )
-    if changed := [name for name in content if found.get(name) != content[name]]:
+    if changed := [name for name in {**content, **found} if found.get(name) != content.get(name)]:
         raise ValueError(
-            f"{folder}: contexts of other {changed[0]} ({found.get(changed[0])}, not {content[changed[0]]}); "
+            f"{folder}: contexts of other {changed[0]} ({found.get(changed[0])}, not {content.get(changed[0])}); "
             "expected the same (or another folder)"
         )
