@@ -104,7 +104,7 @@ def tiny_pipeline(tiny_denoiser):
             overlap=overlap,
             steps=2,
             guidance=guidance,
-            guided_by="cameras" if guidance else None,
+            guided_by="text" if guidance else None,
             context_views=k,
             model_name="tiny",
         )

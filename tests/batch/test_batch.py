@@ -14,6 +14,7 @@ import torch
 
 from plenodream.batch.pool import Pool, connected, sharing
 from plenodream.batch.schedule import Task
+from plenodream.batch.summary import Summary
 from plenodream.cli.batch import Batch, batch
 from plenodream.cli.render import Render, render_scene
 from plenodream.files.places import Folder, Mirror

@@ -90,7 +90,8 @@ def test_what_is_wrong_with_a_line_is_said_with_its_number(clips, line, message)
 
 
 def test_no_jobs_at_all(tmp_path):
-    for place in (write(tmp_path, ""), str(tmp_path / "none"), str(tmp_path / "none.jsonl")):
+    (tmp_path / "a.mp4").touch()
+    for place in (write(tmp_path, ""), *(str(tmp_path / name) for name in ("none", "none.jsonl", "a.mp4"))):
         with pytest.raises(ValueError, match="expected"):
             read_jobs(place, {})
 

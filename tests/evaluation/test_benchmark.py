@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 
 import pytest
 import torch
 
-from plenodream.evaluation.bench import Plan, foresee, render_scene, run_benchmark, with_controls
+from plenodream.evaluation.bench import Plan, foresee, render_scene, run_benchmark, with_controls, with_seeds
 from plenodream.evaluation.benchmarks import SHIPPED, get_benchmark
 from plenodream.evaluation.benchmarks.basic import BASIC
 from plenodream.evaluation.benchmarks.scene import write_truth
@@ -103,8 +104,11 @@ def test_a_chain_is_rendered_with_its_memory_and_goes_on(engine, tmp_path):
     assert other.videos.keys() == {"video", "truth", "copy", "other seed"}
     assert not torch.equal(other.videos["other seed"], other.frames)
     stamps = {path: path.stat().st_mtime_ns for path in (tmp_path / "tiny").rglob("video.mkv")}
+    # A run that was killed before the source of the other chain was written goes on, too, and to the same.
+    shutil.rmtree(tmp_path / "tiny" / "scenes-other" / "s000" / "views" / "source" / "chunk-000")
     render_scene(scene, parse_method("tiny"), made, tmp_path / "tiny", tmp_path / "truth", other=True)
-    assert stamps == {path: path.stat().st_mtime_ns for path in stamps}
+    kept = {path for path in stamps if path.stat().st_mtime_ns == stamps[path]}
+    assert {path.parts[-3] for path in stamps.keys() - kept} == {"source"} and len(stamps.keys() - kept) == 1
 
 
 def test_controls_see_the_source_alone(engine, tmp_path):
@@ -238,6 +242,7 @@ def test_seeds_are_run_one_after_another_and_averaged_scene_by_scene(engine, tmp
     assert report.name == "tiny" and report.number(column).samples == 8
     spread = report.protocols["seeds"]["spread of their means"][column]
     assert spread == pytest.approx(abs(alone[0].number(column).mean - alone[1].number(column).mean) / 2**0.5, abs=1e-5)
+    assert [m.text for m in with_seeds(parse_method("reprojection"), 3)] == ["reprojection"]  # it draws nothing
     with pytest.raises(ValueError, match="0 seeds: expected at least 1"):
         Plan(MINI, scenes=1, seeds=0)
 

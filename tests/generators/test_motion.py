@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from plenodream.generators.motion import moving_pixels, steady_depth
+from plenodream.generators.motion import _shrink, moving_pixels, steady_depth
 from plenodream.geometry.cameras import intrinsics_from_fov
 from plenodream.types import Cameras, View
 
@@ -47,3 +47,11 @@ def test_unknown_depth_stays_unknown():
     view = clip()
     view.depth[:, :4] = 0
     assert bool((steady_depth(view)[:, :4] == 0).all())
+
+
+def test_depth_is_made_small_about_the_middle_of_its_pixels():
+    height, width = 480, 640  # five pixels become one
+    depth = (torch.arange(width) + 0.5).expand(1, height, width)
+    cameras = Cameras(torch.eye(4)[None], intrinsics_from_fov(60, height, width)[None], height, width)
+    small = _shrink(View(torch.zeros(1, height, width, 3, dtype=torch.uint8), cameras, 6.0, depth=depth))
+    assert torch.equal(small.depth[0, 0], 5 * (torch.arange(width / 5) + 0.5))

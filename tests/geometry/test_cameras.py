@@ -7,8 +7,10 @@ import torch
 
 from plenodream.geometry.cameras import (
     axis_rotation,
+    cameras_at,
     check_cameras,
     crop_cameras,
+    fill_cameras,
     horizontal_fov,
     intrinsics_from_fov,
     invert_pose,
@@ -18,7 +20,6 @@ from plenodream.geometry.cameras import (
     pixel_rays,
     project,
     relative_poses,
-    resample_cameras,
     resize_cameras,
     rotation_matrix,
     rotation_vector,
@@ -239,10 +240,14 @@ def constant_velocity(frames, dtype):
     return Cameras(pose, intrinsics, 48, 64).to(dtype)
 
 
+def resample(cameras, frames):
+    return cameras_at(cameras, torch.linspace(0, len(cameras) - 1, frames, dtype=torch.float64))
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("frames", [2, 3, 7, 8, 20])
 def test_resampling_a_constant_velocity_path_is_exact(frames, dtype):
-    resampled, expected = resample_cameras(constant_velocity(8, dtype), frames), constant_velocity(frames, dtype)
+    resampled, expected = resample(constant_velocity(8, dtype), frames), constant_velocity(frames, dtype)
     assert_near(resampled.camera_to_world, expected.camera_to_world)
     assert_near(resampled.intrinsics, expected.intrinsics)
 
@@ -250,7 +255,7 @@ def test_resampling_a_constant_velocity_path_is_exact(frames, dtype):
 @pytest.mark.parametrize("frames", [2, 5, 11])
 def test_resampling_keeps_the_ends_and_stays_rigid(frames):
     cameras = random_cameras((5,), torch.float64)
-    resampled = resample_cameras(cameras, frames)
+    resampled = resample(cameras, frames)
     assert resampled.shape == (frames,)
     assert_rigid(resampled.camera_to_world)
     for end in (0, -1):
@@ -260,12 +265,14 @@ def test_resampling_keeps_the_ends_and_stays_rigid(frames):
         assert_near(resampled.camera_to_world, cameras.camera_to_world)
 
 
-def test_resampling_from_and_to_one_frame():
+def test_frames_without_a_camera_are_filled_between_and_beyond_the_others():
     cameras = random_cameras((3,), torch.float64)
-    assert_near(resample_cameras(cameras, 1).camera_to_world, cameras.camera_to_world[:1])
-    assert_near(resample_cameras(cameras[:1], 4).camera_to_world, cameras.camera_to_world[:1].expand(4, 4, 4))
-    with pytest.raises(ValueError, match="at least 1"):
-        resample_cameras(cameras, 0)
+    filled = fill_cameras(cameras, (1, 2, 6), 8)
+    expected = cameras_at(cameras, torch.tensor([0, 0, 1, 1.25, 1.5, 1.75, 2, 2], dtype=torch.float64))
+    assert_near(filled.camera_to_world, expected.camera_to_world)
+    assert_near(filled.intrinsics, expected.intrinsics)
+    assert_near(resample(cameras[:1], 4).camera_to_world, cameras.camera_to_world[:1].expand(4, 4, 4))
+    assert_near(fill_cameras(cameras[1:2], (3,), 4).camera_to_world, cameras.camera_to_world[1].expand(4, 4, 4))
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from plenodream.training.objective import (
 )
 
 JOINT = {"context_attention": "joint", "layout": ("context", "context", "target")}
-CONFIG = ObjectiveConfig(overlap_probability=1.0, overlap_frames=2, camera_dropout=0.5)
+CONFIG = ObjectiveConfig(overlap_probability=1.0, overlap_frames=2)
 
 
 def random_views(batch=2, views=4, frames=3, seed=0):
@@ -32,7 +32,6 @@ def loop_loss(model, latents, rays, context, targets, config, generator):
     """One target at a time, its context encoded for it alone; the draws in the order in which they are made."""
     batch = len(latents)
     count, frames = batch * len(targets), latents.shape[3]
-    hidden = torch.rand(count, generator=generator) < config.camera_dropout
     overlap = draw_overlap(frames, config, generator)
     t = sample_timesteps(count, config.shift, generator)
     eps = draw_noise(latents[:, list(targets)].flatten(0, 1), generator)
@@ -49,7 +48,7 @@ def loop_loss(model, latents, rays, context, targets, config, generator):
         if joint:
             slots = list(model.config.layout).count("context")
             seen = torch.tensor(seen.tolist() + [0] * (slots - len(seen)))
-        camera = rays[sample, target] * (0 if hidden[row] else 1)
+        camera = rays[sample, target]
         views = ViewTokens(latents[None, sample, seen], rays[None, sample, seen])
         seen = model.encode(views)
         clean = clean if overlap else None
@@ -203,15 +202,13 @@ class Recorder:
         return torch.zeros_like(x_t)
 
 
-def test_dropout_ratios_and_time_shift():
-    config = ObjectiveConfig(shift=4.0, camera_dropout=0.2)
+def test_time_shift():
+    config = ObjectiveConfig(shift=4.0)
     model, generator = Recorder(), torch.Generator().manual_seed(0)
     latents, rays = random_views(batch=4)
     context = draw_context(4, 4, range(1, 4), 2, generator)
     for _ in range(400):
         loss_of_views(model, latents, rays, context, range(1, 4), config, generator)
-    hidden = torch.cat(model.rays).flatten(1).abs().sum(1) == 0
-    assert hidden.float().mean().item() == pytest.approx(0.2, abs=0.03)
     assert set(model.contexts) == {2}
     # The median of a logit-normal is 1/2, which the shift moves to 4 / (1 + 3) / ... = 0.8.
     assert torch.cat(model.times).median().item() == pytest.approx(0.8, abs=0.02)
@@ -245,5 +242,5 @@ def test_contexts_may_differ_from_the_truth(tiny_denoiser):
 
 
 def test_probabilities_are_checked():
-    with pytest.raises(ValueError, match="camera_dropout"):
-        ObjectiveConfig(camera_dropout=1.5)
+    with pytest.raises(ValueError, match="caption_dropout"):
+        ObjectiveConfig(caption_dropout=1.5)

@@ -35,7 +35,7 @@ def tiny_config(**changes) -> TrainConfig:
                 Stage(share=0.5, frames=3, batch=1, views=3, max_context=2, any_context=True),
             )
         ),
-        objective=ObjectiveConfig(overlap_probability=0.3, overlap_frames=2, camera_dropout=0.1),
+        objective=ObjectiveConfig(overlap_probability=0.3, overlap_frames=2),
         optimizer=OptimizerConfig(warmup_steps=3),
         sampling=SamplingConfig(steps=2),
         steps=8,

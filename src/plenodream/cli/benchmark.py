@@ -90,6 +90,8 @@ def reproduce(args: Reproduce) -> int:
     from plenodream.evaluation.methods.tables import TRAINED, get_table, table_methods
 
     out = args.out or Path("reproduce") / args.table
+    if args.table == TRAINED and args.workers is not None:
+        raise ValueError(f"--workers: {TRAINED} is trained in one process; leave it out")
     if args.table == TRAINED:
         return _ablations(args, out)
     if args.steps is not None:

@@ -10,6 +10,7 @@ import tyro
 
 from plenodream.cli.counting import counting
 from plenodream.cli.parse import MaybeInt, MaybeText
+from plenodream.words import shown
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,8 @@ def shards(args: Shards) -> int:
     with counting("scene", quiet=args.quiet) as progress:
         count = write_shards(in_order(args.parts), args.out, args.scenes, progress)
     if not args.quiet:
-        print(f"{count} scenes in {args.out}: `plenodream train RECIPE --data {args.out}` reads them")
+        out = shown(args.out)
+        print(f"{count} scenes in {out}: `plenodream train RECIPE --data {out}` reads them")
     return 0
 
 
@@ -80,5 +82,5 @@ def latents(args: Latents) -> int:
             views += count
             progress(done)
     if not args.quiet:
-        print(f"latents of {len(windows)} windows, {views} views, beside {args.data}")
+        print(f"latents of {len(windows)} windows, {views} views, beside {shown(args.data)}")
     return 0

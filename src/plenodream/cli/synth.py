@@ -52,7 +52,7 @@ def synth(args: Synth) -> int:
         if args.family == "robot":
             written = _robot(args, progress)
         else:
-            size = args.views or 10, args.frames, args.height, args.width
+            size = 10 if args.views is None else args.views, args.frames, args.height, args.width
             rest = {"device": device, "textures": args.textures, "progress": progress}
             written = synthesize(args.out, args.family, args.scenes, *size, args.seed, args.first, **rest)
     if not args.quiet:

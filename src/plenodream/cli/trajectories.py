@@ -36,15 +36,15 @@ def trajectories(args: Trajectories) -> int:
     from plenodream.viewer.console import plain_table
 
     rows = describe_presets()
-    if args.plot is not None or args.trajectory:
+    if args.plot is None and args.trajectory:
+        raise ValueError("--trajectory chooses what --plot draws: expected --plot FILE.png too")
+    if args.plot is not None:
         from plenodream.rendering.request import SOURCE
         from plenodream.rendering.source import still_cameras
 
         chosen = parse_trajectories(args.trajectory or list(PRESETS))
         still = still_cameras(25, 48, 48)
         paths = {SOURCE: still} | {t.name: trajectory_cameras(t, still) for t in chosen}
-        if args.plot is None:
-            raise ValueError("--trajectory chooses what --plot draws: expected --plot FILE.png too")
         from plenodream.viewer.paths import draw_paths  # matplotlib takes a second
 
         draw_paths(paths, args.plot)
@@ -65,6 +65,6 @@ def trajectories(args: Trajectories) -> int:
 
 def _parameter(parameter: dict) -> str:
     default = parameter["default"]
-    shown = default if isinstance(default, str) else f"{default:g} {parameter['unit']}"
+    text = default if isinstance(default, str) else f"{default:g} {parameter['unit']}"
     others = [choice for choice in parameter["choices"] if choice != default]
-    return f"{parameter['name']}={shown}" + (f" (or {', '.join(others)})" if others else "")
+    return f"{parameter['name']}={text}" + (f" (or {', '.join(others)})" if others else "")

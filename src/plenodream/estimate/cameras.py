@@ -16,7 +16,7 @@ from plenodream.estimate.mapping import map_frames
 from plenodream.estimate.tracks import Pair, match_frames
 from plenodream.estimate.turning import chain_rotations, fit_focal, fit_turn, gather
 from plenodream.geometry.cameras import (
-    cameras_at,
+    fill_cameras,
     horizontal_fov,
     intrinsics_from_fov,
     make_pose,
@@ -82,7 +82,7 @@ def estimate_cameras(
     cameras, motion, points, notes, known = found
     if points is not None and points.seen is not None:
         points = replace(points, seen=torch.stack([numbers[points.seen[:, 0]], points.seen[:, 1]], dim=1))
-    whole = _fill(cameras, numbers[known], count)
+    whole = fill_cameras(cameras, numbers[known].tolist(), count)
     missing = count - len(known)
     made_up = (f"{missing} of {count} frames interpolated between those with a camera",) if missing else ()
     return EstimatedCameras(whole, motion, points, (*notes, *made_up))
@@ -170,16 +170,6 @@ def _cameras(rotations: Tensor, focal: float, size: tuple[int, int], centres: Te
     lens = torch.tensor([focal, focal, width / 2, height / 2], dtype=torch.float64)
     centres = torch.zeros(len(rotations), 3, dtype=torch.float64) if centres is None else centres
     return Cameras(make_pose(rotations, centres), lens.repeat(len(rotations), 1), height, width)
-
-
-def _fill(cameras: Cameras, known: Tensor, count: int) -> Cameras:
-    """Cameras of all frames from those of some: interpolated between them, held beyond them."""
-    if len(known) == 1:
-        return cameras[torch.zeros(count, dtype=torch.long)]
-    wanted, known = torch.arange(count).double(), known.double()
-    later = torch.searchsorted(known, wanted).clamp(1, len(known) - 1)
-    position = later - 1 + (wanted - known[later - 1]) / (known[later] - known[later - 1])
-    return cameras_at(cameras, position.clamp(0, len(known) - 1))
 
 
 def _middle_depth(points: Tensor, cameras: Cameras) -> float:

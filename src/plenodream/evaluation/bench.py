@@ -61,9 +61,10 @@ class Plan:
     device: str | None = None
 
     def __post_init__(self) -> None:
+        for name, count in (("scenes", self.scenes), ("seeds", self.seeds)):
+            if count < 1:
+                raise ValueError(f"{count} {name}: expected at least 1")
         check_scene(self.benchmark, self.scenes - 1, self.shots)
-        if self.seeds < 1:
-            raise ValueError(f"{self.seeds} seeds: expected at least 1")
 
 
 def run_benchmark(
@@ -86,7 +87,8 @@ def run_benchmark(
         ValueError: A model that cannot be loaded, or does not do what is asked of it.
     """
     out.mkdir(parents=True, exist_ok=True)
-    total, done, reports = plan.scenes * plan.seeds * len(methods), 0, []
+    seeded = [with_seeds(method, plan.seeds) for method in methods]
+    total, done, reports = plan.scenes * sum(map(len, seeded)), 0, []
 
     def on_scene() -> None:
         nonlocal done
@@ -94,17 +96,17 @@ def run_benchmark(
         if progress is not None:
             progress(done, total)
 
-    for method in methods:
+    for method, each_seed in zip(methods, seeded, strict=True):
         other = plan.other and method is methods[0]
-        seeded = with_seeds(method, plan.seeds)
-        found = [_run_method(_Chains(plan, each, out, other), on_scene, share) for each in seeded]
+        found = [_run_method(_Chains(plan, each, out, other), on_scene, share) for each in each_seed]
         reports.append(over_seeds(method.text, found))
     return reports
 
 
 def with_seeds(method: Method, seeds: int) -> list[Method]:
-    """A method, and the same from other noise."""
-    return [method, *(method.with_options(seed=str(method.seed + more)) for more in range(1, seeds))]
+    """A method, and the same from other noise where that makes a difference."""
+    others = range(1, seeds) if method.noisy else ()
+    return [method, *(method.with_options(seed=str(method.seed + more)) for more in others)]
 
 
 @dataclass(frozen=True)
@@ -157,7 +159,7 @@ def foresee(plan: Plan, methods: Sequence[Method]) -> str:
         workings = engine.generator.workings
         windows = plan_windows(frames, workings.frames or frames, workings.overlap)
         k = min(engine.settings.retrieval.k, shots) if method.options.get("memory", "all") == "all" else 1
-        chains = plan.scenes * plan.seeds * (2 if plan.other and place == 0 else 1)
+        chains = plan.scenes * (plan.seeds if method.noisy else 1) * (2 if plan.other and place == 0 else 1)
         contexts = [max(k, workings.fewest)] * (shots * len(windows))
         views += chains * shots
         seconds += chains * estimate_cost(inner(engine.generator), contexts, len(windows[0]), *size).seconds
@@ -207,6 +209,7 @@ def render_chain(scene: BenchmarkScene, method: Method, engine: Engine, folder: 
         raise ValueError(f"{method.text}: recordings cannot stand still; expected motion=on")
     opened = Scene.open(folder) if (folder / FILE).is_file() else _create(source, method, engine, folder, seed)
     with opened.lock():
+        _write_source(opened, source, method.depth)  # a run that was stopped may owe it
         for name, cameras in scene.targets.items():
             opened.declare(name, "view", cameras, scene.origins.get(name))
         AutoregressiveRenderer(opened, engine.generator, engine.settings, None).render()
@@ -214,7 +217,7 @@ def render_chain(scene: BenchmarkScene, method: Method, engine: Engine, folder: 
 
 
 def _create(source: View, method: Method, engine: Engine, folder: Path, seed: int) -> Scene:
-    """A scene with its source in memory."""
+    """A scene with nothing in it."""
     workings = engine.generator.workings
     windows = plan_windows(len(source), workings.frames or len(source), workings.overlap)
     size = source.cameras.height, source.cameras.width
@@ -223,10 +226,14 @@ def _create(source: View, method: Method, engine: Engine, folder: Path, seed: in
         method.model, engine.generator.fingerprint(), *size, source.fps, len(source), tuple(windows), seed, settings
     )
     folder.parent.mkdir(parents=True, exist_ok=True)
-    scene = Scene.create(folder, manifest)
+    return Scene.create(folder, manifest)
+
+
+def _write_source(scene: Scene, source: View, with_depth: bool) -> None:
+    """The source in memory, as far as it is not there."""
     scene.declare(SOURCE, "source", source.cameras)
-    for number, window in enumerate(windows):
-        index = window_index(window, len(source))
-        depth = source.depth[index] if method.depth and source.depth is not None else None
-        scene.write(SOURCE, number, source.frames[index], {"given": True}, {}, depth)
-    return scene
+    for number, window in enumerate(scene.manifest.windows):
+        if not scene.has(SOURCE, number):
+            index = window_index(window, len(source))
+            depth = source.depth[index] if with_depth and source.depth is not None else None
+            scene.write(SOURCE, number, source.frames[index], {"given": True}, {}, depth)

@@ -10,7 +10,7 @@ import torch
 
 from plenodream.evaluation.aggregate import Number, Report
 from plenodream.evaluation.export import SHOWN, cell, to_csv, to_html
-from plenodream.evaluation.plot import draw_by_number
+from plenodream.evaluation.plot import draw_by_number, draw_by_shots
 from plenodream.evaluation.report import blocks
 from plenodream.evaluation.shots import COPY, TRUTH, VIDEO
 from plenodream.evaluation.statistics import Interval, bootstrap_interval
@@ -140,11 +140,13 @@ def table_latex(reports: Sequence[Report]) -> str:
 
 
 def write_tables(folder: Path, reports: Sequence[Report]) -> None:
-    """The table of some reports as text, CSV, LaTeX and HTML, and what becomes of scores along a chain as a picture."""
+    """The table of some reports as text, CSV, LaTeX and HTML, and scores along a chain and by the number of shots as
+    pictures."""
     forms = {"txt": table_text, "csv": to_csv, "tex": table_latex, "html": to_html}
     for ending, form in forms.items():
         write_file(folder / f"table.{ending}", form(reports).encode())
     write_file(folder / "by_number.png", draw_by_number(reports))
+    write_file(folder / "by_shots.svg", draw_by_shots(reports))
 
 
 def _pm(number: Number | None) -> str:

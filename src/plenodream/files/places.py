@@ -44,7 +44,8 @@ class Folder:
             return set()
         except Exception as error:  # of whatever library reads there
             raise _unreachable(self.place, error) from None
-        return {PurePosixPath(path).name for path in found} - {""}
+        own = PurePosixPath(self._root)  # of a file, or the object that stands for a folder in some stores
+        return {path.name for path in map(PurePosixPath, found) if path != own} - {""}
 
     def read(self, name: str) -> bytes:
         """A file's content.

@@ -12,6 +12,7 @@ from torch.nn.functional import avg_pool2d, interpolate, max_pool2d
 from plenodream.geometry.cameras import resize_cameras
 from plenodream.geometry.splat import carry, turn
 from plenodream.geometry.surface import Carried, surface
+from plenodream.media.fit import stretch_depth
 from plenodream.types import Cameras, View
 
 # Cameras whose centres are this near (metres) share one.
@@ -66,7 +67,7 @@ def moving_pixels(view: View, moments: Sequence[int]) -> Bool[Tensor, "frames he
     """
     small = _shrink(view)
     found = [_moving(small, frame, moments) for frame in range(len(view))]
-    masks = interpolate(torch.stack(found)[:, None].float(), size=view.frames.shape[1:3], mode="nearest")
+    masks = interpolate(torch.stack(found)[:, None].float(), size=view.frames.shape[1:3], mode="nearest-exact")
     return masks[:, 0] > 0
 
 
@@ -118,6 +119,6 @@ def _shrink(view: View) -> View:
     scale = max(1, min(height, width) / _SIDE)
     size = (max(1, round(height / scale)), max(1, round(width / scale)))
     frames = [interpolate(picture(view, n)[None], size=size, mode="area")[0] for n in range(len(view))]
-    depth = None if view.depth is None else interpolate(view.depth[:, None], size=size, mode="nearest")[:, 0]
+    depth = None if view.depth is None else stretch_depth(view.depth, *size)
     pixels = torch.stack(frames).round().to(torch.uint8).permute(0, 2, 3, 1)
     return View(pixels, resize_cameras(view.cameras, *size), view.fps, depth=depth)

@@ -177,16 +177,20 @@ def unproject(
     return origins + directions * depth[..., None]
 
 
-def resample_cameras(cameras: Cameras, frames: int) -> Cameras:
-    """The same path with another number of frames: centres and intrinsics linear, rotations spherical linear.
+def fill_cameras(cameras: Cameras, numbers: Sequence[int], frames: int) -> Cameras:
+    """Cameras of all frames of a video from those of some: as `cameras_at` between them, held beyond them.
 
     Args:
-        cameras: One path, batch shape (frames,). First and last camera are kept.
-        frames: New number of frames, at least 1.
+        cameras: One path, batch shape (known,).
+        numbers: Which frames they are of, ascending.
+        frames: Of the video.
     """
-    if frames < 1:
-        raise ValueError(f"cannot resample cameras to {frames} frames: expected at least 1")
-    return cameras_at(cameras, torch.linspace(0, len(cameras) - 1, frames, dtype=torch.float64))
+    if len(cameras) == 1:
+        return cameras[torch.zeros(frames, dtype=torch.long)]
+    wanted, known = torch.arange(frames, dtype=torch.float64), torch.tensor(numbers, dtype=torch.float64)
+    later = torch.searchsorted(known, wanted).clamp(1, len(cameras) - 1)
+    position = later - 1 + (wanted - known[later - 1]) / (known[later] - known[later - 1])
+    return cameras_at(cameras, position.clamp(0, len(cameras) - 1))
 
 
 def cameras_at(cameras: Cameras, positions: Float[Tensor, "frames"]) -> Cameras:

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from plenodream.geometry.cameras import invert_pose
 from plenodream.geometry.surface import STEP, Carried, Surface, pixel_grid
-from plenodream.geometry.visibility import homography
+from plenodream.geometry.visibility import homography, lens_matrix
 from plenodream.types import Cameras
 
 # Pixels reach this much farther than their outline, in target pixels, so that no cracks open between them.
@@ -103,8 +103,7 @@ def turn(
 
 
 def _matrix(camera: Cameras) -> Tensor:
-    fx, fy, cx, cy = camera.intrinsics.tolist()
-    return torch.tensor([[fx, 0, cx], [0, fy, cy], [0, 0, 1]], dtype=torch.float64)
+    return lens_matrix(camera.to("cpu", torch.float64))
 
 
 def _inverse_matrix(camera: Cameras) -> Tensor:

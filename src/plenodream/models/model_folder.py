@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -14,6 +13,7 @@ from diffusers import __version__ as diffusers_version
 from safetensors.torch import save_file
 from torch import Tensor
 
+from plenodream.files.hashes import hash_file
 from plenodream.models.checkpoint import Checkpoint
 from plenodream.models.codecs.wan import WanCodec
 from plenodream.models.formats import Format
@@ -111,15 +111,10 @@ def card(checkpoint: Checkpoint, known: Format, weights: Weights) -> str:
         f"- tensors: {weights.taken} of the checkpoint, {base} of its base {known.base}".rstrip(),
         *([f"- new, zero until they are trained: {weights.fresh} camera projections"] if weights.fresh else []),
         f"- left out: {', '.join(sorted(weights.left_out)) or 'nothing'}",
-        *(f"- sha256 of {file.name}: {_sha256(file)}" for file in _files(checkpoint.path)),
+        *(f"- sha256 of {file.name}: {hash_file(file)}" for file in _files(checkpoint.path)),
     ]
     return "\n".join(lines) + "\n"
 
 
 def _files(path: Path) -> Iterable[Path]:
     return sorted(path.glob("*.safetensors")) if path.is_dir() else [path]
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -117,6 +117,12 @@ class Ablations:
     device: str = "cpu"
     variants: tuple[str, ...] = tuple(VARIANTS)
 
+    def __post_init__(self) -> None:
+        for name, count in (("training seeds", self.seeds), ("training steps", self.steps)):
+            if count is not None and count < 1:
+                raise ValueError(f"{count} {name}: expected at least 1")
+        self.plan()  # refuses scenes and shots that there are not
+
     def config(self, variant: Variant, seed: int) -> TrainConfig:
         """Recipe of a variant's first stage."""
         base = pico()
@@ -235,9 +241,9 @@ def _fit(
 
 
 def _contexts(ablations: Ablations, config: TrainConfig, model: Path, folder: Path, chain: int) -> Path:
-    """Contexts that a first stage's model makes: as many scenes as the second stage has steps, at most 200."""
+    """Contexts that a first stage's model makes: each scene serves twice in the second stage; at most 200."""
     last: Stage = config.curriculum.stages[-1]
-    count = min(200, max(4, last.batch * (config.second.steps or 1)))
+    count = min(200, max(4, last.batch * (config.second.steps or 1) // 2))
     scenes = SceneSet(count, _VIEWS, last.frames, config.height, config.width, seed=config.seed)
     pipeline = load_pipeline(str(model), ablations.device)
     parts = (pipeline.transformer, pipeline.codec, pipeline.scheduler, pipeline.own_sampling())

@@ -37,7 +37,7 @@ def pico() -> TrainConfig:
 
 
 def agibot_pico() -> TrainConfig:
-    """pico for the robot of `plenodream synth DATA --family robot --height 48 --width 64`, from its head's camera."""
+    """pico for the robot of `synth --out DATA --family robot --height 48 --width 64`, from its head's camera."""
     config = pico()
     stages = tuple(
         replace(stage, family="disk", views=3, max_context=min(stage.max_context, 2))

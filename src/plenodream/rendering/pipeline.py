@@ -46,7 +46,7 @@ class PlenopticPipeline(DiffusionPipeline):
         overlap: Frames that neighbouring windows of a long video share.
         steps: Sampling steps that suit the model.
         guidance: Guidance that suits it; none where `guided_by` is None.
-        guided_by: What it was trained without at times, which guidance is over: `text`, `cameras`; None: it never was.
+        guided_by: What it was trained without at times, which guidance is over: `text`; None: it never was.
         context_views: Context size k that suits it.
         candidates: Stored views that compete for the context; more than `context_views` are merged. None: as many.
         keep_source: Whether the source is always context. The published networks were made without that, and with six

@@ -121,8 +121,8 @@ class TrainConfig:
         one_of("scheduler", self.scheduler, SCHEDULERS)
         if self.sampling.guidance and self.guided_by is None:
             raise ValueError(
-                f"sampling.guidance is {self.sampling.guidance:g}, but the model never trains without its cameras, nor "
-                "with and without words: expected 0, or objective.camera_dropout or caption_dropout between 0 and 1"
+                f"sampling.guidance is {self.sampling.guidance:g}, but the model does not train with and without "
+                "words: expected 0, or objective.caption_dropout between 0 and 1"
             )
         if self.depth and self.codec != "space-to-depth":
             raise ValueError(f"depth with codec {self.codec}: expected space-to-depth, or depth=False")
@@ -147,10 +147,8 @@ class TrainConfig:
 
     @property
     def guided_by(self) -> str | None:
-        """What the model trains without at times, which guidance is over: `text`, `cameras`; None: nothing."""
-        if 0 < self.objective.caption_dropout < 1:
-            return "text"
-        return "cameras" if self.objective.camera_dropout else None
+        """What the model trains without at times, which guidance is over: `text`; None: nothing."""
+        return "text" if 0 < self.objective.caption_dropout < 1 else None
 
     @property
     def frames(self) -> int:

@@ -24,7 +24,6 @@ class ObjectiveConfig:
         overlap_probability: How often a clip's first frames are given clean, as in a later window of a long video.
         overlap_frames: Most latent frames that are then clean; every such step draws from 1 to this number.
         overlap_in_loss: Whether these frames have a part in the loss, as in the paper.
-        camera_dropout: How often a target's camera is hidden (rays set to zero): what guidance over cameras needs.
         caption_dropout: How often a sample is not told its caption: what guidance over text needs. 1: never any.
         depth_weight: Of the loss of depth beside that of colours, where the codec has depth.
         hidden_depth: How often the depth of a context view is not given, as it is with footage.
@@ -35,7 +34,6 @@ class ObjectiveConfig:
     overlap_probability: float = 0.0
     overlap_frames: int = 0
     overlap_in_loss: bool = False
-    camera_dropout: float = 0.0
     caption_dropout: float = 1.0
     depth_weight: float = 0.5
     hidden_depth: float = 0.5
@@ -44,7 +42,7 @@ class ObjectiveConfig:
         for name in ("shift", "x0_floor"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"objective.{name} is {getattr(self, name)}: expected a finite number, more than 0")
-        for name in ("overlap_probability", "camera_dropout", "caption_dropout", "hidden_depth"):
+        for name in ("overlap_probability", "caption_dropout", "hidden_depth"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"objective.{name} is {getattr(self, name)}: expected a probability, 0 to 1")
         if not self.depth_weight >= 0:
@@ -194,7 +192,6 @@ def draw_task(
     """
     x_0 = latents[:, targets.start : targets.stop].flatten(0, 1)
     rays = camera_tokens[:, targets.start : targets.stop].flatten(0, 1)
-    keep = torch.rand(len(x_0), generator=generator).to(x_0) >= config.camera_dropout
     overlap = draw_overlap(x_0.shape[2], config, generator)
     given = latents if context_latents is None else context_latents
     if depth_channels:
@@ -206,7 +203,7 @@ def draw_task(
     index = index.to(x_0.device)  # before the pass, as a copy waits for all that is queued
     words = None if text is None else text.repeat_interleave(len(targets), 0)
     views = ViewTokens(given[:, :shared], camera_tokens[:, :shared])
-    return Task(x_0, rays * keep.view(-1, 1, 1, 1, 1), overlap, views, index, words)
+    return Task(x_0, rays, overlap, views, index, words)
 
 
 def training_loss(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from plenodream.files.atomic import write_file
 from plenodream.files.documents import dump_document, read_document
+from plenodream.files.hashes import hash_file
 from plenodream.memory.scene import Scene
 
 TRUTH = "truth.json"
@@ -56,7 +56,7 @@ def write_truth(scene: Scene, note: str, truths: Mapping[str, Truth]) -> None:
             "video": str(truth.video),
             "psnr": truth.psnr,
             "psnr_copy": truth.psnr_copy,
-            "result": _digest(scene.preview_path(name)),
+            "result": hash_file(scene.preview_path(name)),
         }
         for name, truth in truths.items()
     }
@@ -76,10 +76,6 @@ def read_truth(scene: Scene) -> tuple[tuple[str, ...], dict[str, Truth]]:
     truths = {}
     for name, entry in document.views.items():
         result = scene.preview_path(name)
-        if Path(entry.video).is_file() and result.is_file() and _digest(result) == entry.result:
+        if Path(entry.video).is_file() and result.is_file() and hash_file(result) == entry.result:
             truths[name] = Truth(Path(entry.video), entry.psnr, entry.psnr_copy)
     return (document.note,) if truths else (), truths
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from plenodream.geometry.rig import Rig, rig_poses
 from plenodream.types import Cameras
-from plenodream.worlds.family import Range, SceneFamily, uniform
+from plenodream.worlds.family import Range, SceneFamily, log_uniform, uniform
 
 # Fields of the rig as columns; radius in parts of the subject's distance, focal as a power of the family's zoom.
 _FIELDS = ("azimuth", "elevation", "radius", "right", "up", "forward", "pan", "tilt", "focal")
@@ -105,7 +105,7 @@ def sample_cameras(
     smooth = torch.rand(*shape, 1, generator=generator) < 0.5
     moment = torch.where(smooth, eased, moment)
 
-    lens = _log_uniform((count, 1, 1), family.lens if footage is None else footage.lens, generator)
+    lens = log_uniform((count, 1, 1), family.lens if footage is None else footage.lens, generator)
     # A long lens sees little: turning and shifting it as far as a wide one would leave no overlap.
     narrow = (30 / lens).clamp(max=1)
     value = dict(
@@ -135,14 +135,10 @@ def _squeezed(
     samples, views, _ = lens.shape
     merged = torch.rand(samples, views, 1, generator=generator) < footage.merged_share
     merged[:, 0] = False
-    lens = torch.where(merged, _log_uniform((samples, views, 1), footage.merged, generator), lens)
-    aspect = _log_uniform((samples, 1, 1), footage.aspect, generator)
+    lens = torch.where(merged, log_uniform((samples, views, 1), footage.merged, generator), lens)
+    aspect = log_uniform((samples, 1, 1), footage.aspect, generator)
     focal = lens / (36 * aspect.clamp(max=1))
     return focal * width, focal * aspect * height
-
-
-def _log_uniform(shape: tuple[int, ...], bounds: Range, generator: torch.Generator) -> Tensor:
-    return uniform(shape, (math.log(bounds[0]), math.log(bounds[1])), generator).exp()
 
 
 def _draw(part: int, kind: Tensor, generator: torch.Generator) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -138,3 +139,8 @@ def scene_family(name: str) -> SceneFamily:
 def uniform(shape: Sequence[int], bounds: Range, generator: torch.Generator) -> Tensor:
     """Uniform random numbers between two bounds (CPU, float32)."""
     return torch.rand(tuple(shape), generator=generator) * (bounds[1] - bounds[0]) + bounds[0]
+
+
+def log_uniform(shape: Sequence[int], bounds: Range, generator: torch.Generator) -> Tensor:
+    """Random numbers between two bounds whose logarithms are uniform."""
+    return uniform(shape, (math.log(bounds[0]), math.log(bounds[1])), generator).exp()

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from plenodream.worlds.family import Range, SceneFamily, uniform
+from plenodream.worlds.family import Range, SceneFamily, log_uniform, uniform
 
 # Surfaces are numbered: walls -x +x -y(ceiling) +y(floor) -z +z, then the parts.
 FACES = 6
@@ -64,7 +63,7 @@ def sample_patterns(
     grain = torch.where(sky[..., None], torch.tensor([0.0, -math.pi / 40, 0.0]), grain)
     offset = torch.where(sky[..., None], -math.pi / 2, offset)
     checker, warp = checker & ~sky, torch.where(sky, 0.0, warp)
-    hardness = torch.where(sky, 1.0, _log_uniform(shape, family.hardness, generator))
+    hardness = torch.where(sky, 1.0, log_uniform(shape, family.hardness, generator))
     return {
         "frequency": frequency, "offset": offset, "grain": grain, "warp": warp, "checker": checker.float(),
         "hardness": hardness, "colours": colours,
@@ -106,18 +105,14 @@ def sample_images(
 
 def _draw_waves(family: SceneFamily, count: int, parts: int, generator: torch.Generator) -> Tensor:
     """Wavelengths of all surfaces, metres."""
-    walls = _log_uniform((count, FACES), family.wall_wave, generator)
-    return torch.cat([walls, _log_uniform((count, parts), family.thing_wave, generator)], dim=1)
+    walls = log_uniform((count, FACES), family.wall_wave, generator)
+    return torch.cat([walls, log_uniform((count, parts), family.thing_wave, generator)], dim=1)
 
 
 def _is_sky(is_open: Tensor, parts: int) -> Tensor:
     """Without walls, all faces but the floor are the sky."""
     number = torch.arange(FACES + parts)
     return is_open[:, None] & (number < FACES) & (number != FLOOR)
-
-
-def _log_uniform(shape: Sequence[int], bounds: Range, generator: torch.Generator) -> Tensor:
-    return uniform(shape, (math.log(bounds[0]), math.log(bounds[1])), generator).exp()
 
 
 def _hsv(hue: Tensor, saturation: Tensor, value: Tensor) -> Tensor:

@@ -52,6 +52,11 @@ class Method:
         return int(self.options.get("seed", 0))
 
     @property
+    def noisy(self) -> bool:
+        """Whether its seed matters: a point cloud draws nothing, unless its context is drawn."""
+        return self.model != REPROJECTION or self.options.get("strategy") == "random"
+
+    @property
     def motion(self) -> bool:
         """Whether the source moves as it should, or stands still as a control."""
         return SWITCHES[self.options.get("motion", "on")]

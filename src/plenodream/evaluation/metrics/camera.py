@@ -31,25 +31,6 @@ class CameraError:
     translation: float | None
 
 
-@dataclass(frozen=True)
-class CamI2VError:
-    """The errors of CamI2V's evaluation, all sums over frames; None where the true path does not translate.
-
-    Attributes:
-        rotation: RotErr, radians.
-        translation_relative: TransErr, each path divided by its own largest distance from the first centre.
-        camera_relative: CamMC: Frobenius norm of the difference of [R | t], scaled likewise.
-        translation_absolute: TransErr, both paths divided by the true path's largest distance (metric scale kept).
-        camera_absolute: CamMC, scaled likewise.
-    """
-
-    rotation: float
-    translation_relative: float | None
-    camera_relative: float | None
-    translation_absolute: float | None
-    camera_absolute: float | None
-
-
 def rotation_angles(a: Float[Tensor, "*#batch 3 3"], b: Float[Tensor, "*#batch 3 3"]) -> Float[Tensor, "*batch"]:
     """Angle in radians between rotations, in float64 by atan2 of sine and cosine: arccos alone loses small angles."""
     return rotation_vector(a.double().transpose(-1, -2) @ b.double()).norm(dim=-1)
@@ -75,29 +56,6 @@ def paper_error(predicted: Float[Tensor, "frames 4 4"], truth: Float[Tensor, "fr
         return CameraError(rotation, None)
     scale = ((p * g).sum() / p.square().sum().clamp(min=1e-300)).clamp(min=0)
     return CameraError(rotation, (g - scale * p).square().sum().item())
-
-
-def cami2v_error(predicted: Float[Tensor, "frames 4 4"], truth: Float[Tensor, "frames 4 4"]) -> CamI2VError:
-    """RotErr, TransErr and CamMC as CamI2V's evaluation computes them: sums over frames, distances not squared.
-
-    Arguments and errors as for `paper_error`. A prediction that does not translate counts as standing still.
-    """
-    predicted, truth = _anchored(predicted, truth)
-    rotation = rotation_angles(predicted[:, :3, :3], truth[:, :3, :3]).sum().item()
-    p, g = predicted[:, :3, 3], truth[:, :3, 3]
-    if not _translates(g):
-        return CamI2VError(rotation, None, None, None, None)
-    true_length, own_length = g.norm(dim=-1).max(), p.norm(dim=-1).max().clamp(min=1e-9)
-    turn = (predicted[:, :3, :3] - truth[:, :3, :3]).square().sum((-2, -1))
-    relative = (p / own_length - g / true_length).square().sum(-1)
-    absolute = (p / true_length - g / true_length).square().sum(-1)
-    return CamI2VError(
-        rotation=rotation,
-        translation_relative=relative.sqrt().sum().item(),
-        camera_relative=(turn + relative).sqrt().sum().item(),
-        translation_absolute=absolute.sqrt().sum().item(),
-        camera_absolute=(turn + absolute).sqrt().sum().item(),
-    )
 
 
 def worldscore_error(predicted: Float[Tensor, "frames 4 4"], truth: Float[Tensor, "frames 4 4"]) -> CameraError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from torch.nn.functional import avg_pool2d
 from plenodream.evaluation.metrics.distances import frechet_distance, kernel_distance
 from plenodream.evaluation.metrics.metric import MEAN, Column, Score, Unavailable
 from plenodream.evaluation.shots import Shot
+from plenodream.files.hashes import hash_file
 
 _QUANTILES = (0.5, 0.8, 0.95)
 
@@ -85,7 +85,7 @@ class Fvd:
 
     def __init__(self, weights: Path | None = None) -> None:
         self._weights, self._network = weights, None
-        self._hash = hashlib.sha256(weights.read_bytes()).hexdigest() if weights else None
+        self._hash = hash_file(weights) if weights else None
 
     @property
     def set_columns(self) -> tuple[Column, ...]:

@@ -71,11 +71,15 @@ def pool(
     errors: Float[Tensor, "*#scenes frames height width"],
     mask: Bool[Tensor, "*#scenes frames height width"] | None = None,
 ) -> SquaredError:
-    """Errors per pixel, summed over a mask."""
+    """Errors per pixel, summed over a mask; several videos and several masks are summed each by each at little cost."""
     weight = torch.ones_like(errors) if mask is None else mask.to(errors)
-    errors, weight = torch.broadcast_tensors(errors, weight)
-    total, count = (errors * weight).sum((-3, -2, -1)), weight.sum((-3, -2, -1))
-    return SquaredError(total, count, errors.shape[-3:].numel())
+    total = _sum_products(errors, weight)
+    return SquaredError(total, weight.sum((-3, -2, -1)).expand_as(total), errors.shape[-3:].numel())
+
+
+def _sum_products(values: Tensor, weight: Tensor) -> Tensor:
+    """Sum over the last three dimensions; those before them broadcast, as a product of matrices where they differ."""
+    return torch.einsum("...n,...n->...", values.flatten(-3), weight.flatten(-3))
 
 
 def psnr(
@@ -111,11 +115,13 @@ def colour_variance(
     mask: Bool[Tensor, "*#scenes frames height width"] | None = None,
 ) -> Float[Tensor, "*scenes"]:
     """Variance about each scene's mean colour over the mask, averaged over pixels and channels; NaN where empty."""
-    values = frames.double()
-    weight = torch.ones_like(values) if mask is None else mask.to(values)[..., None].expand_as(values)
-    count = weight.sum((-4, -3, -2), keepdim=True)
-    mean = (values * weight).sum((-4, -3, -2), keepdim=True) / count
-    return ((values - mean).square() * weight).sum((-4, -3, -2, -1)) / count.sum((-4, -3, -2, -1))
+    # About any colour the variance is the same; near the mean the difference of squares loses nothing.
+    values = frames.double().movedim(-1, -4)
+    values = values - values.mean((-3, -2, -1), keepdim=True)
+    weight = torch.ones_like(values[..., :1, :, :, :]) if mask is None else mask.to(values).unsqueeze(-4)
+    count = weight.sum((-3, -2, -1))
+    first, second = _sum_products(values, weight), _sum_products(values.square(), weight)
+    return ((second - first.square() / count).clamp(min=0) / count).mean(-1)
 
 
 def sharpness_ratio(
@@ -137,9 +143,8 @@ def edge_energy(
     """Squared differences of neighbours (left-right, above-below) summed where both lie in the mask."""
     values = frames.double()
     inside = torch.ones_like(values[..., 0]) if mask is None else mask.to(values)
-    across = values.diff(dim=-2).square().sum(-1) * inside[..., 1:] * inside[..., :-1]
-    down = values.diff(dim=-3).square().sum(-1) * inside[..., 1:, :] * inside[..., :-1, :]
-    return across.sum((-3, -2, -1)) + down.sum((-3, -2, -1))
+    across = _sum_products(values.diff(dim=-2).square().sum(-1), inside[..., 1:] * inside[..., :-1])
+    return across + _sum_products(values.diff(dim=-3).square().sum(-1), inside[..., 1:, :] * inside[..., :-1, :])
 
 
 def mean_colour(

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from plenodream.evaluation.metrics.fidelity import MINIMUM_COVERAGE, SquaredError
+import torch
+
+from plenodream.evaluation.metrics.fidelity import MINIMUM_COVERAGE
 from plenodream.evaluation.metrics.metric import DECIBELS, Column, Score, Unavailable
-from plenodream.evaluation.metrics.sync import hsync, match_seen, vsync
+from plenodream.evaluation.metrics.sync import match_seen, sync
 from plenodream.evaluation.shots import Shot, pairs_of_videos, single
 
 
@@ -41,14 +43,13 @@ class Sync:
 def _pair(a: Shot, b: Shot) -> list[Score]:
     assert a.depth is not None and b.depth is not None and a.seen is not None
     match = match_seen(a.depth, single(a.cameras), b.depth, single(b.cameras), a.seen, a.moving)
-    scores = []
-    for row, (first, second) in pairs_of_videos(a, b).items():
-        hidden, shown = hsync(first, second, match), vsync(first, second, match)
-        errors = {"hsync": hidden.all, "hsync.static": hidden.static, "hsync.moving": hidden.moving, "vsync": shown.all}
-        scores += [_score(name, row, a, error) for name, error in errors.items() if error is not None]
-    return scores
-
-
-def _score(column: str, row: str, a: Shot, error: SquaredError) -> Score:
-    total, count = float(error.total), float(error.count)
-    return Score(column, row, total, count, float(error.coverage), a.sample.shot)
+    rows = pairs_of_videos(a, b)
+    first, second = (torch.stack(videos) for videos in zip(*rows.values(), strict=True))
+    hidden, shown = sync(first, second, match)
+    errors = {"hsync": hidden.all, "hsync.static": hidden.static, "hsync.moving": hidden.moving, "vsync": shown.all}
+    return [
+        Score(name, row, float(error.total[n]), float(error.count[n]), float(error.coverage[n]), a.sample.shot)
+        for n, row in enumerate(rows)
+        for name, error in errors.items()
+        if error is not None
+    ]

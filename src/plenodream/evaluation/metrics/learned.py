@@ -5,7 +5,6 @@ None of them is imported before it is asked for; what is not installed, or has n
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
@@ -19,6 +18,7 @@ from torch.nn.functional import interpolate
 
 from plenodream.evaluation.metrics.metric import MEAN, Column, Score, Unavailable, needed
 from plenodream.evaluation.shots import Shot, few_frames, pairs_of_videos
+from plenodream.files.hashes import hash_file
 
 _DISPLAY = "standard_4k"
 _MET3R_SIDE, _IQ_SIDE = 256, 512
@@ -98,7 +98,7 @@ class ImagingQuality:
 
     def __init__(self, weights: Path | None = None) -> None:
         self._weights = weights
-        self._hash = hashlib.sha256(weights.read_bytes()).hexdigest() if weights else None
+        self._hash = hash_file(weights) if weights else None
 
     def protocol(self) -> dict[str, Any]:
         """What the numbers depend on."""

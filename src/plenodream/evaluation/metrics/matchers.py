@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from plenodream.evaluation.metrics.metric import Unavailable, needed
+from plenodream.files.hashes import hash_file
 
 _SIDE = 256  # the longer side of what a sparse matcher is shown, at least
 _ROMA_SIDE, _CONFIDENCE = (432, 768), 0.5
@@ -120,7 +121,7 @@ class Roma:
     @cached_property
     def _hashes(self) -> list[str | None]:
         paths = [] if self._folder is None else [self._folder / name for name in self._FILES]
-        return [_hash_file(path) if path.is_file() else None for path in paths]
+        return [hash_file(path) if path.is_file() else None for path in paths]
 
     @cached_property
     def _network(self) -> Any:
@@ -138,11 +139,6 @@ def _hash_packaged(package: str, name: str) -> str | None:
         return hashlib.sha256((files(package) / name).read_bytes()).hexdigest()
     except (ModuleNotFoundError, FileNotFoundError):
         return None
-
-
-def _hash_file(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextlib.contextmanager

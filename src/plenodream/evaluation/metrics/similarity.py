@@ -11,8 +11,8 @@ _C1, _C2 = 0.01**2, 0.03**2
 
 
 def ssim_map(
-    a: Float[Tensor, "frames height width 3"], b: Float[Tensor, "frames height width 3"]
-) -> Float[Tensor, "frames height width"]:
+    a: Float[Tensor, "*#videos height width 3"], b: Float[Tensor, "*#videos height width 3"]
+) -> Float[Tensor, "*videos height width"]:
     """SSIM around every pixel, averaged over the channels, float64.
 
     Source: Wang et al. 2004: Gaussian window (11 pixels, sigma 1.5), population covariance, data range 1; pictures are
@@ -34,14 +34,16 @@ def ssim_map(
     return (similar / ((mean_x**2 + mean_y**2 + _C1) * (variances + _C2))).mean(-1)
 
 
-def _blur(values: Float[Tensor, "frames height width 3"]) -> Float[Tensor, "frames height width 3"]:
+def _blur(values: Float[Tensor, "*videos height width 3"]) -> Float[Tensor, "*videos height width 3"]:
     offsets = torch.arange(-_RADIUS, _RADIUS + 1, dtype=values.dtype)
     kernel = (-0.5 * (offsets / _SIGMA) ** 2).exp()
-    kernel = kernel / kernel.sum()
-    for dim in (1, 2):
+    weights = (kernel / kernel.sum()).tolist()
+    for dim in (-3, -2):
         size = values.shape[dim]
         index = torch.arange(-_RADIUS, size + _RADIUS)
         index = torch.where(index < 0, -index - 1, torch.where(index >= size, 2 * size - index - 1, index))
         mirrored = values.index_select(dim, index)
-        values = torch.stack([mirrored.narrow(dim, n, size) * weight for n, weight in enumerate(kernel)]).sum(0)
+        values = mirrored.narrow(dim, 0, size) * weights[0]
+        for n, weight in enumerate(weights[1:], start=1):
+            values.add_(mirrored.narrow(dim, n, size), alpha=weight)
     return values

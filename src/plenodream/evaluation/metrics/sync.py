@@ -98,7 +98,7 @@ def hsync(
         shift: Tolerant variant: every frame may be moved by up to so many whole pixels of b, whichever fits best. One
             shift for all pixels of a frame (ours): a shift for each pixel would reward noise.
     """
-    return _agreement(frames_a, frames_b, match, match.hidden, shift)
+    return sync(frames_a, frames_b, match, shift)[0]
 
 
 def vsync(
@@ -108,30 +108,45 @@ def vsync(
     shift: int = 0,
 ) -> Agreement:
     """Agreement of two videos on the pixels both show and the source showed too; arguments as for `hsync`."""
-    return _agreement(frames_a, frames_b, match, match.seen, shift)
+    return sync(frames_a, frames_b, match, shift)[1]
 
 
-def _agreement(frames_a: Tensor, frames_b: Tensor, match: Match, mask: Tensor, shift: int) -> Agreement:
+def sync(
+    frames_a: Float[Tensor, "*#scenes frames height width 3"],
+    frames_b: Float[Tensor, "*#scenes frames height_b width_b 3"],
+    match: Match,
+    shift: int = 0,
+) -> tuple[Agreement, Agreement]:
+    """`hsync` and `vsync`, for which b is looked up once."""
+    errors = _errors(frames_a, frames_b, match, shift)
+    return _agreement(errors, match.hidden, match.moving), _agreement(errors, match.seen, match.moving)
+
+
+def _errors(
+    frames_a: Tensor, frames_b: Tensor, match: Match, shift: int
+) -> Float[Tensor, "moves *scenes frames height width"]:
     if not (frames_a.is_floating_point() and frames_b.is_floating_point()):
         raise ValueError(
             f"frames of type {frames_a.dtype} and {frames_b.dtype}: expected floats 0..1; divide uint8 frames by 255"
         )
-    if frames_a.shape[-4:-1] != mask.shape[-3:]:
+    if frames_a.shape[-4:-1] != match.hidden.shape[-3:]:
         raise ValueError(
-            f"frames of shape {tuple(frames_a.shape)} for masks of shape {tuple(mask.shape)}: expected the frames of "
-            "view a at the size of its depth"
+            f"frames of shape {tuple(frames_a.shape)} for masks of shape {tuple(match.hidden.shape)}: expected the "
+            "frames of view a at the size of its depth"
         )
     steps = range(-shift, shift + 1)
     moves = [match.pixels.new_tensor([x, y]) for y in steps for x in steps]
-    errors = torch.stack(
+    return torch.stack(
         [(frames_a - lookup(frames_b, match.pixels + move)).double().square().mean(dim=-1) for move in moves]
     )
 
+
+def _agreement(errors: Tensor, mask: Tensor, moving: Tensor | None) -> Agreement:
     def best(chosen: Tensor) -> SquaredError:
         # Frame by frame, hence the extra dimension: `pool` sums over the last three.
         each = pool(errors[..., None, :, :], chosen[..., None, :, :])
         return SquaredError(each.total.amin(0).sum(-1), each.count[0].sum(-1), errors.shape[-3:].numel())
 
-    if match.moving is None:
+    if moving is None:
         return Agreement(best(mask), None, None)
-    return Agreement(best(mask), best(mask & ~match.moving), best(mask & match.moving))
+    return Agreement(best(mask), best(mask & ~moving), best(mask & moving))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from jaxtyping import Bool
 from torch import Tensor
 
@@ -56,21 +57,25 @@ class Fidelity:
         truth = shot.truth
         if truth is None:
             raise Unavailable("truth")
-        scores = []
-        for row, video in shot.videos.items():
-            error, similarity = (video.double() - truth.double()).square().mean(-1), ssim_map(video, truth)
-            for mask, chosen in _masks(shot).items():
-                for kind, values in (("psnr", error), ("ssim", similarity)):
-                    sums = pool(values, chosen)
-                    scores.append(_score(f"{kind}.{mask}", row, sums.total, sums.count, sums.coverage))
-                for kind, measure in (("sharpness", edge_energy), ("variance", colour_variance)):
-                    share = sums.coverage
-                    scores.append(_score(f"{kind}.{mask}", row, measure(video, chosen), measure(truth, chosen), share))
-        return scores
+        masks, truth = _masks(shot), truth.double()
+        videos, chosen = torch.stack(list(shot.videos.values())).double(), torch.stack(list(masks.values()))
+        kinds: dict[str, tuple[Tensor, Tensor]] = {}  # totals and counts, (videos, masks)
+        for kind, values in (("psnr", (videos - truth).square().mean(-1)), ("ssim", ssim_map(videos, truth))):
+            sums = pool(values[:, None], chosen)
+            kinds[kind] = sums.total, sums.count
+        for kind, measure in (("sharpness", edge_energy), ("variance", colour_variance)):
+            found = measure(videos[:, None], chosen)
+            kinds[kind] = found, measure(truth, chosen).expand_as(found)
+        return [
+            _score(f"{kind}.{mask}", row, total[r, m], count[r, m], sums.coverage[r, m])
+            for r, row in enumerate(shot.videos)
+            for m, mask in enumerate(masks)
+            for kind, (total, count) in kinds.items()
+        ]
 
 
-def _masks(shot: Shot) -> dict[str, Bool[Tensor, "frames height width"] | None]:
-    masks: dict[str, Bool[Tensor, "frames height width"] | None] = {"all": None}
+def _masks(shot: Shot) -> dict[str, Bool[Tensor, "frames height width"]]:
+    masks = {"all": torch.ones(shot.frames.shape[:-1], dtype=torch.bool)}
     if shot.seen is not None:
         masks |= {"seen": shot.seen, "hidden": ~shot.seen}
         if shot.moving is not None:

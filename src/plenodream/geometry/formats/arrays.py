@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from plenodream.geometry.formats.content import Content
-from plenodream.geometry.formats.found import square
+from plenodream.geometry.formats.found import pinhole, square
 from plenodream.geometry.formats.json_frames import check_last_row
 
 Shape = tuple[int | None, ...]
@@ -50,7 +50,7 @@ def array_intrinsics(values: np.ndarray, cameras: int, path: Path) -> Float[Tens
     """
     rows = torch.from_numpy(values)
     if rows.shape[-2:] == (3, 3):
-        rows = torch.stack([rows[..., 0, 0], rows[..., 1, 1], rows[..., 0, 2], rows[..., 1, 2]], dim=-1)
+        rows = pinhole(rows)
     if rows.shape not in ((4,), (1, 4), (cameras, 4)):
         raise ValueError(
             f"{path}: intrinsics of shape {values.shape} for {cameras} poses; expected fx fy cx cy or a 3x3 matrix, "

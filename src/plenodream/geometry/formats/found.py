@@ -82,9 +82,9 @@ def square(poses: Float[Tensor, "cameras rows 4"]) -> Float[Tensor, "cameras 4 4
     return whole
 
 
-def pinhole(matrices: Float[Tensor, "cameras 3 3"]) -> Float[Tensor, "cameras 4"]:
+def pinhole(matrices: Float[Tensor, "*cameras 3 3"]) -> Float[Tensor, "*cameras 4"]:
     """fx, fy, cx, cy of intrinsic matrices; skew is dropped."""
-    return torch.stack([matrices[:, 0, 0], matrices[:, 1, 1], matrices[:, 0, 2], matrices[:, 1, 2]], dim=-1)
+    return torch.stack([matrices[..., 0, 0], matrices[..., 1, 1], matrices[..., 0, 2], matrices[..., 1, 2]], dim=-1)
 
 
 def size_by_centre(intrinsics: Float[Tensor, "cameras 4"], asked: Size) -> Size | None:

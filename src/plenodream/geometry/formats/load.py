@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from plenodream.geometry.cameras import cameras_at, check_cameras, resize_cameras
+from plenodream.geometry.cameras import check_cameras, fill_cameras, resize_cameras
 from plenodream.geometry.formats import (
     actions,
     camera_path,
@@ -213,12 +213,8 @@ def _for_frames(
             "resample the file or cut the clip to match"
         )
     wanted = numbers[-1] + 1 if frames is None else frames
-    known = torch.tensor(numbers, dtype=torch.float64)
-    later = torch.searchsorted(known, torch.arange(wanted, dtype=torch.float64)).clamp(1, count - 1)
-    step = known[later] - known[later - 1]
-    position = (later - 1 + (torch.arange(wanted) - known[later - 1]) / step).clamp(0, count - 1)
     said = f"{wanted - count} of {wanted} frames without a camera: interpolated"
-    return cameras_at(cameras, position), (said,), numbers
+    return fill_cameras(cameras, numbers, wanted), (said,), numbers
 
 
 def _numbers(file: CameraFile, frames: int | None) -> tuple[int, ...] | None:
