@@ -202,7 +202,7 @@ def test_the_sizes_of_a_model_are_read_without_its_weights(copy, monkeypatch, tm
     for name in (str(copy), "owner/name"):
         network, _, found = hollow_model(name)
         assert next(network.parameters()).is_meta and found["steps"] == 35
-    edit(copy / "transformer" / "config.json", num_attention_heads=0)
+    edit(copy / "transformer" / "config.json", num_layers="x")
     wrong = tmp_path / "none"
     wrong.mkdir()
     for name, message in (
