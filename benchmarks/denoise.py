@@ -24,9 +24,8 @@ from plenodream.models.call import CameraMemory, same_cameras
 from plenodream.models.codecs.wan import WanCodec
 from plenodream.models.cosmos.transformer import CosmosCameraTransformer
 from plenodream.models.needs import measure, pass_inputs
-from plenodream.models.pace import best_seconds, measure_pace
+from plenodream.models.pace import best_seconds, measure_pace, product_rate
 from plenodream.models.wan.recammaster import ReCamMasterTransformer
-from plenodream.rendering.cost import product_rate
 
 _COSMOS = {"in_channels": 18, "patch_size": (1, 2, 2), "rope_scale": (1.0, 3.0, 3.0)}
 # Network, its arguments, and latent frames, token rows and columns of a view.
@@ -57,7 +56,7 @@ def main() -> None:
     device = torch.device(args.device)
     dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
     parameters = sum(p.numel() for p in _made(network, arguments, torch.device("meta"), dtype).parameters())
-    rate = product_rate(dtype, device, 1024 if device.type == "cpu" else 8192)
+    rate = product_rate(dtype, device)
     print(machine(args.device))
     print(f"{args.config}: {parameters / 1e6:.1f} M parameters, {grid[0] * grid[1] * grid[2]} tokens a view, {dtype}")
     print(f"matrix products: {rate / 1e9:.4g} GFLOP/s")

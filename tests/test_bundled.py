@@ -30,8 +30,9 @@ def test_nano_is_small_and_loads():
 
 
 def test_nano_depth_is_as_small_and_knows_depth():
-    folder = bundled_models()["nano-depth"]
-    assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) <= 8e6
+    for name in ("nano-depth", "nano-depth-2step"):
+        folder = bundled_models()[name]
+        assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) <= 8e6
     codec = load_pipeline("nano-depth", "cpu").codec
     assert codec.depth_channels == 64 and codec.channels == 256
 
@@ -45,7 +46,10 @@ def test_the_default_model_knows_depth_and_mini_is_of_its_size():
     assert pipeline.config.height >= 64 and pipeline.config.width >= 64 and pipeline.config.frames >= 9
 
 
-@pytest.mark.parametrize(("name", "recipe"), [("nano", "nano"), ("nano-depth", "nano-depth"), ("mini", "mini-depth")])
+@pytest.mark.parametrize(
+    ("name", "recipe"),
+    [("nano", "nano"), ("nano-depth", "nano-depth"), ("nano-depth-2step",) * 2, ("mini", "mini-depth")],
+)
 def test_a_bundled_model_is_its_recipes(name, recipe):
     from plenodream.recipes import get_recipe
     from plenodream.training.build import build_model
@@ -71,7 +75,7 @@ def flat(value, prefix=""):
         yield prefix.lstrip("."), value
 
 
-@pytest.mark.parametrize("name", ["nano", "nano-depth", "mini"])
+@pytest.mark.parametrize("name", ["nano", "nano-depth", "nano-depth-2step", "mini"])
 def test_scores_on_a_model_card_are_those_of_the_model(name):
     folder = bundled_models()[name]
     card = (folder / "README.md").read_text()

@@ -94,6 +94,10 @@ def test_a_folder_that_was_not_used_is_gone(tmp_path):
                 (tmp_path / "a" / "b" / "result").write_text("")
             raise KeyError
         assert (tmp_path / "a").exists() == used
+    with pytest.raises(KeyError), locked(tmp_path / "c" / "d"):  # as when a visitor of the app leaves
+        shutil.rmtree(tmp_path / "c" / "d")
+        raise KeyError
+    assert not (tmp_path / "c").exists()
     with pytest.raises(KeyError), folder_if_used(tmp_path):  # was there before
         raise KeyError
     assert tmp_path.exists()

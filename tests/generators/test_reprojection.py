@@ -58,10 +58,10 @@ def test_turns_and_zooms_need_no_depth(scene):
 def test_what_the_source_saw_is_right_and_the_rest_is_filled(scene):
     source = true_view(scene, 0)
     made = make(Reprojection(), scene.cameras[0, 1], source)
-    assert psnr(unit(made), scene.rgb[0, 1], scene.seen[0, 1]) > 28
+    assert psnr(unit(made), scene.rgb[0, 1], scene.seen[0, 1]) > 30
     added = made.depth > 0
     assert 0.01 < added.float().mean() < 0.5 and (added & ~scene.seen[0, 1]).sum() > 0.7 * added.sum()
-    assert (made.depth / scene.depth[0, 1] - 1)[added].abs().median() < 0.25
+    assert (made.depth / scene.depth[0, 1] - 1)[added].abs().median() < 0.3
 
 
 def test_views_that_are_read_again_agree_where_the_source_saw_nothing(scene):

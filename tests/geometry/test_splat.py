@@ -7,10 +7,12 @@ import math
 import pytest
 import torch
 
+from plenodream.geometry import zbuffer
 from plenodream.geometry.cameras import intrinsics_from_fov, look_at, pixel_centres, unproject
-from plenodream.geometry.splat import MARGIN, carry, turn
+from plenodream.geometry.splat import carry, turn
 from plenodream.geometry.surface import surface
 from plenodream.geometry.visibility import apply_homography, homography, lookup
+from plenodream.geometry.zbuffer import MARGIN
 from plenodream.types import Cameras
 
 
@@ -66,21 +68,25 @@ def reference_owner(view, target: Cameras) -> torch.Tensor:
             step = 1e-5
             ax, ay, _ = place(column + 0.5 + step, row + 0.5, w + gx * step)
             bx, by, _ = place(column + 0.5, row + 0.5 + step, w + gy * step)
-            reach_x = 0.5 * (abs(ax - x) + abs(bx - x)) / step + MARGIN
-            reach_y = 0.5 * (abs(ay - y) + abs(by - y)) / step + MARGIN
-            assert max(reach_x, reach_y) <= 1, "the reference does not cut pixels"
+            jacobian = torch.tensor([[ax - x, bx - x], [ay - y, by - y]], dtype=torch.float64) / step
+            inverse = torch.linalg.inv(jacobian)
+            edge = (0.5 + MARGIN * inverse.abs().sum(1)).tolist()  # of the outline and a margin in target pixels
             for i in range(target.height):
                 for j in range(target.width):
-                    if abs(j + 0.5 - x) <= reach_x and abs(i + 0.5 - y) <= reach_y and z < best[i, j]:
+                    across, down = (inverse @ torch.tensor([j + 0.5 - x, i + 0.5 - y], dtype=torch.float64)).tolist()
+                    if abs(across) <= edge[0] and abs(down) <= edge[1] and z < best[i, j]:
                         best[i, j], owner[i, j] = z, row * width + column
     return owner
 
 
-def test_the_z_buffer_is_the_reference_s():
+@pytest.mark.parametrize("band", [16 * 5, 1 << 17])
+@pytest.mark.parametrize("at", [(0.4, -0.2, -0.3), (0.5, -0.3, 1.0)], ids=["beside", "nearer"])
+def test_the_z_buffer_is_the_reference_s(at, band, monkeypatch):
+    monkeypatch.setattr(zbuffer, "BAND", band)
     source, depth, _ = two_surfaces((12, 16))
     depth = depth[:12, :16] * 0.5 + 0.5 * plane_depth(source)
     number = torch.arange(12 * 16, dtype=torch.float64).view(1, 12, 16).expand(3, -1, -1)
-    target = camera(at=(0.4, -0.2, -0.3), size=(12, 16))
+    target = camera(at=at, size=(12, 16))
     view = surface(number, depth, source)
     # Owners are told from colours where those are looked up at the nearest pixel: at edges. So make all of them edges.
     view = type(view)(**{**vars(view), "edge": torch.ones_like(view.edge)})

@@ -1,6 +1,7 @@
 """Exports, read back by our own readers, by pycolmap and by PyAV."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,8 +9,7 @@ import torch
 from PIL import Image
 
 from plenodream.geometry.cameras import intrinsics_from_fov, project
-from plenodream.geometry.formats import load_cameras
-from plenodream.geometry.formats.colmap import colmap_points
+from plenodream.geometry.formats import load_cameras, read_cameras
 from plenodream.geometry.paths import trajectory_cameras
 from plenodream.geometry.trajectories import parse_trajectories
 from plenodream.media.video import read_video
@@ -67,7 +67,8 @@ def test_colmap_has_points_where_depth_is_known(scene, tmp_path, to):
     cameras = scene.cameras("arc-left")
     read = load_cameras(tmp_path / "out", HEIGHT, WIDTH, FRAMES)
     torch.testing.assert_close(read.camera_to_world, cameras.camera_to_world, rtol=0, atol=1e-5)
-    _, depth = project(colmap_points(tmp_path / "out")[: HEIGHT * (WIDTH - 1)].float(), cameras[0])
+    points = read_cameras(tmp_path / "out", HEIGHT, WIDTH).points.places.float()
+    _, depth = project(points[: HEIGHT * (WIDTH - 1)], cameras[0])
     torch.testing.assert_close(depth, torch.full_like(depth, 3.0), rtol=0, atol=1e-3)
 
 
@@ -95,6 +96,14 @@ def test_videos(scene, tmp_path):
     assert len(read_video(tmp_path / "grid/grid.mp4").frames) == FRAMES
     with Image.open(tmp_path / "gif/source.gif") as gif:
         assert (gif.n_frames, gif.size, gif.info["duration"]) == (FRAMES, (WIDTH, HEIGHT), 40)
+
+
+@pytest.mark.parametrize(("fps", "frames", "milliseconds"), [(30.0, FRAMES, 230), (60.0, 4, 130)])
+def test_a_gif_lasts_as_long_as_the_view(scene, tmp_path, fps, frames, milliseconds):
+    export_scene(Scene(scene.folder, replace(scene.manifest, fps=fps)), tmp_path / "gif", "gif", ["source"])
+    with Image.open(tmp_path / "gif/source.gif") as gif:
+        durations = [(gif.seek(number), gif.info["duration"])[1] for number in range(gif.n_frames)]
+    assert (len(durations), sum(durations)) == (frames, milliseconds) and min(durations) >= 20
 
 
 def test_what_cannot_be_exported_leaves_nothing(scene, tmp_path):

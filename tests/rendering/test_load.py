@@ -169,7 +169,7 @@ def test_a_hub_that_cannot_be_reached_is_one_line(monkeypatch):
         raise TimeoutError("no\nanswer")
 
     monkeypatch.setattr(PlenopticPipeline, "download", away)
-    with pytest.raises(ValueError, match=r"cannot be downloaded \(no answer\); expected .* nano, nano-depth$"):
+    with pytest.raises(ValueError, match=r"downloaded \(no answer\); expected .* nano, nano-depth, nano-depth-2step$"):
         load_pipeline("owner/name", "cpu")
 
 

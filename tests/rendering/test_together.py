@@ -6,9 +6,12 @@ import pytest
 import torch
 
 from plenodream.generators.protocol import Workings
+from plenodream.geometry.paths import trajectory_cameras
+from plenodream.geometry.trajectories import parse_trajectories
 from plenodream.models.layout import LAYOUTS
 from plenodream.rendering.model import Model
 from plenodream.rendering.outlook import plan_work
+from plenodream.rendering.plan import plan_cost
 from plenodream.rendering.prepare import prepare_scene
 from plenodream.rendering.renderer import AutoregressiveRenderer
 from plenodream.rendering.request import make_request
@@ -78,6 +81,16 @@ def test_views_are_made_two_by_two_window_by_window_and_never_read_each_other(st
         assert record.get("together", [name]) == (["arc-left", "arc-right"] if name != "tilt-up" else [name])
         assert set(record["candidates"]) == {"source", *(THREE[:2] if name == "tilt-up" else ())}
     assert [len(scene.record(item.view, item.window)["context"]) for item in work] == [item.contexts for item in work]
+
+
+def test_a_plan_counts_what_views_that_are_made_together_read(settings, tiny_video):
+    source = tiny_video(3)
+    paths = {t.name: trajectory_cameras(t, source.cameras) for t in parse_trajectories(THREE)}
+
+    def seconds(generator):
+        return plan_cost(Model("pairs", lambda chosen: generator, settings(k=2)), source, paths)["seconds"]
+
+    assert seconds(Pairs()) < seconds(Pairs(Workings((16, 16), 3, overlap=1))), "the second of a pair reads one less"
 
 
 def test_what_is_compared_is_the_mean_over_the_pair(start, tmp_path):

@@ -86,8 +86,8 @@ def _say_room(needs: Needs, network: Any, pixels: int) -> None:
 
 def _say_time(needs: Needs, view: dict[str, Any], dtype: torch.dtype) -> None:
     """Seconds of a view here: by timing blocks of the network, or where that would take long by their operations."""
-    from plenodream.models.pace import measure_pace
-    from plenodream.rendering.cost import REACHED, product_rate
+    from plenodream.models.pace import measure_pace, product_rate
+    from plenodream.rendering.cost import REACHED
     from plenodream.rendering.load import default_device
 
     device = default_device()

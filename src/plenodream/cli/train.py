@@ -16,7 +16,7 @@ Many = tyro.conf.UseAppendAction
 
 @dataclass(frozen=True)
 class Train:
-    """Train a recipe: nano, nano-depth, mini-cpu, mini-depth (CPU), mini (one GPU), basic, agibot (many, torchrun)."""
+    """Train a recipe: nano, nano-depth, nano-depth-2step, mini-cpu, mini-depth (CPU), mini (GPU), basic, agibot."""
 
     recipe: Annotated[str, tyro.conf.Positional]
     """Name of the recipe."""

@@ -47,7 +47,7 @@ def folder_if_used(folder: Path) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        for path in made:
+        for path in (path for path in made if path.is_dir()):  # the body may have removed some itself
             if any(inside.name != LOCK for inside in path.iterdir()):
                 break
             (path / LOCK).unlink(missing_ok=True)

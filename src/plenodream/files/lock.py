@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -41,7 +41,8 @@ def locked(folder: Path, doing: str = "rendered") -> Iterator[None]:
             _sign(path, f"{os.getpid()}\n")
             yield
         finally:
-            _sign(path, "")
+            with suppress(FileNotFoundError):  # the body has removed the folder, and why it ended matters more
+                _sign(path, "")
             lock.release()
 
 

@@ -58,7 +58,7 @@ class Reprojection:
 
     def fingerprint(self) -> str:
         """Its name and how it is set."""
-        return f"reprojection-1{'' if self.update else '-source-only'}"
+        return f"reprojection-2{'' if self.update else '-source-only'}"
 
     def encode(self, view: View, anchor: Float[Tensor, "4 4"]) -> StoredView:
         """A view and what moves in it."""

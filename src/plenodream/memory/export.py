@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -133,12 +135,15 @@ def _grid(scene: Scene, names: Sequence[str], folder: Path) -> None:
 
 
 def _gifs(scene: Scene, names: Sequence[str], folder: Path) -> None:
+    # Times are hundredths of a second there, and browsers slow down what lasts less than two of them.
+    step = math.ceil(scene.manifest.fps / 50)
     for name in names:
-        frames = [Image.fromarray(frame) for frame in scene.frames(name).numpy()]
+        frames = [Image.fromarray(frame) for frame in scene.frames(name)[::step].numpy()]
         for frame in frames:
             frame.thumbnail(_GIF)
-        buffer, milliseconds = io.BytesIO(), round(1000 / scene.manifest.fps)
-        frames[0].save(buffer, "GIF", save_all=True, append_images=frames[1:], duration=milliseconds, loop=0)
+        ends = [10 * round(100 * step * number / scene.manifest.fps) for number in range(len(frames) + 1)]
+        durations, buffer = [end - start for start, end in pairwise(ends)], io.BytesIO()
+        frames[0].save(buffer, "GIF", save_all=True, append_images=frames[1:], duration=durations, loop=0)
         write_file(folder / f"{name}.gif", buffer.getvalue())
 
 

@@ -24,7 +24,8 @@ def plan_cost(
     frames = workings.frames or len(source)
     windows = plan_windows(len(source), frames, workings.overlap)
     settings = model.settings if changes is None else changes.of(model.settings)
-    owed = [([name], number) for number in range(len(windows)) for name in targets]
+    groups = [list(targets)[n : n + workings.targets] for n in range(0, len(targets), workings.targets)]
+    owed = [(group, number) for number in range(len(windows)) for group in groups]
     work = foresee({SOURCE: source.cameras, **targets}, windows, owed, settings, fewest=workings.fewest)
     contexts, merged = (item.contexts for item in work), {item.view for item in work} - set(targets)
     cost = estimate_cost(model.generator, contexts, frames, source.cameras.height, source.cameras.width)
