@@ -26,12 +26,12 @@ from torch import Tensor, nn
 from plenodream.models.context import ViewTokens
 from plenodream.models.cosmos.transformer import CosmosCameraTransformer
 from plenodream.models.needs import measure
+from plenodream.models.pace import product_rate
 from plenodream.models.wan.recammaster import ReCamMasterTransformer
 from plenodream.recipes.run import train
 from plenodream.rendering.catalog import bundled_models
 from plenodream.rendering.load import load_pipeline
 from plenodream.training.config import RunOptions
-from plenodream.training.throughput import matmul_rate
 
 _COSMOS = {"in_channels": 18, "patch_size": (1, 2, 2), "rope_scale": (1.0, 3.0, 3.0)}
 _TINY = {"num_attention_heads": 2, "attention_head_dim": 24, "num_layers": 1}
@@ -159,7 +159,7 @@ def main() -> None:
     args = parser.parse_args()
     device = "cpu" if args.dry_run else args.device
     dtype = torch.float32 if device == "cpu" else torch.bfloat16
-    bench = Bench(device, dtype, args.dry_run, matmul_rate(device, dtype))
+    bench = Bench(device, dtype, args.dry_run, product_rate(dtype, device))
     lines = [f"{machine(device)}{'; a dry run, numbers without meaning' if args.dry_run else ''}", ""]
     lines += ["| what | measured | of products | peak memory |", "|---|---|---|---|"]
     lines.append(f"| matrix products, {dtype} | {bench.rate / 1e12:.4g} TFLOP/s | 100% | |")

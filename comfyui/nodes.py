@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from plenodream import static_source
 from plenodream.geometry.formats import load_cameras
-from plenodream.geometry.keyframes import GLIDE, KEY_EASES, Keyframe, Keyframes
+from plenodream.geometry.keyframes import GLIDE, KEY_EASES, Keyframe, Keyframes, write_keyframes
 from plenodream.geometry.presets import PRESETS
 from plenodream.rendering.catalog import DEFAULT_MODEL
 from plenodream.rendering.load import load_model
@@ -125,8 +125,24 @@ class KeyframesTrajectory(Chain):
     }
 
     def run(self, name, keyframes, subject_distance, before=None):
-        keys = tuple(sorted(keyframes, key=lambda key: key.time))
-        return (joined(before, Trajectories(paths={name: Keyframes(keys, subject_distance)})),)
+        return (joined(before, Trajectories(paths={name: _keyframes(keyframes, subject_distance)})),)
+
+
+class SaveKeyframes(Node):
+    """Key frames as a file, for `Cameras from file`, `plenodream render --trajectory-file`, the viewer and the app."""
+
+    RETURN_TYPES, RETURN_NAMES = ("STRING",), ("file",)
+    OUTPUT_NODE = True
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": KeyframesTrajectory.FIELDS}
+
+    def run(self, name, keyframes, subject_distance):
+        file = _inside(Path(_output()), f"{name}.json")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_keyframes(file, _keyframes(keyframes, subject_distance))
+        return (str(file),)
 
 
 class Dials(Node):
@@ -264,6 +280,10 @@ class Warps(Node):
         return [images(one.warps) for one in shown], words
 
 
+def _keyframes(keys, subject_distance: float) -> Keyframes:
+    return Keyframes(tuple(sorted(keys, key=lambda key: key.time)), subject_distance)
+
+
 def _inside(root: Path, folder: str) -> Path:
     """A folder within another.
 
@@ -297,6 +317,7 @@ _NODES = {
     "PlenodreamCamerasFromPoses": (CamerasFromPoses, "Cameras from poses"),
     "PlenodreamDials": (Dials, "Camera dials (key frame)"),
     "PlenodreamKeyframes": (KeyframesTrajectory, "Trajectory from key frames"),
+    "PlenodreamSaveKeyframes": (SaveKeyframes, "Save key frames"),
     "PlenodreamPreview": (Preview, "Preview trajectories"),
     "PlenodreamWarps": (Warps, "Preview what the source shows"),
     "PlenodreamScene": (Scene, "Scene (memory)"),

@@ -2,8 +2,10 @@
 
 import importlib.util
 import json
+import shutil
 import sys
 import types
+import zipfile
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,11 +14,19 @@ import pytest
 import torch
 
 from plenodream.demo.clip import clip_folder
-from plenodream.geometry.keyframes import Keyframe
+from plenodream.geometry.keyframe_paths import keyframe_cameras
+from plenodream.geometry.keyframes import Keyframe, Keyframes, read_keyframes, write_keyframes
+from plenodream.media.preview import write_preview
 from plenodream.media.video import read_video
 from plenodream.memory.scene import Scene
+from plenodream.rendering.model import reprojection_model
+from plenodream.rendering.prepare import prepare_scene
+from plenodream.rendering.request import make_request
 from plenodream.rendering.source import still_cameras
 from plenodream.types import Cameras
+from plenodream.viewer.desk import Desk
+from plenodream.viewer.studio import Studio
+from plenodream.viewer.visits import Limits, Visits, Wish
 
 FOLDER = Path(__file__).parents[1] / "comfyui"
 
@@ -151,6 +161,40 @@ def test_workflow_of_key_frames_is_wired_and_drawn(comfy, tiny_pipeline, tmp_pat
     assert poses.shape == (3, 4, 4)  # every fourth of nine frames
     last = scene.cameras("rise").camera_to_world[-1]
     assert last[0, 3] > 1 and last[1, 3] < -0.5  # to the right and up
+
+
+def test_key_frames_go_through_every_hand(comfy, tiny_pipeline, tiny_video, settings, tmp_path):
+    """Saved by a node, then by the viewer; taken by Python, by what `render` calls, and by the app."""
+    first = comfy.nodes["PlenodreamDials"]().run(0.0, 0, 0, 4.0, 0, "glide")[0]
+    keys = comfy.nodes["PlenodreamDials"]().run(1.0, 20, 5, 3.0, 2, "linear", before=first, focal_mm=40)[0]
+    (saved,) = comfy.nodes["PlenodreamSaveKeyframes"]().run("mine", keys, 4.0)
+    whole = read_keyframes(saved)
+    assert whole == Keyframes(tuple(keys), 4.0)
+    (listed,) = comfy.nodes["PlenodreamCamerasFile"]().run(saved)
+    assert listed.files == (saved,)
+
+    scene = tiny_pipeline().prepare(tmp_path / "scene", tiny_video(4), ["arc-left"], settings=settings())
+    studio = Studio(scene)
+    (scene.folder / "trajectories").mkdir()
+    shutil.copy(saved, scene.folder / "trajectories" / "mine.json")
+    studio.load("mine")
+    again = studio.save("mine")
+    assert studio.keys == whole.keyframes and read_keyframes(again) == whole
+    with pytest.raises(ValueError, match=r"no trajectories/other\.json"):
+        studio.load("other")
+
+    scene = prepare_scene(scene.folder, None, make_request((), [again]), tiny_pipeline().model())
+    expected = keyframe_cameras(whole, scene.cameras("source"))
+    torch.testing.assert_close(scene.cameras("mine").camera_to_world, expected.camera_to_world)
+    write_preview(tmp_path / "clip.mp4", tiny_video(4).frames, 8)
+    (tmp_path / "visits").mkdir()
+    visit, desk = Visits(tmp_path / "visits", Limits()).of("one"), Desk(reprojection_model, Limits(height=16))
+    turns = Keyframes((Keyframe(0.0), Keyframe(1.0, roll=10)), 4.0)
+    write_keyframes(tmp_path / "turn.json", turns)
+    rendered = desk.render(visit, Wish(tmp_path / "clip.mp4", path=tmp_path / "turn.json"), lambda *_: None)
+    assert rendered.complete("turn") and read_keyframes(rendered.folder / "trajectories" / "turn.json") == turns
+    with zipfile.ZipFile(visit.file(desk.pack(visit, "cameras"))) as packed:
+        assert "trajectories/turn.json" in packed.namelist()
 
 
 @pytest.mark.parametrize("folder", ["../elsewhere", "/tmp/x", "."])

@@ -12,6 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from plenodream.models.context import ViewTokens
 from plenodream.models.needs import measure, view_needs
+from plenodream.models.pace import product_rate
 
 SIZE = {"frames": 9, "height": 64, "width": 96}
 CELLS, TOKENS = (3, 8, 12), (3, 4, 6)
@@ -70,3 +71,7 @@ def test_sizes_that_cannot_be_are_refused():
         view_needs(model, codec, 4, 8, 64, 96, 1)
     with pytest.raises(ValueError, match="context of 5 views: this network's sequence has 4 slots"):
         view_needs(model, codec, 5, 9, 64, 96, 1)
+
+
+def test_the_rate_of_matrix_products_is_plausible():
+    assert 1e8 < product_rate(torch.float32, "cpu") < 1e14

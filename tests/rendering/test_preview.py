@@ -87,6 +87,16 @@ def test_cost_grows_with_what_is_to_be_done(tiny_pipeline):
     assert both.memory > few.memory
 
 
+def test_views_made_in_one_sequence_cost_it_once(tiny_pipeline, monkeypatch):
+    monkeypatch.setattr("plenodream.rendering.cost.product_rate", lambda dtype, device: 1e9)
+    layout = ("target", "context", "target")
+    network = tiny_pipeline(k=1, context_attention="joint", layout=layout).generator()
+    single = replace(network, workings=replace(network.workings, targets=1))
+    assert network.workings.targets == 2
+    pair, one = (estimate_cost(generator, [1, 1], 3, 16, 16).seconds for generator in (network, single))
+    assert pair == pytest.approx(one / 2)
+
+
 def test_a_plan_is_a_sheet_and_numbers(tmp_path, capsys):
     import json
 

@@ -111,7 +111,7 @@ def test_a_student_of_one_step_a_jump_is_its_teacher(tiny_denoiser, prediction):
 
 
 def test_a_run_distils_and_goes_on_exactly_also_without_the_folder_that_it_began_from(tmp_path, monkeypatch):
-    monkeypatch.setattr(trainer, "matmul_rate", lambda device, dtype: 1e12)
+    monkeypatch.setattr(trainer, "product_rate", lambda dtype, device: 1e12)
     monkeypatch.setattr(trainer, "count_operations", lambda: nullcontext(SimpleNamespace(get_total_flops=lambda: 1000)))
     start = tmp_path / "start"
     Trainer(tiny_config(steps=2, validate_every=2), RunOptions(start, quiet=True)).run()

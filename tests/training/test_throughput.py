@@ -1,9 +1,8 @@
 from __future__ import annotations
 
-import pytest
 import torch
 
-from plenodream.training.throughput import Meter, count_operations, matmul_rate
+from plenodream.training.throughput import Meter, count_operations
 
 
 def test_the_meter_reports_means_over_its_window():
@@ -23,8 +22,3 @@ def test_products_and_attention_are_counted_forward_and_backward():
         torch.nn.functional.scaled_dot_product_attention(q, k, v).sum().backward()
     # Two products forward; backward one anew and four for the gradients.
     assert counter.get_total_flops() == 7 * (2 * 2 * 64 * 64 * 16)
-
-
-def test_the_rate_of_matrix_products_is_plausible():
-    assert 1e8 < matmul_rate("cpu", torch.float32, 0.02) < 1e14
-    assert matmul_rate("cpu", torch.float32, 0.0) == pytest.approx(matmul_rate("cpu", torch.float32, 0.0), rel=5)

@@ -29,7 +29,7 @@ from plenodream.training.trainer import Trainer
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     """Measuring the device and counting operations takes longer than training this network."""
-    monkeypatch.setattr(module, "matmul_rate", lambda device, dtype: 1e12)
+    monkeypatch.setattr(module, "product_rate", lambda dtype, device: 1e12)
     monkeypatch.setattr(module, "count_operations", lambda: nullcontext(SimpleNamespace(get_total_flops=lambda: 1000)))
 
 

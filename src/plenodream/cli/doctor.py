@@ -22,7 +22,7 @@ class Doctor:
     """Say what a view takes of a model: memory and operations, from its sizes, and how long here; nothing is loaded."""
 
     model: tyro.conf.Positional[str]
-    """Bundled model or model folder."""
+    """Bundled model, model folder, or owner/name on the hub (its sizes alone are copied)."""
     context: MaybeInt = None
     """Context views; left out: the model's own."""
     size: MaybeText = None
@@ -86,8 +86,8 @@ def _say_room(needs: Needs, network: Any, pixels: int) -> None:
 
 def _say_time(needs: Needs, view: dict[str, Any], dtype: torch.dtype) -> None:
     """Seconds of a view here: by timing blocks of the network, or where that would take long by their operations."""
-    from plenodream.models.pace import measure_pace
-    from plenodream.rendering.cost import REACHED, product_rate
+    from plenodream.models.pace import measure_pace, product_rate
+    from plenodream.rendering.cost import REACHED
     from plenodream.rendering.load import default_device
 
     device = default_device()

@@ -3,36 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from threading import Lock
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from plenodream.generators.protocol import Context, Generator, Workings
+from plenodream.generators.protocol import Context
+from plenodream.generators.wrapped import Wrapped
 from plenodream.types import Cameras, View
 
 
-class InTurn:
+@dataclass(frozen=True)
+class InTurn(Wrapped):
     """A generator of which one call runs at a time; a `Generator` itself.
 
-    Args:
-        generator: What makes the views.
+    Attributes:
         turn: Of the device; shared by all that use it.
     """
 
-    def __init__(self, generator: Generator, turn: Lock) -> None:
-        self._generator, self._turn = generator, turn
-
-    @property
-    def workings(self) -> Workings:
-        """As the generator's."""
-        return self._generator.workings
+    turn: Lock
 
     def encode(self, view: View, anchor: Float[Tensor, "4 4"]) -> Context:
         """As the generator's, in turn."""
-        with self._turn:
-            return self._generator.encode(view, anchor)
+        with self.turn:
+            return self.generator.encode(view, anchor)
 
     def generate(
         self,
@@ -45,9 +41,5 @@ class InTurn:
         on_step: Callable[[int], None] | None = None,
     ) -> list[View]:
         """As the generator's, in turn."""
-        with self._turn:
-            return self._generator.generate(targets, contexts, anchor, known, noise, fps, on_step)
-
-    def fingerprint(self) -> str:
-        """As the generator's."""
-        return self._generator.fingerprint()
+        with self.turn:
+            return self.generator.generate(targets, contexts, anchor, known, noise, fps, on_step)

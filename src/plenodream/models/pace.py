@@ -85,6 +85,14 @@ def best_seconds(work: Callable[[], object], device: torch.device, rounds: int =
     return min(times[1:])
 
 
+def product_rate(dtype: torch.dtype, device: torch.device | str) -> float:
+    """Best rate of a large square matrix product, operations a second: what a utilisation of 100 % would be. Ours."""
+    device = torch.device(device)
+    side = 8192 if device.type == "cuda" else 1024
+    a = torch.randn(side, side, device=device).to(dtype)
+    return 2 * side**3 / best_seconds(lambda: a @ a, device, rounds=6)
+
+
 def _extended(times: list[float], blocks: int) -> float:
     fewest, most = _THIN
     return times[0] + (blocks - fewest) * max(0.0, times[1] - times[0]) / (most - fewest)

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import torch
-
 from plenodream.generators.composite import Composite
 from plenodream.generators.diffusion import DiffusionGenerator
 from plenodream.generators.protocol import Generator
 from plenodream.generators.reprojection import LOOKS
 from plenodream.models.denoiser import Pass
-from plenodream.models.pace import best_seconds
+from plenodream.models.pace import product_rate
 
 # Pixels a second that a core carries from one view to another, all that goes with it included (benchmarks).
 _CARRIED = 2.5e6
@@ -74,16 +72,11 @@ def _network(generator: DiffusionGenerator, contexts: list[int], frames: int, he
     flop = 0.0
     for count in contexts:
         *reading, step = sampler.denoiser.passes(1, count, 1)  # one view is new to the memory
-        flop += sampler.config.steps * guided * operations(step) + sum(map(operations, reading))
+        share = operations(step) / generator.workings.targets  # of a sequence in which several views are made
+        flop += sampler.config.steps * guided * share + sum(map(operations, reading))
     size = weights[0].element_size()
     kept = (max(contexts, default=0) + 2) * 2 * layers * tokens * inner * size
     return Cost(
         flop / (REACHED * product_rate(weights[0].dtype, weights[0].device)),
         parameters * size + kept + 40 * tokens * inner * size,
     )
-
-
-def product_rate(dtype: torch.dtype, device: torch.device | str, side: int = 1024) -> float:
-    """Operations a second of a plain matrix product."""
-    a = torch.randn(side, side, device=device).to(dtype)
-    return 2 * side**3 / best_seconds(lambda: a @ a, a.device)

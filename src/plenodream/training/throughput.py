@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,28 +31,6 @@ def count_operations() -> Iterator[FlopCounterMode]:
     }
     with FlopCounterMode(display=False, custom_mapping=formulas) as counter, torch.compiler.set_stance("force_eager"):
         yield counter
-
-
-def matmul_rate(device: torch.device | str, dtype: torch.dtype, seconds: float = 0.2) -> float:
-    """Best rate of a large square matrix product, FLOP/s: what a utilisation of 100 % would be. Ours.
-
-    Args:
-        device: Where.
-        dtype: In which precision.
-        seconds: How long to try.
-    """
-    device = torch.device(device)
-    size = 8192 if device.type == "cuda" else 768
-    a = torch.randn(size, size, device=device).to(dtype)
-    best, end = float("inf"), time.perf_counter() + seconds
-    while time.perf_counter() < end or best == float("inf"):
-        synchronize(device)
-        began = time.perf_counter()
-        for _ in range(4):
-            a @ a
-        synchronize(device)
-        best = min(best, (time.perf_counter() - began) / 4)
-    return 2 * size**3 / best
 
 
 def synchronize(device: torch.device | str) -> None:

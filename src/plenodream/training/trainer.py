@@ -13,6 +13,7 @@ import torch
 
 from plenodream.models.codecs.protocol import Codec
 from plenodream.models.cosmos.transformer import CosmosCameraTransformer
+from plenodream.models.pace import product_rate
 from plenodream.training.batches.batch import Batch, BatchSource, step_generator
 from plenodream.training.batches.procedural import ProceduralBatches
 from plenodream.training.build import build_codec, build_model, compile_network, set_trainable, take_weights
@@ -29,7 +30,7 @@ from plenodream.training.objective import draw_context, draw_size, draw_task, tr
 from plenodream.training.optim.optimizer import Average, SpikeGuard, learning_rate, make_optimizer
 from plenodream.training.parallel.ranks import Parallel, whole
 from plenodream.training.teacher import Teacher
-from plenodream.training.throughput import Meter, count_operations, matmul_rate, synchronize
+from plenodream.training.throughput import Meter, count_operations, synchronize
 
 # Held-out scores of a network with averaged weights; may leave a sheet in the folder. The best is chosen by `quality`.
 Validate = Callable[[CosmosCameraTransformer, Path, int], dict[str, float]]
@@ -107,7 +108,7 @@ class Trainer:
         def clock() -> float:
             return offset + time.monotonic() - began
 
-        meter = Meter(matmul_rate(self.device, self.dtype) * self.parallel.world_size)
+        meter = Meter(product_rate(self.dtype, self.device) * self.parallel.world_size)
         alone = self.parallel.mesh is None  # processes that train together are not stopped at the same step
         with (
             TrainingLog(options.out, first, self.parallel.is_main, options.quiet, options.tensorboard) as log,

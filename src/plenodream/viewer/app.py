@@ -150,6 +150,7 @@ class _Page:
                 list(PRESETS), value=["arc-left"], multiselect=True, allow_custom_value=True,
                 label="presets; your own numbers as arc-left:angle=20", elem_id="presets",
             )  # fmt: skip
+            path = gr.File(label="path: key frames or cameras in a file; its name becomes the view's", elem_id="path")
             with gr.Accordion("dials: a camera that goes from the source's to here", open=False, elem_id="dials"):
                 dials = {
                     "on": gr.Checkbox(label="a view by dials"),
@@ -160,12 +161,12 @@ class _Page:
                     "roll": gr.Slider(-180, 180, 0, step=1, label="roll, degrees"),
                     "focal": gr.Slider(0, 200, 0, step=1, label="focal length, mm on 36 mm; 0: the source's own"),
                 }
-        return {"presets": presets, **dials}
+        return {"presets": presets, "path": path, **dials}
 
     def _wish(self, values: dict[Any, Any]) -> Wish:
         """What the fields say."""
         given = {name: values[field] for name, field in self._fields.items()}
-        files = {name: self._uploaded(given[name]) for name in ("video", "cameras", "depth") if given[name]}
+        files = {name: self._uploaded(given[name]) for name in ("video", "cameras", "depth", "path") if given[name]}
         far = given["share"] * given["distance"]
         dials = (given["azimuth"], given["elevation"], far, given["roll"], given["focal"] or None)
         return Wish(
@@ -177,6 +178,7 @@ class _Page:
             tuple(given["presets"] or ()),
             given["name"],
             Keyframe(1.0, *dials) if given["on"] else None,
+            files.get("path"),
         )
 
     def _uploaded(self, file: str) -> Path:

@@ -30,11 +30,15 @@ from plenodream.rendering.source import SourceVideo
 from plenodream.rendering.targets import plan_targets
 from plenodream.viewer.plan import draw_plan
 from plenodream.viewer.scene_page import write_scene_page
-from plenodream.viewer.studio import Stopped
+from plenodream.viewer.studio import FOLDER, Stopped
 from plenodream.viewer.visits import Limits, Visit, Wish
 
 SHEET = "plan.png"
-_PARTS = {"page": ("*.mp4", "cameras/*.json", "index.html"), "views": ("*.mp4",), "cameras": ("cameras/*.json",)}
+_PARTS = {
+    "page": ("*.mp4", "cameras/*.json", "index.html"),
+    "views": ("*.mp4",),
+    "cameras": ("cameras/*.json", f"{FOLDER}/*"),
+}
 PACKS = (*_PARTS, *EXPORTS)  # what can be taken home
 
 
@@ -78,6 +82,9 @@ class Desk:
         with self._at_work(visit):
             model, request = self._job(visit, wish)
             scene = self._prepare(visit, wish, request, model)
+            for file in request.files:  # beside the cameras, for other programs
+                (scene.folder / FOLDER).mkdir(exist_ok=True)
+                write_file(scene.folder / FOLDER / file.name, file.read_bytes())
             ends = time.monotonic() + 60 * self.limits.minutes
             workings = model.generator.workings
             outlook = Outlook(plan_work(scene, workings.fewest, workings.targets))
@@ -143,12 +150,13 @@ class Desk:
         frames, _ = video_timing(wish.video)
         if frames > self.limits.frames:
             raise ValueError(f"a video of {frames} frames; expected at most {self.limits.frames}: cut it")
-        files = [] if wish.dials is None else [visit.folder / f"{Entry(wish.name, 'view').name}.json"]
+        dials = [] if wish.dials is None else [visit.folder / f"{Entry(wish.name, 'view').name}.json"]
+        files = [*dials, *([] if wish.path is None else [wish.path])]
         request = make_request(wish.presets, files, Changes(subject_distance=wish.subject_distance))
         if not request.names:
             raise ValueError("no trajectories; choose a preset, or turn the dials on")
         if wish.dials is not None:
-            write_keyframes(files[0], Keyframes((Keyframe(0.0), wish.dials), wish.subject_distance))
+            write_keyframes(dials[0], Keyframes((Keyframe(0.0), wish.dials), wish.subject_distance))
         self._model = self._model or self._load()
         return self._model, request
 

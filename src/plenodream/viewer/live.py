@@ -90,7 +90,7 @@ class Live:
         with gui.add_folder("path"):
             self.name = gui.add_text("name", "path")
             save, start = gui.add_button("save"), gui.add_button("save and render")
-            stop = gui.add_button("stop")
+            load, stop = gui.add_button("load"), gui.add_button("stop")
             self.bar = gui.add_progress_bar(0)
         for dial in (self.azimuth, self.elevation, self.distance, self.roll, self.focal):
             dial.on_update(lambda _: self._preview(self._dialled()))
@@ -100,6 +100,7 @@ class Live:
         drop.on_click(lambda _: self._tried(self._drop))
         save.on_click(lambda _: self._tried(lambda: self.studio.save(self.name.value)))
         start.on_click(lambda _: self._tried(self._render))
+        load.on_click(lambda _: self._tried(self._load))
         stop.on_click(lambda _: self.render.stop())
 
     def _tried(self, action: Callable[[], Any]) -> None:
@@ -141,6 +142,10 @@ class Live:
 
     def _drop(self) -> None:
         self.studio.drop(self._moment())
+        self.show()
+
+    def _load(self) -> None:
+        self.studio.load(self.name.value)
         self.show()
 
     def _render(self) -> Any:

@@ -109,6 +109,21 @@ class Studio:
         away = (camera.camera_to_world[:3, 3] - self.source.camera_to_world[0, :3, 3]).norm().item()
         return away <= reach * self.subject_distance
 
+    def load(self, name: str) -> None:
+        """Take the key frames of a file that lies in the scene's folder `trajectories`.
+
+        Raises:
+            ValueError: No such file, not one of key frames, or of another distance to the subject.
+        """
+        Entry(name, "view")
+        path = self.scene.folder / FOLDER / f"{name}.json"
+        if not path.is_file():
+            raise ValueError(f"no {FOLDER}/{name}.json in {self.scene.folder}; expected a file of key frames there")
+        whole = read_keyframes(path)
+        if whole.subject_distance != self.subject_distance:
+            raise ValueError(f"{path.name} is for a subject at {whole.subject_distance:g} m: open with that distance")
+        self.keys = whole.keyframes
+
     def save(self, name: str) -> Path:
         """Write the key frames into the scene's folder.
 

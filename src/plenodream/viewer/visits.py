@@ -50,6 +50,7 @@ class Wish:
         presets: Trajectories as on the command line.
         name: Of the view of the dials.
         dials: Where its path ends, from the source's first camera; None: no such view.
+        path: A file of key frames or cameras, whose name becomes a view's; None: none.
     """
 
     video: Path | None
@@ -60,6 +61,7 @@ class Wish:
     presets: tuple[str, ...] = ()
     name: str = "dials"
     dials: Keyframe | None = None
+    path: Path | None = None
 
     @property
     def source(self) -> tuple:

@@ -127,7 +127,7 @@ def test_data_that_do_not_suffice_are_refused_before_the_run(root, tmp_path):
 
 
 def test_a_recipe_trains_on_a_folder_and_resumes_in_mid_epoch(root, tmp_path, monkeypatch):
-    monkeypatch.setattr(trainer, "matmul_rate", lambda device, dtype: 1e12)
+    monkeypatch.setattr(trainer, "product_rate", lambda dtype, device: 1e12)
     stages = tuple(replace(stage, batch=1) for stage in (PAIRS, CLIPS))
     config = tiny_config(curriculum=Curriculum(stages), steps=6, validate_every=3)
 

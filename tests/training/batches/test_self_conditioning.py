@@ -356,7 +356,7 @@ def tiny_stage_two():
 
 
 def test_a_run_on_generated_contexts_resumes_exactly(parts, folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(trainer, "matmul_rate", lambda device, dtype: 1e12)
+    monkeypatch.setattr(trainer, "product_rate", lambda dtype, device: 1e12)
     config, losses = tiny_stage_two(), {}
 
     def run(out, **options):
@@ -380,7 +380,7 @@ def test_a_run_on_generated_contexts_resumes_exactly(parts, folder, tmp_path, mo
 
 
 def test_the_command_trains_from_the_weights_that_made_the_contexts_alone(tmp_path, monkeypatch):
-    monkeypatch.setattr(trainer, "matmul_rate", lambda device, dtype: 1e12)
+    monkeypatch.setattr(trainer, "product_rate", lambda dtype, device: 1e12)
     monkeypatch.setattr(run_module, "get_recipe", lambda name: tiny_config(steps=2))
     monkeypatch.setattr(run_module, "make_validation", lambda *args: None)
     monkeypatch.setattr(run_module, "SelfConditioning", partial(SelfConditioning, workers=0))

@@ -10,11 +10,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from plenodream.evaluation.methods.controls import NoContextBut
 from plenodream.generators.composite import Composite
 from plenodream.generators.diffusion import DiffusionGenerator
 from plenodream.generators.protocol import Context, Generator, Workings
 from plenodream.generators.reprojection import Reprojection
+from plenodream.generators.wrapped import Wrapped
 from plenodream.types import Cameras, View
 
 
@@ -33,8 +33,7 @@ def altered(generator: Generator, **changes: Any) -> Generator:
 
 def inner(generator: Generator) -> Generator:
     """The generator inside of a control or a baseline."""
-    wrapped = isinstance(generator, AlongTrajectories | Exchange | NoContextBut)
-    return inner(generator.generator) if wrapped else generator
+    return inner(generator.generator) if isinstance(generator, Wrapped) else generator
 
 
 def at_once(generator: Generator, views: int) -> Generator:
@@ -50,27 +49,21 @@ def at_once(generator: Generator, views: int) -> Generator:
 
 
 @dataclass(frozen=True)
-class Exchange:
+class Exchange(Wrapped):
     """Views made at once by a network that makes one: all from the source, then again with each given the others. Ours.
 
     Both rounds are from the same noise. What was made before these views is not seen: nothing but them is joint.
 
     Attributes:
-        generator: The method's own.
         views: How many at once.
     """
 
-    generator: Generator
     views: int
 
     @property
     def workings(self) -> Workings:
         """See `Generator`."""
         return replace(self.generator.workings, targets=self.views)
-
-    def encode(self, view: View, anchor: Float[Tensor, "4 4"]) -> Context:
-        """See `Generator`."""
-        return self.generator.encode(view, anchor)
 
     def generate(
         self,
@@ -113,18 +106,14 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class AlongTrajectories:
+class AlongTrajectories(Wrapped):
     """A baseline of Trajectory-Attention's type, with a method's own weights. Ours.
 
     Trajectory-Attention adds attention along the pixels' trajectories, which it has from depth. Here the source,
     carried along them to where the target sees it, is one more context view that has the target's own cameras: what the
     network attends to at its own place is then the same point. Nothing else is in the context but the source.
 
-    Attributes:
-        generator: The method's own.
     """
-
-    generator: Generator
 
     @property
     def workings(self) -> Workings:

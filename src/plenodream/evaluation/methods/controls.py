@@ -10,32 +10,22 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from plenodream.generators.protocol import Context, Generator, Workings
+from plenodream.generators.protocol import Context
+from plenodream.generators.wrapped import Wrapped
 from plenodream.types import Cameras, View
 
 
 @dataclass(frozen=True)
-class NoContextBut:
+class NoContextBut(Wrapped):
     """A generator that sees the source alone, once or several times, whatever was retrieved.
 
     The renderer must hand the source in first (it does where the settings keep it).
 
     Attributes:
-        generator: The method's own.
         times: How often it sees the source: twice is as much context as a source and one view, but no news.
     """
 
-    generator: Generator
     times: int = 1
-
-    @property
-    def workings(self) -> Workings:
-        """See `Generator`."""
-        return self.generator.workings
-
-    def encode(self, view: View, anchor: Float[Tensor, "4 4"]) -> Context:
-        """See `Generator`."""
-        return self.generator.encode(view, anchor)
 
     def generate(
         self,
