@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import huggingface_hub
 import numpy as np
 import pytest
 import torch
@@ -65,3 +66,14 @@ def test_a_view_takes_small_depth_with_its_own_edges_and_picks_frames(clip):
     assert torch.allclose(view.depth[:, :, 20:], torch.tensor(5.0))
     with pytest.raises(ValueError, match="depth of 4 frames for a video of 2"):
         with_depth(view, RawDepth(values, DISPARITY, "a file"), 4.0)
+
+
+@pytest.mark.parametrize("network", ["refused", "offline"])
+def test_a_model_of_the_hub_without_network_is_one_line(clip, tmp_path, monkeypatch, run, network):
+    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", network == "offline")
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    code, _, error = run("depth", clip, "--model", "a-stranger/depth", "--out", tmp_path / "depth")
+    assert code == 2 and error.count("\n") == 1 and "Retrying" not in error
+    assert "depth model a-stranger/depth: cannot be loaded" in error and "a hub that can be reached" in error
+    assert not (tmp_path / "depth").exists()

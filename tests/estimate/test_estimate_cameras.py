@@ -7,8 +7,8 @@ import torch
 
 from plenodream.estimate.cameras import estimate_cameras
 from plenodream.geometry.cameras import intrinsics_from_fov, project, relative_poses
-from plenodream.geometry.formats import load_cameras
-from plenodream.geometry.formats.colmap import colmap_files, colmap_points
+from plenodream.geometry.formats import load_cameras, read_cameras
+from plenodream.geometry.formats.colmap import colmap_files
 from plenodream.geometry.paths import trajectory_cameras
 from plenodream.geometry.trajectories import parse_trajectories
 from plenodream.types import Cameras
@@ -77,7 +77,7 @@ def test_a_moving_camera_comes_back_up_to_scale(tmp_path):
     _, depth = project(found.points.places[point][:, None], found.cameras[frame])
     assert bool((depth > 0).all()) and len(frame) >= 3 * len(found.points)
     torch.testing.assert_close(read.camera_to_world, pose, rtol=0, atol=1e-6)
-    assert len(colmap_points(tmp_path)) == len(found.points)
+    assert len(read_cameras(tmp_path, HEIGHT, WIDTH).points) == len(found.points)
 
 
 def test_a_turning_and_a_still_camera_are_told_apart():
@@ -90,6 +90,14 @@ def test_a_turning_and_a_still_camera_are_told_apart():
     still = estimate_cameras(frames[:1].expand(3, -1, -1, -1), fov=50)
     assert still.motion == "still" and torch.equal(still.cameras.camera_to_world, torch.eye(4).double().repeat(3, 1, 1))
     assert "50.0 degrees: given" in " ".join(still.notes)
+
+
+def test_straight_ahead_does_not_tell_the_lens_and_that_is_said():
+    frames, _ = clip("zoom-in", 5)
+    found = estimate_cameras(frames)
+    warning = "warning: the focal length was not determined, since this motion does not show it; assumed: horizontal"
+    assert found.motion == "moving" and any(note.startswith(warning) for note in found.notes)
+    assert found.cameras.intrinsics[0, 0] == intrinsics_from_fov(60, HEIGHT, WIDTH)[0]
 
 
 def test_clips_that_cannot_be_estimated():

@@ -182,8 +182,11 @@ def _middle_depth(points: Tensor, cameras: Cameras) -> float:
 
 def _lens_note(cameras: Cameras, given: bool, told: bool) -> str:
     degrees = f"horizontal field of view {horizontal_fov(cameras)[0].item():.1f} degrees"
-    why = "given" if given else "estimated" if told else "assumed: the motion does not show it (--fov sets it)"
-    return f"{degrees}: {why}"
+    if given or told:
+        return f"{degrees}: {'given' if given else 'estimated'}"
+    return (
+        f"warning: the focal length was not determined, since this motion does not show it; assumed: {degrees} (--fov)"
+    )
 
 
 def _check_matches(pairs: list[Pair], count: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from textwrap import shorten
 
 import torch
 from jaxtyping import Float, UInt8
@@ -145,6 +146,7 @@ def _kind(config, model: str) -> str:
 
 def _load(model: str):
     try:
+        from huggingface_hub import snapshot_download
         from transformers import AutoImageProcessor, AutoModelForDepthEstimation
         from transformers.utils import logging
     except ImportError:
@@ -157,14 +159,17 @@ def _load(model: str):
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     try:
+        # A hub that cannot be reached is asked once here; transformers itself would try for minutes.
+        folder = model if Path(model).exists() else snapshot_download(model, allow_patterns=["*.json", "*.safetensors"])
         return (
-            AutoImageProcessor.from_pretrained(model),
-            AutoModelForDepthEstimation.from_pretrained(model, use_safetensors=True).eval(),
+            AutoImageProcessor.from_pretrained(folder),
+            AutoModelForDepthEstimation.from_pretrained(folder, use_safetensors=True).eval(),
         )
     except Exception as error:  # whatever comes of a network and of a stranger's files
+        reason = shorten(str(error), 240, placeholder=" ...")
         raise ValueError(
-            f"depth model {model}: cannot be loaded ({' '.join(str(error).split())[:160]}); expected a folder, or "
-            "owner/name of a transformers depth-estimation model on a hub that can be reached"
+            f"depth model {model}: cannot be loaded ({reason}); expected a folder, or owner/name of a transformers "
+            "depth-estimation model on a hub that can be reached"
         ) from None
     finally:
         logging.set_verbosity(before)
