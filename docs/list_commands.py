@@ -1,8 +1,11 @@
 """Every command and its options, read from the program itself when the documentation is built (a hook of mkdocs)."""
 
 import ast
+import dataclasses
 import inspect
 import textwrap
+import typing
+from collections.abc import Iterator
 
 from plenodream.cli.commands import commands
 
@@ -19,13 +22,22 @@ def everything() -> str:
 
 def section(name: str, kind: type) -> str:
     """One command: what it does, then a row an argument."""
-    (tree,) = ast.parse(textwrap.dedent(inspect.getsource(kind))).body
     head = f"\n## {name.replace('eval-', 'eval ')}\n\n{inspect.getdoc(kind)}\n\n"
-    text = head + "| argument | if left out | what it is |\n|---|---|---|\n"
-    for field, said in zip(tree.body, tree.body[1:], strict=False):
-        if isinstance(field, ast.AnnAssign) and isinstance(said, ast.Expr):
-            text += row(field, ast.literal_eval(said.value))
-    return text
+    return head + "| argument | if left out | what it is |\n|---|---|---|\n" + "".join(rows(kind))
+
+
+def rows(kind: type) -> Iterator[str]:
+    """Of a class of arguments: its bases', its own, and those of classes that it holds."""
+    for part in (part for part in reversed(kind.__mro__) if dataclasses.is_dataclass(part)):
+        (tree,) = ast.parse(textwrap.dedent(inspect.getsource(part))).body
+        hints = typing.get_type_hints(part)
+        for field, said in zip(tree.body, [*tree.body[1:], None], strict=True):
+            if not isinstance(field, ast.AnnAssign):
+                continue
+            if dataclasses.is_dataclass(held := hints[ast.unparse(field.target)]):
+                yield from rows(held)
+            elif isinstance(said, ast.Expr):
+                yield row(field, ast.literal_eval(said.value))
 
 
 def row(field: ast.AnnAssign, said: str) -> str:

@@ -472,7 +472,7 @@ def test_what_would_be_ignored_or_cannot_be_is_refused(monkeypatch, capsys):
         (["doctor", "nano", "--frames", "0"], "--frames 0: expected at least 1"),
         (["doctor", "nano", "--context", "-1"], "--context -1: expected at least 1"),
         (["doctor", "nano", "--size", "0x64"], "--size 0x64: expected HEIGHTxWIDTH in pixels, as 480x832, 8"),
-        (["doctor", "none"], "none/model_index.json: no such file; expected a model's folder, or mini, nano"),
+        (["doctor", "none"], "no model 'none': expected one of mini, nano"),
         (["benchmark", "--scenes", "0"], "0 scenes: expected at least 1"),
         (["reproduce", "table-3", "--dry-run", "--scenes", "0"], "0 scenes: expected at least 1"),
         (["reproduce", "table-3", "--dry-run", "--steps", "0"], "0 training steps: expected at least 1"),

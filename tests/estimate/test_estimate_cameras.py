@@ -7,8 +7,8 @@ import torch
 
 from plenodream.estimate.cameras import estimate_cameras
 from plenodream.geometry.cameras import intrinsics_from_fov, project, relative_poses
-from plenodream.geometry.formats import load_cameras
-from plenodream.geometry.formats.colmap import colmap_files, colmap_points
+from plenodream.geometry.formats import load_cameras, read_cameras
+from plenodream.geometry.formats.colmap import colmap_files
 from plenodream.geometry.paths import trajectory_cameras
 from plenodream.geometry.trajectories import parse_trajectories
 from plenodream.types import Cameras
@@ -77,7 +77,7 @@ def test_a_moving_camera_comes_back_up_to_scale(tmp_path):
     _, depth = project(found.points.places[point][:, None], found.cameras[frame])
     assert bool((depth > 0).all()) and len(frame) >= 3 * len(found.points)
     torch.testing.assert_close(read.camera_to_world, pose, rtol=0, atol=1e-6)
-    assert len(colmap_points(tmp_path)) == len(found.points)
+    assert len(read_cameras(tmp_path, HEIGHT, WIDTH).points) == len(found.points)
 
 
 def test_a_turning_and_a_still_camera_are_told_apart():

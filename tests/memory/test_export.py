@@ -9,8 +9,7 @@ import torch
 from PIL import Image
 
 from plenodream.geometry.cameras import intrinsics_from_fov, project
-from plenodream.geometry.formats import load_cameras
-from plenodream.geometry.formats.colmap import colmap_points
+from plenodream.geometry.formats import load_cameras, read_cameras
 from plenodream.geometry.paths import trajectory_cameras
 from plenodream.geometry.trajectories import parse_trajectories
 from plenodream.media.video import read_video
@@ -68,7 +67,8 @@ def test_colmap_has_points_where_depth_is_known(scene, tmp_path, to):
     cameras = scene.cameras("arc-left")
     read = load_cameras(tmp_path / "out", HEIGHT, WIDTH, FRAMES)
     torch.testing.assert_close(read.camera_to_world, cameras.camera_to_world, rtol=0, atol=1e-5)
-    _, depth = project(colmap_points(tmp_path / "out")[: HEIGHT * (WIDTH - 1)].float(), cameras[0])
+    points = read_cameras(tmp_path / "out", HEIGHT, WIDTH).points.places.float()
+    _, depth = project(points[: HEIGHT * (WIDTH - 1)], cameras[0])
     torch.testing.assert_close(depth, torch.full_like(depth, 3.0), rtol=0, atol=1e-3)
 
 

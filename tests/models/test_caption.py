@@ -45,6 +45,15 @@ def test_a_picture_gives_words_and_the_same_ones_again(captioner):
     assert caption_picture(captioner, picture) == said
 
 
+def test_a_captioner_that_lacks_a_package_is_one_line(tmp_path, monkeypatch):
+    def lacking(*_, **__):
+        raise ImportError("This processor requires\nthe Torchvision library")
+
+    monkeypatch.setattr("transformers.AutoProcessor.from_pretrained", lacking)
+    with pytest.raises(ValueError, match=r"no image-to-text .* \(This processor requires the Torchvision library\)"):
+        caption_picture(tmp_path, torch.zeros(4, 4, 3, dtype=torch.uint8))
+
+
 def test_what_is_no_captioner_is_one_line(tmp_path):
     with pytest.raises(ValueError, match=r"no image-to-text model of transformers") as refusal:
         caption_picture(tmp_path, torch.zeros(4, 4, 3, dtype=torch.uint8))

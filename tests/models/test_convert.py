@@ -33,7 +33,7 @@ def test_a_checkpoint_becomes_the_network_it_was_and_goes_back(name, tmp_path):
         assert torch.equal(loaded.state_dict()[key], tensor), key
     codec = CODECS[index["codec"][1]].from_pretrained(folder / "codec").state_dict()
     assert all(torch.equal(codec[key], tensor) for key, tensor in network("wan-vae").state_dict().items())
-    to_published(folder, tmp_path / "back.safetensors", name)
+    to_published(folder, tmp_path / "back.safetensors", "auto")
     back, sent = load_file(tmp_path / "back.safetensors"), published(name, expected)
     assert back.keys() == sent.keys() and all(torch.equal(back[key], sent[key]) for key in sent)
 
@@ -140,10 +140,23 @@ def test_what_was_trained_alone_needs_its_base_and_the_right_one(tmp_path):
     assert not (tmp_path / "model").exists()
 
 
+def test_the_way_back_is_that_of_the_network(tmp_path):
+    source, _ = write_checkpoint("recammaster", tmp_path)
+    convert(source, tmp_path / "model", vae=write_vae(tmp_path))
+    for wrong in ("redirector", "cosmos", "x"):
+        with pytest.raises(ValueError, match=f"a ReCamMasterTransformer is no {wrong} network; expected --format rec"):
+            to_published(tmp_path / "model", tmp_path / "back.safetensors", wrong)
+    assert not (tmp_path / "back.safetensors").exists()
+    to_published(tmp_path / "model", tmp_path / "vae.safetensors", "wan-vae")
+    assert load_file(tmp_path / "vae.safetensors").keys() == published("wan-vae", network("wan-vae")).keys()
+
+
 def test_a_codec_is_needed_and_a_used_folder_refused(tmp_path):
     source, _ = write_checkpoint("recammaster", tmp_path)
     with pytest.raises(ValueError, match=r"no codec for recammaster: expected --vae Wan2.1_VAE.pth"):
         convert(source, tmp_path / "model")
+    with pytest.raises(ValueError, match=r"nothing.pth: no such file or folder; expected Wan2.1_VAE.pth"):
+        convert(source, tmp_path / "model", vae=tmp_path / "nothing.pth")
     with pytest.raises(ValueError, match="holds something already"):
         convert(source, tmp_path)
     with pytest.raises(ValueError, match="format 'x': expected auto or one of recammaster"):

@@ -45,6 +45,20 @@ def sizes(config):
     }
 
 
+@torch.no_grad()
+def test_recammasters_network_is_reproduced():
+    folder = REFERENCE / "recammaster_wan_dit"
+    config, tensors = json.loads((folder / "config.json").read_text()), load_file(folder / "tensors.safetensors")
+    model = load(ReCamMasterTransformer(**sizes(config)), folder / "weights.safetensors", TRANSFORMER_KEYS)
+    noise, source = tensors["latents_target_then_source"].unsqueeze(1).chunk(2, dim=3)
+    rows, columns = config["latent_height"] // 2, config["latent_width"] // 2
+    pose = tensors["camera_pose_3x4"][:, None, :, None, None].expand(1, 1, 1, rows, columns, 12)
+    at_start = torch.eye(4)[:3].flatten().expand_as(pose)
+    arguments = noise, tensors["timestep"] / 1000, pose, model.encode(ViewTokens(source, at_start))
+    velocity = model.velocity(*arguments, text=tensors["text_embeds"])[:, 0]
+    assert error(velocity[..., ::3, ::3], tensors["target_velocity_every_3rd_cell"]) < 2e-5
+
+
 class Recammaster:
     """The reference, and what ours makes of its inputs."""
 

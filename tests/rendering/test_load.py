@@ -8,8 +8,9 @@ import torch
 from diffusers import UniPCMultistepScheduler
 
 from plenodream.models.codecs.wan import WanCodec
+from plenodream.rendering import load
 from plenodream.rendering.catalog import DEFAULT_MODEL, bundled_models, model_for
-from plenodream.rendering.load import load_pipeline
+from plenodream.rendering.load import hollow_model, load_pipeline
 from plenodream.rendering.pipeline import PlenopticPipeline
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
@@ -191,6 +192,27 @@ def test_a_folder_that_is_no_model_is_refused(tmp_path):
 def test_an_unknown_device_is_refused(saved, device):
     with pytest.raises(ValueError, match=f"device '{device}': not available here; expected cpu"):
         load_pipeline(str(saved), device)
+
+
+def test_the_sizes_of_a_model_are_read_without_its_weights(copy, monkeypatch, tmp_path):
+    (copy / "transformer" / WEIGHTS).unlink()
+    index = json.loads((copy / "model_index.json").read_text())
+    (copy / "model_index.json").write_text(json.dumps({name: index[name] for name in index if name != "steps"}))
+    monkeypatch.setattr(load, "local_folder", lambda name, patterns: {("owner/name", "*.json"): copy}[name, *patterns])
+    for name in (str(copy), "owner/name"):
+        network, _, found = hollow_model(name)
+        assert next(network.parameters()).is_meta and found["steps"] == 35
+    edit(copy / "transformer" / "config.json", num_layers="x")
+    wrong = tmp_path / "none"
+    wrong.mkdir()
+    for name, message in (
+        (str(copy), "config.json: missing or damaged"),
+        (str(wrong), "not a model, it has no model_index.json"),
+        ("nona", "no model 'nona': expected one of mini"),
+        ("reprojection", "reprojection has no network"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            hollow_model(name)
 
 
 def test_bundled_models_can_be_loaded_by_name():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import tyro
 
@@ -59,19 +60,24 @@ def models(args: Models) -> int:
     """`plenodream models`."""
     from rich.console import Console
 
+    from plenodream.files.documents import read_document
     from plenodream.models.formats import FORMATS
     from plenodream.rendering.catalog import bundled_models
     from plenodream.viewer.console import plain_table
 
-    table = plain_table("model", "weights", "size, frames", "context", "licence")
+    table = plain_table("model", "weights", "memory", "size, frames", "context", "licence")
     for name, folder in bundled_models().items():
         size = sum(file.stat().st_size for file in folder.rglob("*.safetensors")) / 1e6
-        table.add_row(name, f"{size:.0f} MB", "", "", "Apache-2.0, bundled")
+        index = read_document(folder / "model_index.json", dict[str, Any])
+        frames, views = f"{index['height']}x{index['width']}, {index['frames']}", str(index["context_views"])
+        table.add_row(name, f"{size:.0f} MB", "", frames, views, "Apache-2.0, bundled")
+    table.add_row("reprojection", "none", "", "any", "all", "a point cloud, bundled")
     for known in FORMATS.values():
         s = known.settings
         frames = f"{s['height']}x{s['width']}, {s['frames']}" if s else ""
         views = str(s["context_views"]) if s else f"({known.part})"
-        table.add_row(known.name, f"{known.megabytes / 1e3:.1f} GB", frames, views, known.licence)
+        memory = f"{known.memory} GiB" if known.memory else ""
+        table.add_row(known.name, f"{known.megabytes / 1e3:.1f} GB", memory, frames, views, known.licence)
     console = Console()
     console.print(table)
     console.print("\nWhere the weights are published:")
@@ -79,8 +85,11 @@ def models(args: Models) -> int:
         base = f", over {known.base}" if known.base else ""
         console.print(f"  {known.name}: {known.source}{base}", highlight=False, soft_wrap=True)
     console.print(
-        "\nPublished weights become a model by plenodream convert FILE --to FOLDER. They were never run with the real "
-        "files here: their layout and arithmetic were checked against their publishers' code with random weights.",
+        "\nBundled ones are used by name: plenodream render clip.mp4 --model mini. Published weights become a model's "
+        "folder by plenodream convert FILE --to FOLDER; plenodream doctor FOLDER says what it takes (memory above: "
+        "a view in bf16, all on the card). They were never run with the real files here: their layout and arithmetic "
+        "were checked against their publishers' code with random weights.",
         highlight=False,
+        soft_wrap=True,
     )
     return 0

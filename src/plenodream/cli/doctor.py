@@ -22,7 +22,7 @@ class Doctor:
     """Say what a view takes of a model: memory and operations, from its sizes, and how long here; nothing is loaded."""
 
     model: tyro.conf.Positional[str]
-    """Bundled model or model folder."""
+    """Bundled model, model folder, or owner/name on the hub (its sizes alone are copied)."""
     context: MaybeInt = None
     """Context views; left out: the model's own."""
     size: MaybeText = None

@@ -124,7 +124,7 @@ class Composite:
         """One view, frame after frame."""
         depth = None if made.depth is None else self._large_depth(made, made)
         frames, added = [], []
-        for frame in range(len(made)):
+        for frame in range(0 if known is None else len(known), len(made)):
             own = Carried(
                 picture(made, frame), torch.zeros(made.frames.shape[1:3]) if depth is None else depth[frame],
                 torch.ones(made.frames.shape[1:3]),
@@ -132,8 +132,13 @@ class Composite:
             colour, new = self._frame(own, contexts, frame, made.cameras[frame])
             frames.append(colour.round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0))
             added.append(new)
-        result = View(torch.stack(frames), made.cameras, made.fps, depth=None if depth is None else torch.stack(added))
-        return result if known is None else _keep(result, known)
+        pixels, depth = torch.stack(frames), None if depth is None else torch.stack(added)
+        if known is not None:
+            pixels = torch.cat([known.frames, pixels])
+        if known is not None and depth is not None:
+            before = torch.zeros(known.frames.shape[:3]) if known.depth is None else known.depth
+            depth = torch.cat([before, depth])
+        return View(pixels, made.cameras, made.fps, depth=depth)
 
     def _frame(
         self, own: Carried, contexts: Sequence[DetailedView], frame: int, camera: Cameras
@@ -230,13 +235,3 @@ def _feathered(mask: Float[Tensor, "height width"], reach: int) -> Float[Tensor,
     side = 2 * (reach // 2) + 1
     blurred = avg_pool2d(mask[None], side, 1, side // 2, count_include_pad=False)[0]
     return torch.minimum(mask, (2 * blurred - 1).clamp(0, 1))
-
-
-def _keep(view: View, known: View) -> View:
-    """A view whose leading frames are known."""
-    rest = view[len(known) :]
-    depth = None
-    if rest.depth is not None:
-        before = torch.zeros(known.frames.shape[:3]) if known.depth is None else known.depth
-        depth = torch.cat([before, rest.depth])
-    return replace(view, frames=torch.cat([known.frames, rest.frames]), depth=depth)

@@ -128,7 +128,7 @@ _WORDS = {
 def _range(path: Path, values: Tensor) -> tuple[float, float]:
     if bool(values.isnan().any()):
         share = values.isnan().float().mean().item()
-        raise ValueError(f"{path}: NaN in {share:.1%} of the pixels; expected numbers, 0 where nothing is known")
+        raise ValueError(f"{path}: NaN in {100 * share:.2g}% of the pixels; expected numbers, 0 where nothing is known")
     if bool((values < 0).any()):
         raise ValueError(f"{path}: values down to {values.min():g}; expected none below 0")
     known = values.isfinite() & (values > 0)

@@ -33,7 +33,7 @@ def caption_picture(model: Path, picture: UInt8[Tensor, "height width 3"], devic
     try:
         processor: Any = AutoProcessor.from_pretrained(model)
         network = kind.from_pretrained(model, dtype="auto").to(device).eval()
-    except (OSError, ValueError, KeyError) as error:
+    except (ImportError, OSError, ValueError, KeyError) as error:
         reason = " ".join(str(error).split())[:200]
         raise ValueError(f"{model}: no image-to-text model of transformers ({reason})") from None
     inputs = _inputs(processor, Image.fromarray(picture.numpy())).to(device, network.dtype)

@@ -91,16 +91,30 @@ def to_published(folder: Path, to: Path, format_name: str) -> int:
     """
     if to.exists():
         raise ValueError(f"{to}: is there already; expected a new file")
-    known = FORMATS[format_name]
-    part = folder / known.part if (folder / known.part).is_dir() else folder
+    name = FORMATS[format_name].part if format_name in FORMATS else "transformer"
+    part = folder / name if (folder / name).is_dir() else folder
+    known = _format_of(part, format_name)
     ours = open_checkpoint(part)
     names = {name: known.keys.published(name) for name in ours.shapes}
     if unknown := [name for name, theirs in names.items() if theirs is None]:
-        raise ValueError(f"{part}: {unknown[0]} has no name in a {format_name} checkpoint; expected a network of it")
+        raise ValueError(f"{part}: {unknown[0]} has no name in a {known.name} checkpoint; expected a network of it")
     temporary = to.with_name(f".tmp-{to.name}")
     save_file({str(theirs): ours.tensor(name).contiguous() for name, theirs in names.items()}, temporary)
     temporary.rename(to)
     return len(names)
+
+
+def _format_of(part: Path, format_name: str) -> Format:
+    """That of a network of ours: of those with the same names the first, or the one that is asked for."""
+    if format_name in FORMATS and FORMATS[format_name].network is None:
+        return FORMATS[format_name]
+    kind = read_document(part / "config.json", dict[str, Any], "expected a model's folder").get("_class_name")
+    fitting = {name: known for name, known in FORMATS.items() if known.network and known.network.__name__ == kind}
+    if not fitting:
+        raise ValueError(f"{part}: {kind} has no published form; expected a network that plenodream convert made")
+    if format_name not in ("auto", *fitting):
+        raise ValueError(f"{part}: a {kind} is no {format_name} network; expected --format {' or '.join(fitting)}")
+    return next(iter(fitting.values())) if format_name == "auto" else fitting[format_name]
 
 
 def _merged(checkpoint: Checkpoint, known: Format, base: Path | None) -> Weights:
@@ -204,6 +218,8 @@ def _base_network(base: Path) -> Checkpoint | None:
 
 
 def _codec(known: Format, base: Path | None, vae: Path | None) -> Path:
+    if vae is not None and not vae.exists():
+        raise ValueError(f"{vae}: no such file or folder; expected Wan2.1_VAE.pth, or a vae folder of diffusers")
     places = [vae] if vae is not None else [base / name for name in _BASE_VAE] if base is not None else []
     for place in places:
         if place.exists():

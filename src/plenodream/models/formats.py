@@ -47,6 +47,7 @@ class Format:
         base: What they are laid over, or what holds codec and text encoder.
         licence: As the publisher states it.
         megabytes: Of weights in bf16, codec and text encoder not counted.
+        memory: GiB that a view takes in bf16 at the published size, all on the card, as `doctor` foretells them.
         words: Which encoder of words it was trained with, and what its publisher lets guidance lead away from.
     """
 
@@ -64,6 +65,7 @@ class Format:
     base: str = ""
     licence: str = ""
     megabytes: int = 0
+    memory: float | None = None
     words: TextSettings = _NO_WORDS
 
 
@@ -200,8 +202,9 @@ FORMATS: dict[str, Format] = {
             settings=_WAN,
             source="KwaiVGI/ReCamMaster-Wan2.1 step20000.ckpt",
             base="Wan-AI/Wan2.1-T2V-1.3B-Diffusers",
-            licence="not verified: see the publisher's page",
+            licence="code MIT; weights: none found",
             megabytes=2981,
+            memory=7.1,
             words=_WAN_WORDS,
         ),
         Format(
@@ -218,6 +221,7 @@ FORMATS: dict[str, Format] = {
             base="alibaba-pai/Wan2.1-Fun-V1.1-1.3B-Control-Camera",
             licence="Apache-2.0",
             megabytes=3326,
+            memory=7.4,
             words=_WAN_WORDS,
         ),
         Format(
@@ -234,6 +238,7 @@ FORMATS: dict[str, Format] = {
             base="nvidia/Cosmos-Predict2.5-2B",
             licence=_COSMOS_LICENCE,
             megabytes=4295,
+            memory=10.4,
             words=TextSettings("reason1"),
         ),
         Format(
@@ -250,6 +255,7 @@ FORMATS: dict[str, Format] = {
             base="nvidia/Cosmos-Predict2.5-2B",
             licence=_COSMOS_LICENCE,
             megabytes=4295,
+            memory=14.8,
             words=TextSettings("reason1"),
         ),
         Format(
@@ -266,6 +272,7 @@ FORMATS: dict[str, Format] = {
             source="nvidia/Cosmos-Predict2.5-2B, its diffusers folder (to fine-tune: train basic --init-from)",
             licence=_COSMOS_LICENCE,
             megabytes=4295,
+            memory=13.4,
             words=TextSettings("reason1"),
         ),
         Format(

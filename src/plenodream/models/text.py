@@ -165,7 +165,7 @@ def _parts(transformers: Any, network: Any, encoder: Path, tokenizer: Path, devi
     try:
         model = network.from_pretrained(encoder, dtype="auto").to(device).eval()
         return SimpleNamespace(text_encoder=model, tokenizer=transformers.AutoTokenizer.from_pretrained(tokenizer))
-    except (OSError, ValueError) as error:
+    except (ImportError, OSError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise ValueError(f"{encoder}: no text encoder can be loaded ({reason}); copy it again") from None
 

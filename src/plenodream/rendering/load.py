@@ -11,7 +11,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from plenodream.files.documents import read_document
-from plenodream.models.hub import consent_needed, is_gated
+from plenodream.models.hub import consent_needed, is_gated, local_folder
 from plenodream.models.layout import ANY_CONTEXT, CONTEXT, TARGET
 from plenodream.models.needs import view_needs
 from plenodream.models.registry import CODECS, DENOISERS
@@ -132,17 +132,47 @@ def hollow_model(model: str) -> tuple[Any, Any, dict[str, Any]]:
     Raises:
         ValueError: No such folder, or one that is no model.
     """
-    folder = bundled_models().get(model, Path(model))
-    todo = f"expected a model's folder, or {', '.join(bundled_models())}"
-    index: dict[str, Any] = read_document(folder / "model_index.json", dict[str, Any], todo)
+    folder = find_model(model)
+    if model == REPROJECTION:
+        raise ValueError("reprojection has no network: expected a bundled model, a model's folder or a hub id")
+    folder = folder or local_folder(model, ["*.json"])
+    index = read_index(folder)
     made = []
     for part, known in (("transformer", DENOISERS), ("codec", CODECS)):
         network: Any = known.get(str((index.get(part) or [None])[-1]))
         if network is None:
             raise ValueError(f"{folder}: its {part} is {index.get(part)}; expected one of {', '.join(known)}")
+        made.append(_hollow(folder / part, network))
+    defaults = inspect.signature(PlenopticPipeline.__init__).parameters.values()
+    return made[0], made[1], {known.name: known.default for known in defaults} | index
+
+
+def read_index(folder: Path) -> dict[str, Any]:
+    """What a model's folder says of its parts and settings.
+
+    Raises:
+        ValueError: It is no model's.
+    """
+    path = folder / "model_index.json"
+    if not path.is_file():
+        raise ValueError(
+            f"{folder}: not a model, it has no model_index.json; expected a folder written by save_pretrained"
+        )
+    index = read_document(path, dict[str, Any], "expected what save_pretrained wrote: copy the model again")
+    kind = index.get("_class_name")
+    if kind != PlenopticPipeline.__name__:
+        raise ValueError(f"{path}: describes a {kind}; expected a PlenopticPipeline")
+    return index
+
+
+def _hollow(folder: Path, network: Any) -> Any:
+    """A network of a model without its numbers."""
+    config = folder / "config.json"
+    try:
         with torch.device("meta"):
-            made.append(network.from_config(read_document(folder / part / "config.json", dict[str, Any])))
-    return made[0], made[1], index
+            return network.from_config(read_document(config, dict[str, Any]))
+    except Exception as error:  # whatever a constructor makes of a damaged config
+        raise ValueError(f"{config}: missing or damaged ({_line(error)}); copy the model again") from None
 
 
 def _download(model: str) -> Path:
@@ -212,15 +242,7 @@ def _check_parts(pipeline: PlenopticPipeline, model: str) -> int:
 
 def _check_folder(folder: Path) -> None:
     """Refuse a model folder with parts missing, before anything is read."""
-    index = folder / "model_index.json"
-    if not index.is_file():
-        raise ValueError(
-            f"{folder}: not a model, it has no model_index.json; expected a folder written by save_pretrained"
-        )
-    parts = read_document(index, dict[str, Any], "expected what save_pretrained wrote: copy the model again")
-    kind = parts.get("_class_name")
-    if kind != PlenopticPipeline.__name__:
-        raise ValueError(f"{index}: describes a {kind}; expected a PlenopticPipeline")
+    index, parts = folder / "model_index.json", read_index(folder)
     # Whatever else were named here, diffusers would import.
     networks = {"transformer": DENOISERS, "codec": CODECS}
     homes = {part: dict.fromkeys(known, "plenodream") for part, known in networks.items()}
@@ -238,12 +260,7 @@ def _check_weights(folder: Path, network: type) -> None:
     files = sorted(folder.glob("*.safetensors"))
     if not files:
         raise ValueError(f"{folder}: no weights; expected a .safetensors file there: copy the model again")
-    config = folder / "config.json"
-    try:
-        with torch.device("meta"):
-            expected = set(network.from_config(read_document(config, dict[str, Any])).state_dict())
-    except Exception as error:  # whatever a constructor makes of a damaged config
-        raise ValueError(f"{config}: missing or damaged ({_line(error)}); copy the model again") from None
+    expected = set(_hollow(folder, network).state_dict())
     stored: set[str] = set()
     for path in files:
         try:

@@ -49,6 +49,14 @@ def test_arrays_that_do_not_belong_together(tmp_path):
     refused(tmp_path / "d.npz", "no cameras")
 
 
+@pytest.mark.parametrize(("write", "name"), [(writers.lyra, "image_height"), (writers.our_npz, "height")])
+@pytest.mark.parametrize("value", [np.nan, 0.5, 0, -48])
+def test_sizes_that_are_none(tmp_path, write, name, value):
+    path = write(tmp_path, arc(3))
+    np.savez(path, **dict(np.load(path)) | {name: np.array(value)})
+    refused(path, f"size 64x{value:g}; expected the images' size in pixels")
+
+
 def test_vipe_of_another_lens_or_without_one(tmp_path):
     folder = writers.vipe(tmp_path, arc(3))
     (folder / "intrinsics/clip_camera.txt").write_text("0: MEI\n1: MEI\n2: MEI\n")

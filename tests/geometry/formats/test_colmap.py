@@ -5,7 +5,7 @@ import torch
 from test_placed import arc, same
 
 from plenodream.geometry.formats import load_cameras, read_cameras
-from plenodream.geometry.formats.colmap import colmap_files, colmap_points
+from plenodream.geometry.formats.colmap import colmap_files
 
 pycolmap = pytest.importorskip("pycolmap")
 
@@ -35,7 +35,7 @@ def test_pycolmap_reads_what_is_written(tmp_path, binary):
     point = model.points3D[2]
     np.testing.assert_allclose(point.xyz, points[1], atol=1e-7)
     assert point.color.tolist() == [255, 0, 7]
-    torch.testing.assert_close(colmap_points(folder), points.double(), rtol=0, atol=1e-6)
+    torch.testing.assert_close(read_cameras(folder, 48, 64).points.places, points.double(), rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("binary", [True, False])

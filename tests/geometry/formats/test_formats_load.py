@@ -126,6 +126,8 @@ def test_transforms_json_intrinsics(tmp_path):
 def test_transforms_json_of_a_distorted_lens(tmp_path):
     with pytest.warns(UserWarning, match="distortion is ignored"):
         load_cameras(write(tmp_path, transforms(camera_model="OPENCV", k1=0.05)), 48, 64)
+    with pytest.warns(UserWarning, match="distortion is ignored"):  # of a form that is not known
+        load_cameras(write(tmp_path, transforms(k1=[0.05])), 48, 64)
     with pytest.raises(ValueError, match=r"camera model OPENCV_FISHEYE; expected a pinhole.*undistort"):
         load_cameras(write(tmp_path, transforms(camera_model="OPENCV_FISHEYE")), 48, 64)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from plenodream.evaluation.benchmarks.scene import BenchmarkScene, Truth, check_scene, shuffle
 from plenodream.evaluation.recordings import find_recordings
 from plenodream.evaluation.recordings.recording import Recording, RecordingFile
+from plenodream.rendering.request import SOURCE
 from plenodream.types import Cameras
 
 
@@ -65,7 +66,7 @@ class RecordedBenchmark:
             name=file.name,
             source=recording.views[file.source],
             targets={name: recording.views[name].cameras for name in chosen},
-            see=lambda name, along: _see(recording, file.source if name == "source" else name, along),
+            see=lambda name, along: _see(recording, file.source if name == SOURCE else name, along),
         )
 
 

@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass
 
 import torch
 
-from plenodream.evaluation.benchmarks.scene import SOURCE, BenchmarkScene, Truth, check_scene, shuffle
+from plenodream.evaluation.benchmarks.scene import BenchmarkScene, Truth, check_scene, shuffle
+from plenodream.rendering.request import SOURCE
 from plenodream.types import Cameras, View
 from plenodream.worlds.robot import SCALE, VIEWS, Filmed, film_robot
 

@@ -17,8 +17,6 @@ from plenodream.files.folders import new_folder
 from plenodream.media.video import write_lossless
 from plenodream.types import Cameras, View
 
-SOURCE = "source"
-
 
 @dataclass(frozen=True)
 class Truth:

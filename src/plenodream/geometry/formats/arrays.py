@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from plenodream.geometry.formats.content import Content
-from plenodream.geometry.formats.found import pinhole, square
+from plenodream.geometry.formats.found import Size, pinhole, square
 from plenodream.geometry.formats.json_frames import check_last_row
 
 Shape = tuple[int | None, ...]
@@ -57,6 +57,19 @@ def array_intrinsics(values: np.ndarray, cameras: int, path: Path) -> Float[Tens
             "for each or for all"
         )
     return rows.expand(cameras, 4)
+
+
+def array_size(content: Content, height: str, width: str) -> Size:
+    """The images' size from two arrays of one number each.
+
+    Raises:
+        ValueError: They are not whole numbers of pixels.
+    """
+    sides = [content.array(name).reshape(-1) for name in (height, width)]
+    if any(len(side) != 1 or not 1 <= side[0] < 2**31 or side[0] != int(side[0]) for side in sides):
+        said = "x".join(" ".join(f"{number:g}" for number in side) for side in reversed(sides))
+        raise ValueError(f"{content.path}: size {said}; expected the images' size in pixels")
+    return int(sides[0][0]), int(sides[1][0])
 
 
 def _fits(found: tuple[int, ...], shape: Shape) -> bool:

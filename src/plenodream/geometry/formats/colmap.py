@@ -59,18 +59,6 @@ def colmap_files(
     return model_files(model, binary)
 
 
-def colmap_points(path: str | Path) -> Float[Tensor, "points 3"]:
-    """Points of a COLMAP model in its own world, float64; none where the model has none.
-
-    Raises:
-        ValueError: No COLMAP model there, or damaged.
-    """
-    folder = _model_folder(Path(path))
-    if folder is None:
-        raise ValueError(f"{path}: no COLMAP model; expected a folder with cameras, images and points3D")
-    return torch.tensor(read_model(folder).points, dtype=torch.float64).reshape(-1, 3)
-
-
 def _model_folder(path: Path) -> Path | None:
     """The folder of the model in a path: itself, or below it as COLMAP's own projects are laid out."""
     for folder in (path, path / "sparse" / "0", path / "sparse", path / "0"):

@@ -7,7 +7,7 @@ out.
 from __future__ import annotations
 
 from plenodream.geometry.cameras import invert_pose
-from plenodream.geometry.formats.arrays import array_intrinsics, array_poses, arrays_refusal
+from plenodream.geometry.formats.arrays import array_intrinsics, array_poses, array_size, arrays_refusal
 from plenodream.geometry.formats.content import Content
 from plenodream.geometry.formats.found import CameraFile, Format, Size, size_by_centre
 
@@ -18,12 +18,7 @@ def _read(content: Content, asked: Size) -> CameraFile:
     poses = invert_pose(array_poses(content.array("w2c"), "w2c", content.path))
     intrinsics = array_intrinsics(content.array("intrinsics"), len(poses), content.path)
     said = {"image_height", "image_width"} <= content.shapes.keys()
-    size = size_by_centre(intrinsics, asked)
-    if said:
-        height, width = (int(content.array(name).item()) for name in ("image_height", "image_width"))
-        if min(height, width) < 1:
-            raise ValueError(f"{content.path}: images of {width}x{height}; expected their size in pixels")
-        size = (height, width)
+    size = array_size(content, "image_height", "image_width") if said else size_by_centre(intrinsics, asked)
     return CameraFile(
         poses, "world-to-camera, OpenCV axes: inverted", "Lyra's own", intrinsics, size=size, size_said=said
     )

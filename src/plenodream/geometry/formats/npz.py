@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from plenodream.geometry.formats.arrays import array_intrinsics, array_poses, arrays_refusal
+from plenodream.geometry.formats.arrays import array_intrinsics, array_poses, array_size, arrays_refusal
 from plenodream.geometry.formats.content import Content
 from plenodream.geometry.formats.found import CameraFile, Format, Size
 from plenodream.types import Cameras
@@ -37,15 +37,12 @@ def npz_bytes(cameras: Cameras, fps: float, more: Mapping[str, Any] | None = Non
 
 def _read(content: Content, asked: Size) -> CameraFile:
     poses = array_poses(content.array("camera_to_world"), "camera_to_world", content.path)
-    height, width = (float(content.array(name)) for name in ("height", "width"))
-    if not (height >= 1 and width >= 1 and height == int(height) and width == int(width)):
-        raise ValueError(f"{content.path}: size {width:g}x{height:g}; expected the images' size in pixels")
     return CameraFile(
         poses,
         "camera-to-world, OpenCV axes: taken as they are",
         "metres",
         array_intrinsics(content.array("intrinsics"), len(poses), content.path),
-        size=(int(height), int(width)),
+        size=array_size(content, "height", "width"),
     )
 
 

@@ -79,9 +79,9 @@ def _read(content: Content, asked: Size) -> CameraFile:
 
 def _distortion(entries: Sequence[dict]) -> Distortion | None:
     """That of OpenCV's model, if it is the same in all frames and no other coefficients are there."""
-    rows = {tuple(entry.get(key, 0.0) for key in ("k1", "k2", "p1", "p2", "k3", "k4")) for entry in entries}
-    row = rows.pop()
-    plain = not rows and all(isinstance(value, int | float) for value in row) and not any(row[4:])
+    rows = [tuple(entry.get(key, 0.0) for key in ("k1", "k2", "p1", "p2", "k3", "k4")) for entry in entries]
+    row, same = rows[0], all(other == rows[0] for other in rows)
+    plain = same and all(isinstance(value, int | float) for value in row) and not any(row[4:])
     return Distortion("OPENCV", row[:4]) if plain else None
 
 
