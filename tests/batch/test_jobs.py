@@ -76,6 +76,7 @@ def test_a_folder_stands_for_its_clips(clips):
         ),
         ({"clip": "b.mp4", "trajectory": ["tilt"]}, r":2: .*tilt"),
         ({"clip": "b.mp4", "trajectory": ["tilt-up"], "k": 0}, r":2: .*k"),
+        ({"clip": "b.mp4", "trajectory": ["tilt-up"], "height": -5}, r":2: --height -5: expected a number of pixels"),
         ({"clip": "b.mp4", "trajectory": ["tilt-up"], "model": "nono"}, r":2: no model 'nono'"),
         ({"clip": "b.mp4"}, r":2: nothing to render: expected"),
         ({"clip": "b.mp4", "trajectory": ["tilt-up"], "dtype": "fp99"}, r":2: --dtype fp99: expected fp32"),

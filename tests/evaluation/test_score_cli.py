@@ -47,6 +47,7 @@ def test_run_and_table(call, tmp_path):
         (("eval", "run", "{tmp}", "--metrics", "sharp"), "unknown metric 'sharp': expected one of fidelity"),
         (("eval", "run", "{tmp}", "--shard", "4/4"), "shard '4/4': expected PART/PARTS"),
         (("eval", "run", "{tmp}", "--weights", "fvd"), "weights 'fvd': expected METRIC=FILE"),
+        (("eval", "table"), "no results: expected folders"),
         (("eval", "table", "{tmp}"), "run `plenodream eval run"),
         (("benchmark", "other"), "unknown benchmark 'other'"),
         (("benchmark", "basic-mini", "--method", "nano:k=x"), "k=x; expected a whole number"),

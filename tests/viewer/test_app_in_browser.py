@@ -163,6 +163,7 @@ def test_what_is_wrong_is_said_without_the_servers_folders(tmp_path):
     [
         ({"port": 99999}, "expected one from 0"),
         ({"max_views": 0}, "expected numbers above 0"),
+        ({"keep_minutes": float("inf")}, "expected numbers above 0"),
         ({"model": "none"}, "no model"),
         ({"device": "cuda:9"}, "not available"),
         ({"host": "nowhere.invalid"}, "choose another --port"),

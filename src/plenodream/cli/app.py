@@ -63,7 +63,7 @@ def open_app(args: App, folder: Path) -> tuple[Any, socket.socket, str]:
     """
     check_port(args.port)
     limits = (args.max_megabytes, args.max_frames, args.max_height, args.max_views, args.max_minutes, args.keep_minutes)
-    if not all(limit > 0 for limit in limits):
+    if not all(0 < limit < float("inf") for limit in limits):
         raise ValueError(f"limits {', '.join(map(str, limits))}: expected numbers above 0")
 
     from plenodream.rendering.catalog import find_model

@@ -159,6 +159,8 @@ def check_options(args: Any) -> None:
     """
     part_of(args)
     check_depth_kind(args)
+    if args.height is not None and args.height < 2:
+        raise ValueError(f"--height {args.height}: expected a number of pixels, at least 2")
     if args.scale is not None and not 0 < args.scale < float("inf"):
         raise ValueError(f"--scale {args.scale:g}: expected a factor from the files' lengths to metres, more than 0")
     args.fitting.fit()

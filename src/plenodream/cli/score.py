@@ -78,6 +78,8 @@ def eval_table(args: EvalTable) -> int:
     from plenodream.evaluation.export import read_report, to_csv, to_html
     from plenodream.evaluation.table import check_alike, table_latex, table_text
 
+    if not args.results:
+        raise ValueError("no results: expected folders that `plenodream eval run` or `benchmark` has scored")
     reports = [read_report(folder) for folder in args.results]
     check_alike(reports)
     forms = {"latex": table_latex, "csv": to_csv, "html": to_html}

@@ -153,6 +153,8 @@ def _load(model: str):
         raise ValueError(
             "estimating depth needs transformers; expected it installed: pip install plenodream[depth]"
         ) from None
+    if "/" not in model and not Path(model).is_dir():  # else the hub is asked for it, again and again
+        raise ValueError(f"depth model {model}: no such folder; expected one, or owner/name on a hub")
     before, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
