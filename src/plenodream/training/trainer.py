@@ -145,7 +145,8 @@ class Trainer:
         weights = whole(self.model.state_dict() | self.average.weights)
         model: Any = CosmosCameraTransformer.from_config(self.model.config)
         model.load_state_dict(weights)
-        return model.to(self.device, self.dtype).eval()
+        torch.nn.Module.to(model, self.device, self.dtype)  # diffusers' own warns of a cast
+        return model.eval()
 
     def save(self) -> None:
         """Write the checkpoint, every process its shards; all processes call it."""
