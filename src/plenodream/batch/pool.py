@@ -241,7 +241,7 @@ class Pool:
                 yield from self._died(name, attempt, schedule, error)
                 continue
             if attempt is None:
-                self._places[name] = Place(name, value)
+                self._places[name], self._stillborn = Place(name, value), 0
             else:
                 yield from self._judge(name, attempt, schedule, *value)
 

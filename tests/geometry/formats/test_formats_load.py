@@ -181,6 +181,7 @@ BAD = {
     "transposed": (ours(lambda c, f: f[1]["camera_to_world"][3].__setitem__(0, 5.0)), "transpose the matrices"),
     "bad height": (ours(lambda c, f: c.update(height=-4)), "height is -4"),
     "bad width": (ours(lambda c, f: c.update(width="64")), "width is '64'"),
+    "one side": ({name: value for name, value in transforms().items() if name != "h"}, "one of h and w alone"),
     "mixed sizes": (transforms(frames=[transforms()["frames"][0] | {"w": w} for w in (8, 9)]), "different sizes"),
     "transforms without focal": ({"frames": transforms()["frames"]}, "without focal lengths"),
     "transforms focal word": (transforms(fl_x="wide"), "unreadable fl_x"),

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from plenodream.geometry.formats.content import Content
-from plenodream.geometry.formats.found import square
+from plenodream.geometry.formats.found import Size, square
 
 
 def frames_refusal(content: Content, key: str) -> str | None:
@@ -74,3 +74,17 @@ def image_side(entry: dict[str, Any], key: str, path: Path) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf or value != int(value):
         raise ValueError(f"{path}: {key} is {value!r}; expected the image's size in pixels")
     return int(value)
+
+
+def image_size(entry: dict[str, Any], height: str, width: str, path: Path) -> Size | None:
+    """An image's size, by the names of its sides; None where the file does not say.
+
+    Raises:
+        ValueError: One side alone, or no whole number of pixels.
+    """
+    sides = image_side(entry, height, path), image_side(entry, width, path)
+    if sides[0] is None and sides[1] is None:
+        return None
+    if sides[0] is None or sides[1] is None:
+        raise ValueError(f"{path}: one of {height} and {width} alone; expected both, or none")
+    return sides[0], sides[1]

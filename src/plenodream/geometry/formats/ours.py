@@ -12,7 +12,7 @@ from plenodream.files.atomic import write_file
 from plenodream.geometry.cameras import check_cameras
 from plenodream.geometry.formats.content import Content
 from plenodream.geometry.formats.found import CameraFile, Format, Size
-from plenodream.geometry.formats.json_frames import frames_refusal, image_side, stack, stack_poses
+from plenodream.geometry.formats.json_frames import frames_refusal, image_size, stack, stack_poses
 from plenodream.geometry.points import ScenePoints
 from plenodream.types import Cameras
 
@@ -67,13 +67,12 @@ def _read(content: Content, asked: Size) -> CameraFile:
         raise ValueError(f"{path}: camera file of version {version}; expected {_VERSION}: upgrade plenodream")
     poses = stack_poses(data["frames"], "camera_to_world", path)
     intrinsics = stack(data["frames"], "intrinsics", path, lambda shape: shape == (4,), "4 numbers fx, fy, cx, cy")
-    height, width = image_side(data, "height", path), image_side(data, "width", path)
     return CameraFile(
         poses,
         "camera-to-world, OpenCV axes: taken as they are",
         "metres",
         intrinsics,
-        size=None if height is None and width is None else (height or asked[0], width or asked[1]),
+        size=image_size(data, "height", "width", path),
         points=_points(data, path),
     )
 

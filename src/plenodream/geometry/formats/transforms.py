@@ -16,7 +16,7 @@ import torch
 from plenodream.geometry.formats.content import Content
 from plenodream.geometry.formats.found import CameraFile, Distortion, Format, Size
 from plenodream.geometry.formats.frame_names import by_name, frame_numbers
-from plenodream.geometry.formats.json_frames import frames_refusal, image_side, stack_poses
+from plenodream.geometry.formats.json_frames import frames_refusal, image_size, stack_poses
 from plenodream.types import Cameras
 
 _PINHOLES = {"OPENCV", "PINHOLE", "SIMPLE_PINHOLE"}
@@ -54,11 +54,10 @@ def _read(content: Content, asked: Size) -> CameraFile:
         entries = [entries[index] for index in by_name(names)]
         numbers = frame_numbers([entry["file_path"] for entry in entries])
     merged = [{key: value for key, value in data.items() if key != "frames"} | entry for entry in entries]
-    sizes = {(image_side(entry, "h", path), image_side(entry, "w", path)) for entry in merged}
+    sizes = {image_size(entry, "h", "w", path) for entry in merged}
     if len(sizes) > 1:
         raise ValueError(f"{path}: frames of different sizes {sorted(sizes, key=str)}; expected one size in all frames")
-    height, width = sizes.pop()
-    size = None if height is None and width is None else (height or asked[0], width or asked[1])
+    size = sizes.pop()
     models = {str(entry["camera_model"]) for entry in merged if "camera_model" in entry}
     if bad := sorted(models - _PINHOLES):
         raise ValueError(f"{path}: camera model {bad[0]}; expected a pinhole camera: undistort the images first")
