@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from plenodream.geometry.cameras import relative_poses, resample_cameras
+from plenodream.geometry.cameras import cameras_at, relative_poses
 from plenodream.geometry.formats.recammaster import opencv_to_unreal, unreal_to_opencv
 from plenodream.geometry.keyframe_paths import keyframe_cameras
 from plenodream.geometry.keyframes import Keyframe, Keyframes
@@ -67,7 +67,7 @@ def path_cameras(path: Keyframes | torch.Tensor, source: Cameras) -> Cameras:
         return keyframe_cameras(path, source)
     lens = source.intrinsics[:1].double()
     given = Cameras(path, lens.expand(len(path), 4), source.height, source.width)
-    spread = resample_cameras(given, len(source))
+    spread = cameras_at(given, torch.linspace(0, len(path) - 1, len(source), dtype=torch.float64))
     poses = source.camera_to_world[0].double() @ spread.camera_to_world
     return replace(spread, camera_to_world=poses).to(source.camera_to_world.dtype)
 

@@ -43,9 +43,9 @@ def encoded(monkeypatch):
     """Counts the views whose keys and values are computed."""
     calls, encode = [], CosmosCameraTransformer.encode
 
-    def spy(self, views):
+    def spy(self, views, recomputed=False):
         calls.append(views)
-        return encode(self, views)
+        return encode(self, views, recomputed)
 
     monkeypatch.setattr(CosmosCameraTransformer, "encode", spy)
     return calls

@@ -15,6 +15,7 @@ from plenodream.files.atomic import write_file
 from plenodream.files.folders import tidy
 from plenodream.media.preview import video_timing, write_grid, write_preview
 from plenodream.memory.manifest import FILE, Manifest
+from plenodream.memory.stored import STALE
 
 if TYPE_CHECKING:
     from plenodream.memory.scene import Scene
@@ -99,6 +100,8 @@ def tidy_scene(folder: Path, manifest: Manifest) -> None:
             ["cameras.json", "preview.mp4", "depth.mp4", "points.npz"],
             [f"chunk-{window:03d}" for window in windows],
         )
+        for window in windows:
+            tidy(view / f"chunk-{window:03d}", [STALE])
 
 
 def _takes_grid(names: Iterable[str]) -> bool:
