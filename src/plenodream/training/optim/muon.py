@@ -77,7 +77,8 @@ class Muon(torch.optim.AdamW):
         momenta = [self.state[parameter]["momentum"] for parameter in parameters]
         gradients: list[Tensor] = [parameter.grad for parameter in parameters]  # type: ignore[misc]
         torch._foreach_lerp_(momenta, gradients, 1 - _MOMENTUM)
-        ahead = torch._foreach_lerp(gradients, momenta, _MOMENTUM)
+        ahead = [gradient.clone() for gradient in gradients]
+        torch._foreach_lerp_(ahead, momenta, _MOMENTUM)  # in place: torch 2.11 shards no other
         # Every rank that holds a shard orthogonalises the whole matrix, and keeps its part.
         whole = torch.stack([x.full_tensor() if isinstance(x, DTensor) else x for x in ahead])
         orthogonal = orthogonalize(whole, self.products)
