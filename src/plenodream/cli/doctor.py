@@ -75,7 +75,7 @@ def _say_room(needs: Needs, network: Any, pixels: int) -> None:
     from plenodream.rendering.load import default_device
     from plenodream.rendering.room import free_memory, ways_to_fit
 
-    keys = network.config.context_attention == "independent"
+    keys = network.keeps_keys
     free = free_memory(default_device())
     if free is not None:
         print(f"  free here ({_name(default_device())}): {_bytes(free).strip()}")

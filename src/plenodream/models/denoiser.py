@@ -55,6 +55,11 @@ class Denoiser(Protocol):
         ...
 
     @property
+    def keeps_keys(self) -> bool:
+        """Whether context is keys and values, made once (independent mode), and not views that every step reads."""
+        ...
+
+    @property
     def context_slots(self) -> int | None:
         """Context views that its sequence always holds (fewer are filled up with the source); None: any number."""
         ...

@@ -28,7 +28,8 @@ class DenoiserMixin(StepCaches):
     config: Any
 
     @property
-    def _independent(self) -> bool:
+    def keeps_keys(self) -> bool:
+        """See `Denoiser`."""
         return self.config.context_attention == "independent"
 
     @property
@@ -58,12 +59,12 @@ class DenoiserMixin(StepCaches):
     @property
     def context_slots(self) -> int | None:
         """See `Denoiser`."""
-        return None if self._independent else context_slots(tuple(self.config.layout))
+        return None if self.keeps_keys else context_slots(tuple(self.config.layout))
 
     @property
     def targets(self) -> int:
         """See `Denoiser`."""
-        return 1 if self._independent else tuple(self.config.layout).count(TARGET)
+        return 1 if self.keeps_keys else tuple(self.config.layout).count(TARGET)
 
     def run(
         self,
@@ -103,7 +104,7 @@ class DenoiserMixin(StepCaches):
         latents, camera_tokens = views.latents.flatten(0, 1), views.camera_tokens.flatten(0, 1)
         if recomputed:
             return Context((latents, camera_tokens), unread=True)
-        if not self._independent:
+        if not self.keeps_keys:
             image = () if views.image is None else (views.image.flatten(0, 1),)
             return Context((latents, camera_tokens, *image))
         count, frames = latents.shape[0], latents.shape[2]
@@ -124,7 +125,7 @@ class DenoiserMixin(StepCaches):
         text: Float[Tensor, "#batch words features"] | None = None,
     ) -> Float[Tensor, "batch targets channels frames height width"]:
         """See `Denoiser`. One target in independent mode."""
-        if not self._independent:
+        if not self.keeps_keys:
             return self._joint(noisy, timestep, camera_tokens, context, clean_frames, text)
         assert noisy.shape[1] == 1
         clean = noisy.new_zeros(noisy.shape[0], noisy.shape[3]) if clean_frames is None else clean_frames.to(noisy)
@@ -189,7 +190,7 @@ class DenoiserMixin(StepCaches):
         Raises:
             ValueError: More context views than slots.
         """
-        if self._independent:
+        if self.keeps_keys:
             return [Pass(clean, 1, 1, 0.0), Pass(targets, 1, 1 + context, overlap)]
         slots = context if self.context_slots is None else self.context_slots
         if context > slots:

@@ -69,7 +69,7 @@ def fit_pipeline(pipeline: PlenopticPipeline, fit: Fit, device: str, dtype: torc
     """
     network: Any = pipeline.transformer
     pipeline.context_cache = fit.context_cache
-    if fit.context_cache not in ("device", "cpu") and network.config.context_attention == "joint":
+    if fit.context_cache not in ("device", "cpu") and not network.keeps_keys:
         raise ValueError(
             f"--context-cache {fit.context_cache}: this network keeps no keys and values; expected device or cpu"
         )

@@ -196,7 +196,7 @@ def _check_room(folder: Path, fit: Fit, device: str, dtype: torch.dtype) -> None
     network, codec, index = hollow_model(str(folder))
     view = {name: index[name] for name in ("frames", "height", "width")} | {"context": index["context_views"]}
     needs = view_needs(network, codec, **view, evaluations=1, dtype=dtype)
-    keys = network.config.context_attention == "independent"
+    keys = network.keeps_keys
     sizes = network.config.num_layers, index["height"] * index["width"], keys
     check_room(memory_with(needs, fit, *sizes), free, str(folder), ways_to_fit(needs, *sizes))
 

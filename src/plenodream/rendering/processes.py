@@ -83,7 +83,7 @@ def share_pipeline(pipeline: PlenopticPipeline, team: Team) -> None:
     network, config = pipeline.transformer, pipeline.config
     frames, side = pipeline.codec.latent_frames(config.frames), pipeline.codec.spatial_factor
     rows, columns = (n // side // network.config.patch_size[1] for n in (config.height, config.width))
-    slots = 0 if network.config.context_attention == "independent" else network.context_slots or 1
+    slots = 0 if network.keeps_keys else network.context_slots or 1
     grid = (frames * (network.targets + slots), rows, columns)
     check_sharing(network.config.num_attention_heads, [grid], team.size)
     share_sequences(network, team.passes)

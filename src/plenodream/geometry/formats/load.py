@@ -188,7 +188,7 @@ def _with_intrinsics(
         other += ", which have another shape" if abs(math.log(stretch)) > 0.02 else ""
         return Cameras(file.poses, file.intrinsics, height, width), f"the file's{other}"
     if default is None:
-        raise ValueError(f"{path}: poses without focal lengths; expected intrinsics from the caller or in the file")
+        raise ValueError(f"{path}: poses without focal lengths; expected them in the file, or a field of view (--fov)")
     scale = torch.tensor([width / asked[1], height / asked[0]] * 2, dtype=torch.float64)
     rows = (default.to("cpu", torch.float64) * scale).expand(len(file.poses), 4)
     return Cameras(file.poses, rows, height, width), "none in the file: the caller's"
