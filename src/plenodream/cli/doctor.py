@@ -10,8 +10,6 @@ import tyro
 from plenodream.cli.parse import MaybeInt, MaybeText
 
 if TYPE_CHECKING:
-    import torch
-
     from plenodream.models.needs import Needs, ViewSizes
 
 _LONG = 3e11  # operations of a step that a CPU is not asked to try
