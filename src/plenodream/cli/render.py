@@ -177,10 +177,13 @@ def render_scene(
     from plenodream.rendering.outlook import plan_work
     from plenodream.rendering.prepare import prepare_scene, scene_size
     from plenodream.rendering.renderer import pending
+    from plenodream.rendering.same_world import check_files, describe_files
     from plenodream.viewer.console import progress_bar, progress_lines
     from plenodream.viewer.scene_page import write_scene_page
 
     console = Console(stderr=True, quiet=args.quiet or args.json or args.json_progress)
+    if args.clip is not None:
+        check_files(request.files, args.cameras, args.source_fov, args.scale or 1.0, args.subject_distance or 4.0)
     maker, video = (load or load_model)(model, args.device, *words_of(args), args.fitting.fit()), None
     if args.clip is not None:
         size = scene_size(args.out) or view_size(args.clip, maker.generator.workings.size, args.height)
@@ -190,7 +193,7 @@ def render_scene(
     scene = prepare_scene(args.out, video, request, maker)
     before = pending(scene)
     work = plan_work(scene, maker.generator.workings.fewest, maker.generator.workings.targets)
-    for line in _announcement(scene, work, maker, args.clip is not None):
+    for line in (*describe_files(request.files), *_announcement(scene, work, maker, args.clip is not None)):
         console.print(printable(line), highlight=False, markup=False, soft_wrap=True)
     try:
         bar = progress_lines(sys.stderr, work) if args.json_progress else progress_bar(console, work)
