@@ -62,15 +62,9 @@ class Plan:
 
 def plan(args: Plan, changes: Changes | None = None) -> int:
     """`plenodream plan`; with settings of their own for `render --dry-run`."""
-    from plenodream.files.atomic import write_file
-    from plenodream.rendering.load import load_model
-    from plenodream.rendering.plan import cost_words, judge, plan_cost, view_words
-    from plenodream.rendering.preview import preview
     from plenodream.rendering.request import make_request
     from plenodream.rendering.same_world import check_files, describe_files
     from plenodream.rendering.settings import Changes
-    from plenodream.rendering.targets import plan_targets
-    from plenodream.viewer.plan import draw_plan
 
     check_depth_kind(args)
     request = make_request(args.trajectory, args.trajectory_file, changes or Changes())
@@ -78,6 +72,14 @@ def plan(args: Plan, changes: Changes | None = None) -> int:
         raise ValueError("nothing to plan: expected --trajectory or --trajectory-file (see `plenodream trajectories`)")
     distance = args.subject_distance or 4.0
     check_files(request.files, args.cameras, args.source_fov, args.scale or 1.0, distance)
+
+    from plenodream.files.atomic import write_file
+    from plenodream.rendering.load import load_model
+    from plenodream.rendering.plan import cost_words, judge, plan_cost, view_words
+    from plenodream.rendering.preview import preview
+    from plenodream.rendering.targets import plan_targets
+    from plenodream.viewer.plan import draw_plan
+
     model = load_model(args.model)
     source = _source(args, model, distance)
     made = plan_targets(request, source.cameras, source.size, source.scale, distance)

@@ -177,13 +177,11 @@ def render_scene(
     from plenodream.rendering.outlook import plan_work
     from plenodream.rendering.prepare import prepare_scene, scene_size
     from plenodream.rendering.renderer import pending
-    from plenodream.rendering.same_world import check_files, describe_files
+    from plenodream.rendering.same_world import describe_files
     from plenodream.viewer.console import progress_bar, progress_lines
     from plenodream.viewer.scene_page import write_scene_page
 
     console = Console(stderr=True, quiet=args.quiet or args.json or args.json_progress)
-    if args.clip is not None:
-        check_files(request.files, args.cameras, args.source_fov, args.scale or 1.0, args.subject_distance or 4.0)
     maker, video = (load or load_model)(model, args.device, *words_of(args), args.fitting.fit()), None
     if args.clip is not None:
         size = scene_size(args.out) or view_size(args.clip, maker.generator.workings.size, args.height)
@@ -262,7 +260,7 @@ def _changes(args: Render) -> Changes:
 
 
 def check_request(args: Render, request: Request) -> str:
-    """Refuse what can be refused before torch is loaded; returns the model to use."""
+    """Refuse what can be refused before a model is loaded, most of it before torch; returns the model to use."""
     check_options(args)
 
     from plenodream.memory.manifest import FILE, read_manifest
@@ -292,4 +290,8 @@ def check_request(args: Render, request: Request) -> str:
         raise ValueError(NOTHING)
     model = args.model or model_for(args.out)
     find_model(model)
+    if args.clip is not None and request.files:
+        from plenodream.rendering.same_world import check_files
+
+        check_files(request.files, args.cameras, args.source_fov, args.scale or 1.0, args.subject_distance or 4.0)
     return model

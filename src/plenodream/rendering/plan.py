@@ -27,7 +27,7 @@ class Judgement:
     """What is to be expected of a view.
 
     Attributes:
-        level: `good`; `doubtful`: with damage, or beyond what a model was trained for; `bad`: hardly usable, or refused.
+        level: `good`; `doubtful`: damaged, or beyond a model's training; `bad`: hardly usable, or refused.
         reasons: Why not good, one sentence each.
     """
 

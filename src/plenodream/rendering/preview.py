@@ -67,10 +67,11 @@ def preview(name: str, target: Cameras, source: View, subject_distance: float) -
     anchor = source.cameras[0].camera_to_world
     turns = rotation_vector(anchor[:3, :3].T @ target.camera_to_world[:, :3, :3]).norm(dim=-1)
     fov = horizontal_fov(target)
+    around = _around(target, source.cameras, subject_distance)
     return Preview(
         name, tuple(moments), warps, unseen,
         (target.camera_to_world[:, :3, 3] - anchor[:3, 3]).norm(dim=-1).max().item(),
-        torch.rad2deg(turns).max().item(), _around(target, source.cameras, subject_distance), (fov.min().item(), fov.max().item()), kind,
+        torch.rad2deg(turns).max().item(), around, (fov.min().item(), fov.max().item()), kind,
     )  # fmt: skip
 
 

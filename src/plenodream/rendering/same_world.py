@@ -60,12 +60,12 @@ def check_same_world(name: str, target: Cameras, source: Cameras, subject_distan
             f"{name}: its cameras see nothing of the source at any time ({where}); expected cameras of the source's "
             f"world: {advice}; presets and key frames need none"
         )
+    if away <= _AWAY * subject_distance and turned <= _TURNED:
+        return ()
     blind = len(sees) - int(sees.sum())
     if 2 * blind > len(sees):
         return (f"{name}: sees nothing of the source in {blind} of {len(sees)} frames ({where}): {advice}",)
-    if alone and (away > _AWAY * subject_distance or turned > _TURNED):
-        return (f"{name}: {where}: {advice}",)
-    return ()
+    return (f"{name}: {where}: {advice}",) if alone else ()
 
 
 def sees_source(target: Cameras, source: Cameras, subject_distance: float) -> Bool[Tensor, "cameras"]:

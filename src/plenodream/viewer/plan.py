@@ -72,7 +72,9 @@ def draw_plan(
             short = "\n".join(textwrap.shorten(line, letters, placeholder=" ...") for line in two)
             style = {"color": COLOURS[judged.level], "linespacing": 1.3, "va": "bottom"}
             figure.text(_EDGE / across, 1 - (top + 2 * _LINE) / down, short, **style)
-            cells = [place(_EDGE + n * (_PICTURE + _GAP), top + _HEAD, _PICTURE, tall) for n in range(1 + len(shown.moments))]
+            cells = [
+                place(_EDGE + n * (_PICTURE + _GAP), top + _HEAD, _PICTURE, tall) for n in range(1 + len(shown.moments))
+            ]
             _draw_row(cells, source, targets[shown.name], shown, subject_distance)
         top = 2 * _EDGE + len(previews) * row
         side = _CHART - 0.7
