@@ -15,6 +15,8 @@ from test_published import make_model
 from plenodream.memory.scene import Scene
 from plenodream.models.sequences import check_sharing
 from plenodream.rendering.load import load_pipeline
+from plenodream.rendering.processes import LeadingGenerator
+from plenodream.sampling.config import SamplingConfig
 
 
 def write_images(folder, frames, height, width):
@@ -59,3 +61,12 @@ def test_torchrun_starts_the_command_and_a_point_cloud_is_no_work_for_it(tmp_pat
     assert ran.returncode and "exitcode  : 2" in ran.stderr, ran.stderr
     assert "plenodream: --model reprojection: a point cloud has no network to share; start it without" in ran.stderr
     assert not (tmp_path / "scene").exists()
+
+
+def test_the_others_are_told_of_other_steps(tiny_pipeline):
+    generator, told = tiny_pipeline().generator(), []
+    parts = (generator.sampler, generator.workings, generator.device, generator.identity)
+    leading = LeadingGenerator(*parts, tell=told.append, asked=(generator.sampler.config, 4.0))
+    quick = leading.in_steps(1)
+    assert quick.asked == (SamplingConfig(1, generator.sampler.config.guidance), 4.0)
+    assert quick.sampler.config.steps == quick.workings.steps == 1 and quick.alive is leading.alive
