@@ -72,7 +72,10 @@ def test_one_scene_has_no_interval():
     entry = json.loads(report.to_json())["summary"]["agreement"]["independent"]["hsync"]
     assert entry == {"mean": 21.0, "low": None, "high": None, "scenes": 1}
     text = format_report(report)
-    assert next(line for line in text.splitlines() if line.startswith("independent")).split() == ["independent", "21.00"]
+    assert next(line for line in text.splitlines() if line.startswith("independent")).split() == [
+        "independent",
+        "21.00",
+    ]
     (line,) = (line for line in text.splitlines() if "retrieved history - independent" in line)
     assert line.endswith("[n/a]") and "nan" not in line
 

@@ -20,7 +20,6 @@ from plenodream.media.video import read_video
 from plenodream.memory.scene import Scene
 from plenodream.types import Cameras
 
-
 MOST_BYTES = 2 * 2**30
 
 

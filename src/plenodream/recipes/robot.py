@@ -16,7 +16,7 @@ def agibot_pico() -> TrainConfig:
 
 
 def agibot_nano() -> TrainConfig:
-    """nano for the robot, from nano's weights: `train agibot-nano --data DATA --init-from nano`; 20 minutes of a core."""
+    """nano for the robot, from nano's weights: `train agibot-nano --data DATA --init-from nano`; a quarter of an hour."""
     return replace(_robot(nano(), "agibot-nano"), steps=1000)
 
 
