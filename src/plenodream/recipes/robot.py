@@ -16,7 +16,7 @@ def agibot_pico() -> TrainConfig:
 
 
 def agibot_nano() -> TrainConfig:
-    """nano for the robot, from nano's weights: `train agibot-nano --data DATA --init-from nano`; a quarter of an hour."""
+    """nano for the robot, from nano's weights: `train agibot-nano --data DATA --init-from nano`, in a quarter hour."""
     return replace(_robot(nano(), "agibot-nano"), steps=1000)
 
 
