@@ -23,7 +23,7 @@ from torch import nn
 from plenodream.models.call import Kept, same_conditions
 from plenodream.models.codecs.wan import WanCodec
 from plenodream.models.cosmos.transformer import CosmosCameraTransformer
-from plenodream.models.needs import measure, pass_inputs
+from plenodream.models.needs import ViewSizes, measure, pass_inputs
 from plenodream.models.pace import best_seconds, measure_pace, product_rate
 from plenodream.models.wan.recammaster import ReCamMasterTransformer
 
@@ -89,14 +89,17 @@ def _made(network: type, arguments: dict[str, Any], device: torch.device, dtype:
 
 
 def _inputs(network: Any, k: int, grid: tuple[int, int, int], device: torch.device, dtype: torch.dtype) -> tuple:
-    frames, rows, columns = grid
-
     def make(*shape: int) -> torch.Tensor:
         return torch.rand(shape, device=device).to(dtype)
 
     with torch.device("meta"):
         codec = WanCodec(base_dim=4)
-    return pass_inputs(network, codec, k, 4 * frames - 3, 16 * rows, 16 * columns, make)
+    return pass_inputs(network, codec, _sizes(k, grid, dtype), make)
+
+
+def _sizes(k: int, grid: tuple[int, int, int], dtype: torch.dtype) -> ViewSizes:
+    frames, rows, columns = grid
+    return ViewSizes(k, 4 * frames - 3, 16 * rows, 16 * columns, dtype)
 
 
 def _step(network: type, arguments: dict, k: int, grid: tuple, device: torch.device, dtype: torch.dtype, rounds: int):
@@ -118,8 +121,7 @@ def _step(network: type, arguments: dict, k: int, grid: tuple, device: torch.dev
     peak = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else meter.peak
     with torch.device("meta"):
         codec = WanCodec(base_dim=4)
-    size = 4 * grid[0] - 3, 16 * grid[1], 16 * grid[2]
-    foretold = measure_pace(hollow, codec, k, *size, dtype, device).step
+    foretold = measure_pace(hollow, codec, _sizes(k, grid, dtype), device).step
     return took, meter.flop, peak, foretold
 
 

@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from plenodream.files.documents import read_document
 from plenodream.models.hub import consent_needed, is_gated, local_folder
 from plenodream.models.layout import ANY_CONTEXT, CONTEXT, TARGET
-from plenodream.models.needs import view_needs
+from plenodream.models.needs import ViewSizes, view_needs
 from plenodream.models.registry import CODECS, DENOISERS
 from plenodream.models.text import model_conditions
 from plenodream.rendering.catalog import REPROJECTION, bundled_models, find_model
@@ -194,11 +194,9 @@ def _check_room(folder: Path, fit: Fit, device: str, dtype: torch.dtype) -> None
     if free is None or sum(file.stat().st_size for file in folder.glob("*/*.safetensors")) < free / 8:
         return
     network, codec, index = hollow_model(str(folder))
-    view = {name: index[name] for name in ("frames", "height", "width")} | {"context": index["context_views"]}
-    needs = view_needs(network, codec, **view, evaluations=1, dtype=dtype)
-    keys = network.keeps_keys
-    sizes = network.config.num_layers, index["height"] * index["width"], keys
-    check_room(memory_with(needs, fit, *sizes), free, str(folder), ways_to_fit(needs, *sizes))
+    sizes = ViewSizes(index["context_views"], index["frames"], index["height"], index["width"], dtype)
+    needs = view_needs(network, codec, sizes, evaluations=1)
+    check_room(memory_with(needs, fit), free, str(folder), ways_to_fit(needs))
 
 
 def _check_pipeline(pipeline: PlenopticPipeline, model: str) -> None:
