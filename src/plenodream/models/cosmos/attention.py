@@ -91,6 +91,7 @@ class TextAttnProcessor:
         image_rotary_emb: None = None,
     ) -> Float[Tensor, "entries some width"]:
         """As the stock processor; entries may be frames of what the words are of."""
+        assert attention_mask is None
         words = encoder_hidden_states
         if words.shape[1] == 1:
             (attended,) = of_words(attn, lambda: (attn.to_out[1](attn.to_out[0](attn.to_v(words))),))
