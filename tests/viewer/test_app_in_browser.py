@@ -4,6 +4,7 @@ import json
 import threading
 import zipfile
 from http.client import HTTPConnection
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import urlopen
@@ -16,7 +17,7 @@ from plenodream.cli.app import App, open_app
 from plenodream.media.preview import write_preview
 from plenodream.viewer.visits import Limits, Visits
 
-pytest.importorskip("gradio")
+pytestmark = pytest.mark.skipif(find_spec("gradio") is None, reason="no gradio")
 
 
 @pytest.fixture(scope="module")
