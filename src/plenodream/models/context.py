@@ -105,10 +105,11 @@ class Context:
     def _fetched(
         self, kept: Float[Tensor, "entries ..."], batch: int, device: torch.device
     ) -> Float[Tensor, "batch context ..."]:
-        """`chosen` on another device: every view that is read is copied once, as it lies, so that pinned it need not wait."""
-        views, places = (torch.arange(len(kept)), None) if self.index is None else self.index.unique(return_inverse=True)
+        """`chosen` on another device: each view that is read is copied once, as it lies; pinned, it need not wait."""
+        index = torch.arange(len(kept)).expand(batch, -1) if self.index is None else self.index
+        views, places = index.unique(return_inverse=True)
         fetched = torch.stack([kept[view].to(device, non_blocking=True) for view in views.tolist()])
-        return fetched.expand(batch, *fetched.shape) if places is None else fetched[places.to(device)]
+        return fetched[places.to(device)]
 
     def chosen(self, kept: Float[Tensor, "entries ..."], batch: int) -> Float[Tensor, "batch context ..."]:
         """Of something that is there for every view, what each entry of a batch reads."""

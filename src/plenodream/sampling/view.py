@@ -57,9 +57,7 @@ def sample_view(
         mask[:, :, :clean_frames] = 1
         frame_mask = mask[::together, 0, :, 0, 0]
 
-    def branch(
-        name: str, rays: Tensor, words: Tensor | None, cameras: Kept
-    ) -> Callable[[Tensor, Tensor], Tensor]:
+    def branch(name: str, rays: Tensor, words: Tensor | None, cameras: Kept) -> Callable[[Tensor, Tensor], Tensor]:
         of_words = Kept()
 
         def velocity(x_t: Tensor, t: Tensor) -> Tensor:
