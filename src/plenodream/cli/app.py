@@ -43,6 +43,7 @@ class App:
 
 def app(args: App) -> int:
     """`plenodream app`."""
+    print("starting ...", file=sys.stderr, flush=True)  # importing takes seconds
     with tempfile.TemporaryDirectory(prefix="plenodream-app-") as folder:
         server, listening, address = open_app(args, Path(folder))
         print(f"open {address}   (Ctrl-C ends)", file=sys.stderr, flush=True)
