@@ -4,6 +4,7 @@ import json
 import threading
 import zipfile
 from http.client import HTTPConnection
+from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -18,7 +19,7 @@ from plenodream.media.preview import write_preview
 from plenodream.viewer.limits import Limits
 from plenodream.viewer.visits import Visits
 
-pytest.importorskip("gradio")
+pytestmark = pytest.mark.skipif(find_spec("gradio") is None, reason="no gradio")
 
 
 @pytest.fixture(scope="module")

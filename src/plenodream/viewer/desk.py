@@ -21,11 +21,12 @@ from plenodream.memory.scene import Scene
 from plenodream.rendering.inputs import open_video, view_size
 from plenodream.rendering.model import Model, render_owed
 from plenodream.rendering.outlook import Ahead, Outlook, plan_work
-from plenodream.rendering.plan import plan_cost, plan_words
+from plenodream.rendering.plan import cost_words, judge, plan_cost, view_words
 from plenodream.rendering.prepare import prepare_scene
 from plenodream.rendering.preview import preview
 from plenodream.rendering.renderer import Progress
 from plenodream.rendering.request import Request, make_request
+from plenodream.rendering.same_world import describe_files
 from plenodream.rendering.settings import Changes
 from plenodream.rendering.source import SourceVideo
 from plenodream.rendering.targets import plan_targets
@@ -70,10 +71,13 @@ class Desk:
             targets = {one.name: one.cameras for one in made}
             previews = [preview(name, path, source, wish.subject_distance) for name, path in targets.items()]
             reach = None if model.reach is None else model.reach * wish.subject_distance
-            lines = [*source.notes, *plan_words(previews, plan_cost(model, source, targets), reach)]
-            sheet = draw_plan(source, targets, previews, wish.subject_distance, reach)
+            judgements = [judge(one, model, wish.subject_distance) for one in previews]
+            words = [view_words(*pair) for pair in zip(previews, judgements, strict=True)]
+            sheet = draw_plan(source, targets, previews, judgements, words, wish.subject_distance, reach)
             write_file(visit.folder / SHEET, sheet)
-            return lines
+            notes = [*source.notes, *describe_files(request.files), *(line for one in made for line in one.cautions)]
+            cost = cost_words(len(previews), plan_cost(model, source, targets))
+            return [*notes, *(line for those in words for line in those), cost]
 
     def render(self, visit: Visit, wish: Wish, report: Callable[[Progress, Ahead], None]) -> Scene:
         """Render views into the visitor's scene, which a later wish of the same video adds to.
