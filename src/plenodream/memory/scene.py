@@ -192,11 +192,6 @@ class Scene:
         """Whether all windows of a view are there and need no rendering."""
         return all(self.has(name, window) for window in range(len(self.manifest.windows)))
 
-    def depth_files(self, name: str) -> list[Path]:
-        """Where the depth of a view's windows is stored; none unless all of them have it."""
-        files = [self._window(name, window).depth_path for window in range(len(self.manifest.windows))]
-        return files if all(path.is_file() for path in files) else []
-
     # Content
 
     def write(

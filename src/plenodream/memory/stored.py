@@ -62,11 +62,6 @@ class StoredWindow:
     folder: Path
 
     @property
-    def depth_path(self) -> Path:
-        """Where its depth is, if it has any."""
-        return self.folder / DEPTH
-
-    @property
     def state(self) -> str:
         """`ready`, `stale` (there, but to be made again) or `missing`."""
         if not (self.folder / VIDEO).is_file():

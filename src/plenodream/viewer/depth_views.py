@@ -19,6 +19,7 @@ from plenodream.files.atomic import write_file
 from plenodream.geometry.cameras import invert_pose, pixel_centres, unproject
 from plenodream.media.preview import is_whole, write_preview
 from plenodream.memory.scene import Scene
+from plenodream.memory.stored import DEPTH
 from plenodream.types import View
 from plenodream.viewer.preview import small_view
 
@@ -48,7 +49,7 @@ def depth_view(scene: Scene, name: str) -> tuple[Path, Points] | None:
 
     Both are kept in the view's folder and made again when the view was, and when they are damaged.
     """
-    folder, stored = scene.view_folder(name), scene.depth_files(name)
+    folder, stored = scene.view_folder(name), depth_files(scene, name)
     if not stored:
         return None
     video, points = folder / "depth.mp4", folder / "points.npz"
@@ -62,6 +63,13 @@ def depth_view(scene: Scene, name: str) -> tuple[Path, Points] | None:
         kept = _points(view)
         write_file(points, _packed(kept))
     return video, kept
+
+
+def depth_files(scene: Scene, name: str) -> list[Path]:
+    """Where the depth of a view's windows is stored; none unless all of them have it."""
+    folder, windows = scene.view_folder(name), range(len(scene.manifest.windows))
+    files = [folder / f"chunk-{window:03d}" / DEPTH for window in windows]
+    return files if all(path.is_file() for path in files) else []
 
 
 def points_data(points: Mapping[int, Points], anchor: Float[Tensor, "4 4"]) -> dict[str, Any]:
