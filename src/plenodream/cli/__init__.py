@@ -66,7 +66,7 @@ def _explained(error: Exception) -> tuple[str, int]:
         return "out of memory: expected more of it, a smaller model, or fewer views at once (--k, --candidates)", 2
     cause = _first_cause(error)
     if "torchvision::" in str(cause):  # diffusers and transformers import it, and say that it was they who failed
-        return f"torchvision does not fit torch ({cause}); expected both of one index: install it again, or remove it", 2
+        return f"torchvision does not fit torch ({cause}); expected both of one index: reinstall or remove it", 2
     because = "" if cause is error else f", because of {type(cause).__name__}: {cause}"
     return f"unforeseen {type(error).__name__}: {error}{because} (--debug shows where: please report it)", 1
 
