@@ -173,8 +173,10 @@ def _cameras_of(
                 f"a field of view of {fov:g} degrees beside {file}, which gives focal lengths; expected one of "
                 "them: leave --source-fov out"
             )
-    lines = found.lines()[: -len(found.warnings) or None]  # warnings are said where they are dealt with
-    path, notes = found.cameras, [f"{Path(file).name}: {'; '.join(lines)}", *notes]
+    # Warnings are said where they are dealt with.
+    lines = replace(found, warnings=(), hints=()).lines()
+    hints = [f"{Path(file).name}: {hint}" for hint in found.hints]
+    path, notes = found.cameras, [f"{Path(file).name}: {'; '.join(lines)}", *hints, *notes]
     if len(path) < count:
         raise ValueError(f"{file}: {len(path)} cameras for {count} frames; expected one camera per frame")
     return found, path[:count], notes
