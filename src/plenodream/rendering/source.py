@@ -23,6 +23,7 @@ from plenodream.media.video import read_video
 from plenodream.memory.scene import Scene
 from plenodream.memory.windows import window_index
 from plenodream.rendering.request import SOURCE
+from plenodream.rendering.travel import scale_caution
 from plenodream.types import Cameras, View
 
 DEFAULT_FOV = 60.0  # horizontal, in degrees, where nothing is known of the lens
@@ -106,6 +107,8 @@ def open_source(
         notes.append(f"a part of the video: {len(frames)} frames from frame {part.start or 0}{every}")
     if cuts := find_cuts(frames):
         notes.append(f"{cut_note(cuts)} (--split-cuts, or --start and --frames)")
+    if points is not None:
+        notes += scale_caution(points, scale, subject_distance)
     if scale != 1:
         notes.append(f"lengths of the cameras times {scale:g}")
     if whole != (height, width):
