@@ -36,7 +36,11 @@ def test_variants_differ_in_what_they_say_alone():
     for name in ("pico", "agibot-pico"):
         config = get_recipe(name)
         assert sum(weight.numel() for weight in build_model(config).parameters()) < 1e6
-    assert get_recipe("agibot-pico").source_view == "head"
+    for name, start in (("agibot-pico", "pico"), ("agibot-nano", "nano")):
+        config = get_recipe(name)
+        assert config.source_view == "head" and config.model == get_recipe(start).model  # so its weights fit
+        assert all(stage.family == "disk" and stage.views == 3 for stage in config.curriculum.stages)
+        assert [stage.max_context for stage in config.curriculum.stages] == [1, 2, 2]
 
 
 def test_a_run_goes_through_all_steps_and_does_nothing_again(tmp_path, monkeypatch):

@@ -186,6 +186,10 @@ def test_an_unknown_name_is_refused_without_asking_a_hub(name, monkeypatch, tmp_
 def test_a_folder_that_is_no_model_is_refused(tmp_path):
     with pytest.raises(ValueError, match="not a model, it has no model_index"):
         load_pipeline(str(tmp_path), "cpu")
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "model_index.json").write_text("{}")
+    with pytest.raises(ValueError, match=r"a training run's folder, not a model; expected the model in it: .*model$"):
+        load_pipeline(str(tmp_path), "cpu")
 
 
 @pytest.mark.parametrize("device", ["tpu9", "cuda:x", "cpu:7", "meta", "", "cuda:99"])

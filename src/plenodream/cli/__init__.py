@@ -64,7 +64,16 @@ def _explained(error: Exception) -> tuple[str, int]:
     text = str(error).lower()
     if isinstance(error, MemoryError) or any(words in text for words in _OUT_OF_MEMORY):
         return "out of memory: expected more of it, a smaller model, or fewer views at once (--k, --candidates)", 2
-    return f"unforeseen {type(error).__name__}: {error} (--debug shows where: please report it)", 1
+    cause = _first_cause(error)
+    if "torchvision::" in str(cause):  # diffusers and transformers import it, and say that it was they who failed
+        return f"torchvision does not fit torch ({cause}); expected both of one index: reinstall or remove it", 2
+    because = "" if cause is error else f", because of {type(cause).__name__}: {cause}"
+    return f"unforeseen {type(error).__name__}: {error}{because} (--debug shows where: please report it)", 1
+
+
+def _first_cause(error: BaseException) -> BaseException:
+    """What an error was raised from in the end."""
+    return error if error.__cause__ is None else _first_cause(error.__cause__)
 
 
 def _prepare_streams() -> None:

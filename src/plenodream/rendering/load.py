@@ -154,6 +154,10 @@ def read_index(folder: Path) -> dict[str, Any]:
         ValueError: It is no model's.
     """
     path = folder / "model_index.json"
+    if not path.is_file() and (folder / "model" / path.name).is_file():
+        raise ValueError(
+            f"{folder}: a training run's folder, not a model; expected the model in it: {folder / 'model'}"
+        )
     if not path.is_file():
         raise ValueError(
             f"{folder}: not a model, it has no model_index.json; expected a folder written by save_pretrained"
