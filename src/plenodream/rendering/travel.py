@@ -62,8 +62,8 @@ def scale_caution(points: Float[Tensor, "observations 4"], scale: float, subject
     if len(first) == 0 or 1 / OTHER < (away := first.median().item() * scale) / subject_distance < OTHER:
         return ()
     return (
-        f"the points of the camera file lie {away:.3g} m away (median of the first frame), the subject is taken to be at "
-        f"{subject_distance:g} m: --scale {scale * subject_distance / away:.3g} would bring both together, or give "
+        f"the points of the camera file lie {away:.3g} m away (median of the first frame), the subject is taken to be "
+        f"at {subject_distance:g} m: --scale {scale * subject_distance / away:.3g} would bring both together, or give "
         "--subject-distance",
     )
 
