@@ -14,6 +14,7 @@ from typing import Any
 
 from plenodream.words import printable
 
+_GOES_ON = {"app": "", "view": "", "train": "; --resume goes on from the last checkpoint"}
 _OUT_OF_MEMORY = ("out of memory", "not enough memory", "can't allocate memory")
 
 
@@ -29,7 +30,7 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         code = 0
     except KeyboardInterrupt:
-        _say("stopped; run the same command again to continue (a training run with --resume)")
+        _say(f"stopped{_GOES_ON.get((words or [''])[0], '; run the same command again to continue')}")
         code = 130
     except Exception as error:
         if debug:

@@ -20,6 +20,7 @@ from plenodream.geometry.formats.colmap import colmap_files
 from plenodream.geometry.formats.npz import npz_bytes
 from plenodream.geometry.formats.realestate10k import realestate10k_text
 from plenodream.geometry.formats.transforms import transforms_json
+from plenodream.media.depth import METRES
 from plenodream.media.preview import write_grid, write_preview
 from plenodream.memory.scene import Scene
 from plenodream.types import Cameras
@@ -119,7 +120,8 @@ def _realestate10k(scene: Scene, names: Sequence[str], folder: Path) -> None:
 def _npz(scene: Scene, names: Sequence[str], folder: Path) -> None:
     for name in names:
         view = scene.view(name)
-        more = {"frames": view.frames.numpy()} | ({} if view.depth is None else {"depth": view.depth.numpy()})
+        deep = {} if view.depth is None else {"depth": view.depth.numpy(), "unit": METRES}
+        more = {"frames": view.frames.numpy()} | deep
         write_file(folder / f"{name}.npz", npz_bytes(view.cameras, view.fps, more))
 
 
