@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate, max_pool2d
 
 from plenodream.generators.motion import key_frames, moving_pixels, picture, same_place, steady_depth
-from plenodream.generators.own_depth import own_depth
+from plenodream.generators.own_depth import own_depth, with_own_depth
 from plenodream.generators.protocol import Context, Generator, Workings
 from plenodream.generators.reprojection import MOMENTS, StoredView, is_filled, see, see_resting
 from plenodream.geometry.blend import over
@@ -96,6 +96,7 @@ class Composite:
         """See `Generator`; views have depth at the pixels that no stored view of the same moment shows."""
         small = [context.small for context in contexts]
         made = self.small.generate(targets, small, anchor, known, noise, fps, on_step)
+        made = with_own_depth(self.small, made, small, anchor, known, noise)
         return [self._detailed(view, contexts, before) for view, before in zip(made, known, strict=True)]
 
     def _own_depth(self, view: View, small: Context, anchor: Tensor) -> Tensor | None:
