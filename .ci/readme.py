@@ -1,6 +1,6 @@
 """Run every command and snippet of the README; the training run must help.
 
-The folder holds a clip.mp4, photos, and depth-model, a tiny one of random weights. Blocks do not need each other, so
+The folder holds a clip.mp4 and depth-model, a tiny one of random weights. Blocks do not need each other, so
 two run side by side, each in order and on one core.
 
 `make` lines are left out: .ci/run itself runs them. The program is on the PATH only as far as the README puts it there.
@@ -40,8 +40,6 @@ with tempfile.TemporaryDirectory() as name:
     folder = Path(name)
     (folder / ".venv").symlink_to(root / ".venv")
     shutil.copy(root / "src/plenodream/bundled/clip/source.mp4", folder / "clip.mp4")
-    (folder / "photos").mkdir()
-    shutil.copy(root / "docs/demo.png", folder / "photos")
     subprocess.run([sys.executable, root / "tests/tiny_depth.py", folder / "depth-model"], check=True)
     with ThreadPoolExecutor(2) as lanes:
         list(lanes.map(run, *zip(*sorted(blocks, key=lambda block: "train" not in block[1]), strict=True)))

@@ -20,10 +20,10 @@ from common import machine
 from diffusers import CosmosTransformer3DModel
 from torch import nn
 
-from plenodream.models.call import CameraMemory, same_cameras
+from plenodream.models.call import Kept, same_conditions
 from plenodream.models.codecs.wan import WanCodec
 from plenodream.models.cosmos.transformer import CosmosCameraTransformer
-from plenodream.models.needs import measure, pass_inputs
+from plenodream.models.needs import ViewSizes, measure, pass_inputs
 from plenodream.models.pace import best_seconds, measure_pace, product_rate
 from plenodream.models.wan.recammaster import ReCamMasterTransformer
 
@@ -89,14 +89,17 @@ def _made(network: type, arguments: dict[str, Any], device: torch.device, dtype:
 
 
 def _inputs(network: Any, k: int, grid: tuple[int, int, int], device: torch.device, dtype: torch.dtype) -> tuple:
-    frames, rows, columns = grid
-
     def make(*shape: int) -> torch.Tensor:
         return torch.rand(shape, device=device).to(dtype)
 
     with torch.device("meta"):
         codec = WanCodec(base_dim=4)
-    return pass_inputs(network, codec, k, 4 * frames - 3, 16 * rows, 16 * columns, make)
+    return pass_inputs(network, codec, _sizes(k, grid, dtype), make)
+
+
+def _sizes(k: int, grid: tuple[int, int, int], dtype: torch.dtype) -> ViewSizes:
+    frames, rows, columns = grid
+    return ViewSizes(k, 4 * frames - 3, 16 * rows, 16 * columns, dtype)
 
 
 def _step(network: type, arguments: dict, k: int, grid: tuple, device: torch.device, dtype: torch.dtype, rounds: int):
@@ -105,7 +108,7 @@ def _step(network: type, arguments: dict, k: int, grid: tuple, device: torch.dev
         hollow = _made(network, arguments, torch.device("meta"), dtype)
         given, target, time, text = _inputs(hollow, k, grid, torch.device("meta"), dtype)
         seen = hollow.encode(given)
-        with same_cameras(CameraMemory()):
+        with same_conditions(Kept(), Kept()):
             _, meter = measure(lambda: hollow.predict(target.latents, time, target.camera_tokens, seen, None, text))
         made = _made(network, arguments, device, dtype)
         given, target, time, text = _inputs(made, k, grid, device, dtype)
@@ -113,13 +116,12 @@ def _step(network: type, arguments: dict, k: int, grid: tuple, device: torch.dev
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
         step = (target.latents, time, target.camera_tokens, kept, None, text)
-        with same_cameras(CameraMemory()):  # as the sampler does
+        with same_conditions(Kept(), Kept()):  # as the sampler does
             took = best_seconds(lambda: made.predict(*step), device, rounds)
     peak = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else meter.peak
     with torch.device("meta"):
         codec = WanCodec(base_dim=4)
-    size = 4 * grid[0] - 3, 16 * grid[1], 16 * grid[2]
-    foretold = measure_pace(hollow, codec, k, *size, dtype, device).step
+    foretold = measure_pace(hollow, codec, _sizes(k, grid, dtype), device).step
     return took, meter.flop, peak, foretold
 
 
@@ -135,10 +137,10 @@ def _against_stock(
     given, target, time, text = _inputs(made, k, grid, device, dtype)
     seen, (frames, rows, columns) = made.encode(given), grid
     latents = torch.rand(1, arguments["in_channels"], (1 + k) * frames, 2 * rows, 2 * columns, device=device).to(dtype)
-    memory = CameraMemory()
+    cameras, words = Kept(), Kept()
 
     def joint() -> object:
-        with same_cameras(memory):
+        with same_conditions(cameras, words):
             return made.predict(target.latents, time, target.camera_tokens, seen, None, text)
 
     works = joint, lambda: stock(latents, time, text, return_dict=False)

@@ -7,14 +7,15 @@ import signal
 import sys
 
 import pytest
-from jaxtyping import config, install_import_hook
+import shapes
+from jaxtyping import config
 
 # A shell's background job has Ctrl-C ignored, and hands that on to the programs that the tests start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Shapes and kinds of all arrays are checked at every call in the tests.
-install_import_hook("plenodream", "shapes.check")
+shapes.install()
 
 
 # Long ones; a worker takes a file at a time, so that these come first and the short ones fill up.

@@ -109,6 +109,9 @@ def test_a_chain_is_rendered_with_its_memory_and_goes_on(engine, tmp_path):
     render_scene(scene, parse_method("tiny"), made, tmp_path / "tiny", tmp_path / "truth", other=True)
     kept = {path for path in stamps if path.stat().st_mtime_ns == stamps[path]}
     assert {path.parts[-3] for path in stamps.keys() - kept} == {"source"} and len(stamps.keys() - kept) == 1
+    # Asked for fewer shots, it scores those alone.
+    fewer = render_scene(MINI.open(0, 2), parse_method("tiny"), made, tmp_path / "tiny", tmp_path / "truth", other=True)
+    assert [sample.shot for sample in fewer] == list(MINI.shots[:2]) and fewer[1].number == 2
 
 
 def test_controls_see_the_source_alone(engine, tmp_path):

@@ -66,6 +66,20 @@ def test_nothing_to_compare_is_a_dash_and_null():
     assert line.split() == ["independent", "-"]
 
 
+def test_one_scene_has_no_interval():
+    report = make()
+    report.values["agreement"]["independent"]["hsync"] = (21.0, *(None,) * 5)
+    entry = json.loads(report.to_json())["summary"]["agreement"]["independent"]["hsync"]
+    assert entry == {"mean": 21.0, "low": None, "high": None, "scenes": 1}
+    text = format_report(report)
+    assert next(line for line in text.splitlines() if line.startswith("independent")).split() == [
+        "independent",
+        "21.00",
+    ]
+    (line,) = (line for line in text.splitlines() if "retrieved history - independent" in line)
+    assert line.endswith("[n/a]") and "nan" not in line
+
+
 def test_the_table_is_aligned_and_complete():
     text = format_report(make())
     lines = text.splitlines()

@@ -14,12 +14,14 @@ import pytest
 import yaml
 from PIL import Image
 
-from plenodream.evaluation.aggregate import Report
-from plenodream.evaluation.export import read_report, to_csv
+from plenodream.evaluation import run as evaluation_run
+from plenodream.evaluation.aggregate import Number, Report
+from plenodream.evaluation.export import cell, read_report, to_csv, to_html
 from plenodream.evaluation.layouts import find_samples
 from plenodream.evaluation.metrics import registry
 from plenodream.evaluation.metrics.truth import Fidelity
 from plenodream.evaluation.plot import draw_by_shots
+from plenodream.evaluation.reading import Reader
 from plenodream.evaluation.run import parse_shard, run
 from plenodream.evaluation.table import check_alike, difference, table_latex, table_text, write_tables
 
@@ -120,6 +122,40 @@ def test_no_overlap_is_counted_and_has_no_number(tmp_path):
     assert seen is not None and seen.mean is None and seen.gated == 3
     text = (tmp_path / "evaluation" / "report.txt").read_text()
     assert "too little overlap" in text and " 0.00" not in text
+
+
+def test_one_scene_has_numbers_without_intervals_and_few_videos_no_distance(tmp_path):
+    found = []
+    for name, spoil in (("noisy", noisy), ("backwards", lambda scene, shot, rgb: rgb[::-1])):
+        (tmp_path / name).mkdir()
+        guest.deliver(tmp_path / name, scenes=1, spoil=spoil)
+        found.append(run(tmp_path / name, tmp_path / name / "evaluation", ("fidelity", "distribution"), name).report)
+    reports = [report for report in found if report is not None]
+    assert len(reports) == 2 and {(n.low, n.high) for report in reports for n in report.numbers} == {(None, None)}
+    assert reports[0].unavailable == {"distribution": {"at least 8 videos with their truth": 3}}
+    assert reports[0].number("kd_stats_v1") is None
+    (tmp_path / "tables").mkdir()
+    for name, form in (("txt", table_text), ("tex", table_latex), ("html", to_html)):
+        (tmp_path / "tables" / f"table.{name}").write_text(form(reports))
+    texts = [path.read_text() for path in tmp_path.rglob("*") if path.suffix in (".txt", ".tex", ".html", ".yaml")]
+    assert len(texts) == 3 + 2 * 3 and not any("±0" in text or "pm" in text or "nan" in text for text in texts)
+    assert "[n/a]" in (tmp_path / "tables" / "table.txt").read_text()
+    assert cell(Number("kd_stats_v1", "video", 1.5e40, None, None, {}, 9, 0, 1.0)) == "1.50e+40"
+
+
+def test_little_memory_gives_the_same_rows(folders, reports, tmp_path, monkeypatch):
+    held = []
+
+    class Small(Reader):
+        def once(self, key, read):
+            value = super().once(key, read)
+            held.append(self.held)
+            return value
+
+    video = guest.FRAMES * guest.HEIGHT * guest.WIDTH * 3 * 4
+    monkeypatch.setattr(evaluation_run, "Reader", lambda: Small(2 * video))
+    outcome = run(folders / "noisy", tmp_path, METRICS, "noisy")
+    assert outcome.report == reports["noisy"] and max(held) <= 2 * video < 12 * video
 
 
 def test_numbers_that_are_not_finite_are_failures(tmp_path, monkeypatch):

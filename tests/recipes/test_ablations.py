@@ -36,7 +36,11 @@ def test_variants_differ_in_what_they_say_alone():
     for name in ("pico", "agibot-pico"):
         config = get_recipe(name)
         assert sum(weight.numel() for weight in build_model(config).parameters()) < 1e6
-    assert get_recipe("agibot-pico").source_view == "head"
+    for name, start in (("agibot-pico", "pico"), ("agibot-nano", "nano")):
+        config = get_recipe(name)
+        assert config.source_view == "head" and config.model == get_recipe(start).model  # so its weights fit
+        assert all(stage.family == "disk" and stage.views == 3 for stage in config.curriculum.stages)
+        assert [stage.max_context for stage in config.curriculum.stages] == [1, 2, 2]
 
 
 def test_a_run_goes_through_all_steps_and_does_nothing_again(tmp_path, monkeypatch):
@@ -66,25 +70,19 @@ def test_a_run_goes_through_all_steps_and_does_nothing_again(tmp_path, monkeypat
 
 
 def test_chained_contexts_see_what_was_made_and_true_views_begin_every_chain():
-    class Bank:
-        def __init__(self, signal, index=None):
-            self.signal, self.index = signal, index
-
-        def select(self, index):
-            return Bank(self.signal, index)
-
     shown = []
 
     class Sampler:
         def encode(self, signal, cameras, anchor):
-            return Bank(signal.clone())
+            assert len(signal) == len(cameras)
+            return signal  # of what is read alone
 
         def noise(self, cameras, generator):
             return torch.zeros(1, 1, 1, 1, 1)
 
         def sample(self, context, cameras, anchor, noise):
-            shown.append(context.signal[context.index[0], 0, 0, 0, 0].tolist())
-            return torch.full_like(context.signal[:1], 0.5)
+            shown.append(context[:, 0, 0, 0, 0].tolist())
+            return torch.full_like(context[:1], 0.5)
 
     views = torch.linspace(-1, 1, 6)[:, None, None, None, None].expand(6, 3, 2, 4, 4)  # -1, -0.6, -0.2, 0.2, 0.6, 1
     poses = torch.eye(4).expand(1, 6, 2, 4, 4)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import warnings
 from dataclasses import replace
 
 import pytest
@@ -16,11 +18,14 @@ from plenodream.geometry.trajectories import parse_trajectories
 from plenodream.memory.strategies import RetrievalConfig
 from plenodream.memory.windows import plan_windows
 from plenodream.rendering.cost import estimate_cost
+from plenodream.rendering.model import Model, reprojection_model
 from plenodream.rendering.outlook import foresee
+from plenodream.rendering.plan import Judgement, judge
 from plenodream.rendering.preview import MAGENTA, preview
 from plenodream.rendering.settings import RenderSettings
 from plenodream.sampling.config import SamplingConfig
 from plenodream.types import Cameras, View
+from plenodream.viewer.plan import draw_plan
 from plenodream.worlds.family import scene_family
 
 
@@ -120,3 +125,41 @@ def test_a_plan_is_a_sheet_and_numbers(tmp_path, capsys):
         plan(replace(asked, trajectory=()))
     with pytest.raises(ValueError, match="no such file"):
         plan(replace(asked, depth=tmp_path / "none.npz"))
+
+
+def judged(name: str, model: Model, view: View) -> tuple[str, str]:
+    made = judge(preview(name, along(name, view), view, 4.0), model, 4.0)
+    return made.level, " ".join(made.reasons)
+
+
+def test_an_arc_by_the_models_own_depth_is_judged_by_what_real_clips_bear():
+    source = still()
+    sees = Model("m", reprojection_model().make, reprojection_model().settings, 1.3, (48, 48), sees_depth=True)
+    assert judged("arc-left:angle=10", sees, source) == judged("rotate-left:angle=40", sees, source) == ("good", "")
+    level, why = judged("truck-left:distance=1", sees, source)
+    assert level == "doubtful" and "14 degrees around the subject by the model's own depth" in why
+    level, why = judged("arc-left", sees, source)
+    assert level == "bad" and "come apart from 25 on; give --depth, or go 10 degrees at most" in why
+    given = replace(source, depth=torch.full((4, 48, 64), 4.0))
+    assert judged("arc-left", sees, given) == ("good", "")
+    level, why = judged("zoom-out:distance=9", sees, given)
+    assert level == "doubtful" and "farther than the model was trained to go (5.2 m)" in why
+    assert judged("arc-left", reprojection_model(), source)[0] == "bad"  # which render refuses
+    assert judged("arc-left", replace(sees, sees_depth=False), source) == ("good", "")  # a network's own pixels
+
+
+def test_a_sheet_holds_many_views_without_one_word_over_another():
+    from PIL import Image
+
+    source, sizes = still(1, 24, 32), {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for count in (1, 6):
+            paths = {f"arc-left-{angle}": along(f"arc-left:angle={angle}", source) for angle in range(count)}
+            shown = [preview(name, path, source, 4.0) for name, path in paths.items()]
+            words = [[f"{one.name}: seen", "not good"] for one in shown]
+            told = [Judgement("doubtful", ("not good",))] * count
+            sheet = draw_plan(source, paths, shown, told, words, 4.0, 5.0, ["a note"] * 4)
+            sizes[count] = Image.open(io.BytesIO(sheet)).size
+    # Rows are added; what is below them keeps its height.
+    assert sizes[6][0] == sizes[1][0] and 5 * 110 < sizes[6][1] - sizes[1][1] < 5 * 2 * 110

@@ -12,12 +12,12 @@ from plenodream.rendering.load import load_pipeline
 from plenodream.rendering.room import GIB, check_room, memory_with, ways_to_fit
 
 SIZES_OF_A_VIEW = {"network": 40, "weights": 50, "context": 30, "views": 2, "activations": 20, "codec": 60}
-NEEDS = Needs(**SIZES_OF_A_VIEW, encode_flop=0, step_flop=0, evaluations=1)
-SIZES = 20, 4 * 256**2, True
+NETWORK = {"encode_flop": 0, "step_flop": 0, "evaluations": 1, "blocks": 20, "pixels": 4 * 256**2, "keys": True}
+NEEDS = Needs(**SIZES_OF_A_VIEW, **NETWORK)
 
 
 def memory(**fit):
-    return memory_with(NEEDS, Fit(**fit), *SIZES)
+    return memory_with(NEEDS, Fit(**fit))
 
 
 def test_memory_is_that_of_what_is_there_at_a_time():
@@ -28,7 +28,7 @@ def test_memory_is_that_of_what_is_there_at_a_time():
     assert memory(offload="group", tiling=True, context_cache="fp8") == 40 * 2 / 20 + 15 + 20
     assert memory(context_cache="recompute", tiling=True) == 50 + 3 * 20
     assert memory(quantize="8bit") == 40 * 8.5 / 16 + 10 + 60
-    memories = [size for _, size in ways_to_fit(NEEDS, *SIZES)]
+    memories = [size for _, size in ways_to_fit(NEEDS)]
     assert memories[-1] == min(memories)
 
 

@@ -116,6 +116,17 @@ def test_an_instalment_keeps_its_last_weights(tmp_path):
     assert json.loads((tmp_path / "model" / "training.json").read_text())["steps"] == 8
 
 
+def test_videos_from_disk_keep_the_last_weights(tmp_path):
+    """What is scored are rooms: weights that begin as a model of rooms would be handed back as they came."""
+    config, inner = tiny_config(), make(tmp_path).batches
+    stages = tuple(replace(stage, family="disk") for stage in config.curriculum.stages)
+    scores = iter([3.0, 2.0, 1.0])
+    disk = replace(config, curriculum=replace(config.curriculum, stages=stages))
+    rooms = lambda stage, number: inner(replace(stage, family="mild"), number)  # noqa: E731
+    make(tmp_path, disk, lambda *_: {"seen": next(scores)}, rooms).run()
+    assert json.loads((tmp_path / "model" / "training.json").read_text())["steps"] == 8
+
+
 def test_lines_after_the_checkpoint_are_dropped_on_resume(tmp_path):
     make(tmp_path, stop_after=3).run()
     with open(tmp_path / "log.jsonl", "a") as log:

@@ -127,13 +127,13 @@ def _model_memory(model: str | None, k: int | None, half: bool) -> int:
         return 0
     import torch
 
-    from plenodream.models.needs import view_needs
+    from plenodream.models.needs import ViewSizes, view_needs
     from plenodream.rendering.load import hollow_model
 
     network, codec, index = hollow_model(str(folder))
-    shape = index["frames"], index["height"], index["width"]
     dtype = torch.bfloat16 if half else torch.float32
-    return int(view_needs(network, codec, k or index["context_views"], *shape, 1, dtype).memory)
+    sizes = ViewSizes(k or index["context_views"], index["frames"], index["height"], index["width"], dtype)
+    return int(view_needs(network, codec, sizes, evaluations=1).memory)
 
 
 @contextmanager

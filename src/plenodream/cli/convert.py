@@ -66,6 +66,7 @@ def models(args: Models) -> int:
     from plenodream.viewer.console import plain_table
 
     table = plain_table("model", "weights", "memory", "size, frames", "context", "licence")
+    table.columns[0].no_wrap = True  # names are copied
     for name, folder in bundled_models().items():
         size = sum(file.stat().st_size for file in folder.rglob("*.safetensors")) / 1e6
         index = read_document(folder / "model_index.json", dict[str, Any])

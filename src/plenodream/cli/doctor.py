@@ -10,9 +10,7 @@ import tyro
 from plenodream.cli.parse import MaybeInt, MaybeText
 
 if TYPE_CHECKING:
-    import torch
-
-    from plenodream.models.needs import Needs
+    from plenodream.models.needs import Needs, ViewSizes
 
 _LONG = 3e11  # operations of a step that a CPU is not asked to try
 
@@ -37,7 +35,7 @@ def doctor(args: Doctor) -> int:
     """`plenodream doctor`."""
     import torch
 
-    from plenodream.models.needs import view_needs
+    from plenodream.models.needs import ViewSizes, view_needs
     from plenodream.rendering.load import hollow_model
 
     types = {"bf16": torch.bfloat16, "fp32": torch.float32, "fp16": torch.float16}
@@ -51,8 +49,8 @@ def doctor(args: Doctor) -> int:
     height, width = _size(args.size, least) if args.size else (index["height"], index["width"])
     frames, context = args.frames or index["frames"], args.context or index["context_views"]
     evaluations = index["steps"] * (2 if index["guidance"] and index.get("guided_by") else 1)
-    view = {"network": network, "codec": codec, "context": context, "frames": frames, "height": height, "width": width}
-    needs = view_needs(**view, evaluations=evaluations, dtype=types[args.dtype])
+    sizes = ViewSizes(context, frames, height, width, types[args.dtype])
+    needs = view_needs(network, codec, sizes, evaluations)
     rows = [
         ("weights of network and codec", needs.weights),
         (f"{context} context view{'s' * (context != 1)}", needs.context),
@@ -65,26 +63,25 @@ def doctor(args: Doctor) -> int:
         print(f"  {name:<30} {_bytes(size)}")
     step, whole = needs.step_flop / 1e12, needs.flop / 1e15
     print(f"  a view: {evaluations} evaluations of {step:.3g} TFLOP, {whole:.3g} PFLOP in all")
-    _say_room(needs, network, height * width)
-    _say_time(needs, view, types[args.dtype])
+    _say_room(needs)
+    _say_time(needs, network, codec, sizes)
     return 0
 
 
-def _say_room(needs: Needs, network: Any, pixels: int) -> None:
+def _say_room(needs: Needs) -> None:
     """What fits, and what to turn on."""
     from plenodream.rendering.load import default_device
     from plenodream.rendering.room import free_memory, ways_to_fit
 
-    keys = network.keeps_keys
     free = free_memory(default_device())
     if free is not None:
         print(f"  free here ({_name(default_device())}): {_bytes(free).strip()}")
-    for said, memory in ways_to_fit(needs, network.config.num_layers, pixels, keys):
+    for said, memory in ways_to_fit(needs):
         verdict = "" if free is None else ", fits" if memory <= free else ", too much"
         print(f"    {said or 'all on the device':<62} {_bytes(memory)}{verdict}")
 
 
-def _say_time(needs: Needs, view: dict[str, Any], dtype: torch.dtype) -> None:
+def _say_time(needs: Needs, network: Any, codec: Any, sizes: ViewSizes) -> None:
     """Seconds of a view here: by timing blocks of the network, or where that would take long by their operations."""
     from plenodream.models.pace import measure_pace, product_rate
     from plenodream.rendering.cost import REACHED
@@ -92,11 +89,11 @@ def _say_time(needs: Needs, view: dict[str, Any], dtype: torch.dtype) -> None:
 
     device = default_device()
     if device == "cpu" and needs.step_flop > _LONG:
-        rate = product_rate(dtype, device)
+        rate = product_rate(sizes.dtype, device)
         seconds = needs.flop / (REACHED * rate)
         print(f"  about {seconds:.3g} s a view here, by its operations: products run at {rate / 1e9:.3g} GFLOP/s")
         return
-    pace = measure_pace(**view, dtype=dtype, device=device)
+    pace = measure_pace(network, codec, sizes, device)
     seconds = pace.reading + needs.evaluations * pace.step
     print(f"  about {seconds:.3g} s a view here, codec not counted: {pace.step:.3g} s a step, measured on its blocks")
 

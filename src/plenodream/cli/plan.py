@@ -62,36 +62,45 @@ class Plan:
 
 def plan(args: Plan, changes: Changes | None = None) -> int:
     """`plenodream plan`; with settings of their own for `render --dry-run`."""
-    from plenodream.files.atomic import write_file
-    from plenodream.rendering.load import load_model
-    from plenodream.rendering.plan import plan_cost, plan_words
-    from plenodream.rendering.preview import preview
     from plenodream.rendering.request import make_request
+    from plenodream.rendering.same_world import check_files, describe_files
     from plenodream.rendering.settings import Changes
-    from plenodream.rendering.targets import plan_targets
-    from plenodream.viewer.plan import draw_plan
 
     check_depth_kind(args)
     request = make_request(args.trajectory, args.trajectory_file, changes or Changes())
     if not request.names:
         raise ValueError("nothing to plan: expected --trajectory or --trajectory-file (see `plenodream trajectories`)")
-    distance, model = args.subject_distance or 4.0, load_model(args.model)
+    distance = args.subject_distance or 4.0
+    check_files(request.files, args.cameras, args.source_fov, args.scale or 1.0, distance)
+
+    from plenodream.files.atomic import write_file
+    from plenodream.rendering.load import load_model
+    from plenodream.rendering.plan import cost_words, judge, plan_cost, view_words
+    from plenodream.rendering.preview import preview
+    from plenodream.rendering.targets import plan_targets
+    from plenodream.viewer.plan import draw_plan
+
+    model = load_model(args.model)
     source = _source(args, model, distance)
     made = plan_targets(request, source.cameras, source.size, source.scale, distance)
     targets = {one.name: one.cameras for one in made}
     previews = [preview(name, cameras, source, distance) for name, cameras in targets.items()]
-    cost, notes = plan_cost(model, source, targets, changes), list(source.notes)
-    reach = None if model.reach is None else model.reach * distance
-    lines = [*notes, *plan_words(previews, cost, reach)]
+    judgements = [judge(one, model, distance) for one in previews]
+    notes = [*source.notes, *describe_files(request.files), *(line for one in made for line in one.cautions)]
+    cost, reach = plan_cost(model, source, targets, changes), None if model.reach is None else model.reach * distance
+    words = [view_words(*pair) for pair in zip(previews, judgements, strict=True)]
+    below = [*notes, cost_words(len(previews), cost)]
     args.out.mkdir(parents=True, exist_ok=True)
-    write_file(args.out / "plan.png", draw_plan(source, targets, previews, distance, reach, lines))
-    views = [{k: v for k, v in vars(one).items() if k != "warps"} for one in previews]
+    sheet = draw_plan(source, targets, previews, judgements, words, distance, reach, below)
+    write_file(args.out / "plan.png", sheet)
+    seen = [{k: v for k, v in vars(one).items() if k != "warps"} for one in previews]
+    views = [one | vars(judged) for one, judged in zip(seen, judgements, strict=True)]
     data = {"views": views, "trained_reach": reach, "notes": notes, **cost}
     write_file(args.out / "plan.json", json.dumps(data, indent=1).encode())
     if args.json:
         print(json.dumps(data))
     elif not args.quiet:
-        print("\n".join(lines))
+        print("\n".join([*notes, *(line for those in words for line in those), below[-1]]))
         print(f"wrote {shown(args.out / 'plan.png')} and plan.json")
     return 0
 

@@ -110,24 +110,25 @@ def render(args: Render) -> int:
         return _render_one(args)
     if _processes() > 1:
         raise ValueError("--split-cuts under torchrun: expected one process, or a shot by --start and --frames")
-    from plenodream.cli.shots import split_shots
+    from plenodream.cli.shots import load_once, split_shots
 
     shots, said = split_shots(args)
     if not (args.quiet or args.json or args.json_progress):
         print(printable(said), file=sys.stderr)
+    load = load_once()
     for shot in shots:
-        _render_one(shot)
+        _render_one(shot, load)
     return 0
 
 
-def _render_one(args: Render) -> int:
+def _render_one(args: Render, load: Callable[..., Model] | None = None) -> int:
     if args.dry_run:
         return _plan(args)
     if _processes() > 1:
         from plenodream.cli.processes import render_together
 
         return render_together(args)
-    return report_scene(args, *render_scene(args))
+    return report_scene(args, *render_scene(args, load))
 
 
 def _processes() -> int:
@@ -177,6 +178,7 @@ def render_scene(
     from plenodream.rendering.outlook import plan_work
     from plenodream.rendering.prepare import prepare_scene, scene_size
     from plenodream.rendering.renderer import pending
+    from plenodream.rendering.same_world import describe_files
     from plenodream.viewer.console import progress_bar, progress_lines
     from plenodream.viewer.scene_page import write_scene_page
 
@@ -190,7 +192,7 @@ def render_scene(
     scene = prepare_scene(args.out, video, request, maker)
     before = pending(scene)
     work = plan_work(scene, maker.generator.workings.fewest, maker.generator.workings.targets)
-    for line in _announcement(scene, work, maker, args.clip is not None):
+    for line in (*describe_files(request.files), *_announcement(scene, work, maker, args.clip is not None)):
         console.print(printable(line), highlight=False, markup=False, soft_wrap=True)
     try:
         bar = progress_lines(sys.stderr, work) if args.json_progress else progress_bar(console, work)
@@ -259,7 +261,7 @@ def _changes(args: Render) -> Changes:
 
 
 def check_request(args: Render, request: Request) -> str:
-    """Refuse what can be refused before torch is loaded; returns the model to use."""
+    """Refuse what can be refused before a model is loaded, most of it before torch; returns the model to use."""
     check_options(args)
 
     from plenodream.memory.manifest import FILE, read_manifest
@@ -289,4 +291,8 @@ def check_request(args: Render, request: Request) -> str:
         raise ValueError(NOTHING)
     model = args.model or model_for(args.out)
     find_model(model)
+    if args.clip is not None and request.files:
+        from plenodream.rendering.same_world import check_files
+
+        check_files(request.files, args.cameras, args.source_fov, args.scale or 1.0, args.subject_distance or 4.0)
     return model

@@ -93,6 +93,9 @@ def aggregate(name: str, rows: Sequence[Row], metrics: Sequence[Metric], program
             failures[metric].append(f"{row.scene}/{row.shot}: {reason}")
         for metric, lack in row.unavailable.items():
             unavailable[metric][lack] += 1
+    for metric in metrics:
+        if isinstance(metric, SetMetric) and 0 < (count := len(_featured(rows, metric))) < metric.fewest:
+            unavailable[metric.name][f"at least {metric.fewest} videos with their truth"] += count
     faults = failures.pop("delivery", [])
     numbers = [number for metric in metrics for number in _numbers(rows, metric)]
     return Report(
@@ -158,11 +161,9 @@ def summarize(scenes: Mapping[str, float]) -> tuple[float | None, float | None, 
     if not scenes:
         return None, None, None
     mean = sum(scenes.values()) / len(scenes)
-    if len(scenes) < 2:
-        return mean, None, None
     values = torch.tensor(list(scenes.values()), dtype=torch.float64)
-    _, low, high = bootstrap_interval(values, generator=torch.Generator().manual_seed(0))
-    return mean, low, high
+    found = bootstrap_interval(values, generator=torch.Generator().manual_seed(0))
+    return (mean, found.low, found.high) if found.bounded else (mean, None, None)
 
 
 def _pooled(column: Column, scores: Iterable[tuple[Row, Score]], key: Callable[[Row], Any]) -> dict[Any, float]:
@@ -182,12 +183,16 @@ def _mean(values: Sequence[float]) -> float:
 def _set_numbers(rows: Sequence[Row], metric: SetMetric) -> list[Number]:
     """Numbers of a whole set, with jackknife intervals over scenes: a bootstrap's duplicates would bias them."""
     numbers = []
-    kept = [row for row in rows if metric.name in row.features and TRUTH in row.features[metric.name]]
+    kept = _featured(rows, metric)
     for kind in dict.fromkeys(kind for row in kept for kind in row.features[metric.name] if kind != TRUTH):
         of_kind = [row for row in kept if kind in row.features[metric.name]]
-        if len(of_kind) > 1:
+        if len(of_kind) >= metric.fewest:
             numbers += [_set_number(of_kind, metric, column, kind) for column in metric.set_columns]
     return numbers
+
+
+def _featured(rows: Sequence[Row], metric: SetMetric) -> list[Row]:
+    return [row for row in rows if metric.name in row.features and TRUTH in row.features[metric.name]]
 
 
 def _set_number(rows: Sequence[Row], metric: SetMetric, column: Column, kind: str) -> Number:

@@ -192,10 +192,11 @@ def render_scene(
     if other:
         folders.append(folder / "scenes-other" / scene.name)
         render_chain(scene, method, engine, folders[1], method.seed + OTHER_SEED)
-    cameras = {name: chain.cameras(name) for name in (SOURCE, *chain.names("view"))}
+    cameras = {name: chain.cameras(name) for name in (SOURCE, *scene.shots)}
     true = write_truth(truth, scene, cameras, chain.manifest.fps)
     samples = []
-    for sample in scene_samples(folders[0], scene.name):
+    # A run of more shots may have left more of them.
+    for sample in [sample for sample in scene_samples(folders[0], scene.name) if sample.shot in scene.shots]:
         source = {"source": true[SOURCE]["truth"], "source_depth": true[SOURCE]["depth"]}
         other_video = {"other": folders[1] / "views" / sample.shot} if other else {}
         samples.append(replace(sample, **true[sample.shot], **source, **other_video))

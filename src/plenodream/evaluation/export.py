@@ -56,8 +56,13 @@ def cell(number: Number | None) -> str:
     if number is None or number.mean is None:
         return "-"
     if number.low is None or number.high is None:
-        return f"{number.mean:.2f}"
-    return f"{number.mean:.2f} ±{(number.high - number.low) / 2:.2f}"
+        return _short(number.mean)
+    return f"{_short(number.mean)} ±{_short((number.high - number.low) / 2)}"
+
+
+def _short(value: float) -> str:
+    """Two digits behind the point; what would be longer than a column as a power of ten."""
+    return f"{value:.2f}" if abs(value) < 1e6 else f"{value:.2e}"
 
 
 def to_text(report: Report) -> str:

@@ -59,13 +59,18 @@ def _draw_pairs(axes: Axes, reports: Sequence[Report]) -> None:
     lines = [list(_lines(reports, f"hsync paper {count}")) for count in _SHOTS]
     for index, (label, style, _) in enumerate(lines[0]):
         found = [(count, line[index][2]) for count, line in zip(_SHOTS, lines, strict=True)]
-        there = [(count, n.mean, n.low or n.mean, n.high or n.mean) for count, n in found if n and n.mean is not None]
+        there = [(count, n.mean, *_ends(n)) for count, n in found if n and n.mean is not None]
         if there:
             counts, means, lows, highs = map(np.array, zip(*there, strict=True))
             spans = np.stack([means - lows, highs - means])
             axes.errorbar(counts + 0.12 * index, means, yerr=spans, label=label, marker=".", elinewidth=0.6, **style)
     axes.set_title("agreement where the source shows nothing\n(HSync, dB; the paper's pairs, 95 %)", fontsize=9)
     axes.set(xlabel="number of shots", xticks=_SHOTS)
+
+
+def _ends(number: Number) -> tuple[float | None, float | None]:
+    """Of an error bar; none is drawn without an interval."""
+    return (number.mean, number.mean) if number.low is None or number.high is None else (number.low, number.high)
 
 
 def _lines(reports: Sequence[Report], column: str) -> Iterator[tuple[str, dict, Number | None]]:

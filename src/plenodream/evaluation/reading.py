@@ -1,4 +1,4 @@
-"""Videos, cameras and arrays of samples, read once a scene."""
+"""Videos, cameras and arrays of samples, read once a scene as far as memory allows."""
 
 from __future__ import annotations
 
@@ -20,12 +20,23 @@ from plenodream.media.video import read_video
 from plenodream.memory.scene import Scene
 from plenodream.types import Cameras
 
+MOST_BYTES = 2 * 2**30
+
 
 class Reader:
-    """Reads files of one scene and remembers them, so that twelve shots decode their source once."""
+    """Reads files of one scene and remembers them, so that twelve shots decode their source once.
 
-    def __init__(self) -> None:
-        self._known: dict[tuple, Any] = {}
+    What has not been asked for the longest is forgotten, and read again when it is, so that memory does not grow with
+    the number of shots.
+
+    Args:
+        most: Bytes of pictures and arrays that are remembered; beside them there is what its user holds.
+    """
+
+    def __init__(self, most: int = MOST_BYTES) -> None:
+        self._known: dict[tuple, Any] = {}  # the one that was asked for last is the last
+        self._most = most
+        self.held = 0
 
     def video(self, path: Path) -> tuple[UInt8[Tensor, "frames height width 3"], float]:
         """Frames and their rate.
@@ -33,31 +44,46 @@ class Reader:
         Raises:
             ValueError: Missing, damaged, of a variable rate, or not all rendered yet.
         """
-        return self._once(("video", path), lambda: _read_video(path))
+        return self.once(("video", path), lambda: _read_video(path))
 
     def frames(self, path: Path) -> Float[Tensor, "frames height width 3"]:
         """Frames as floats 0..1. Raises as `video` does."""
-        return self._once(("frames", path), lambda: self.video(path)[0].float() / 255)
+        return self.once(("frames", path), lambda: _read_video(path)[0].float() / 255)
 
     def array(self, path: Path) -> Tensor:
         """Depth or a mask. Raises ValueError where it is no array file."""
-        return self._once(("array", path), lambda: _read_array(path))
+        return self.once(("array", path), lambda: _read_array(path))
 
     def cameras(self, given: Path | Cameras, height: int, width: int) -> Cameras:
         """Cameras in float64 of `height` x `width` pictures. Raises ValueError where there are none in the file."""
         if isinstance(given, Cameras):
             return given.to(torch.float64)
         load = lambda: load_cameras(given, height, width, dtype=torch.float64)  # noqa: E731
-        return self._once(("cameras", given, height, width), load)
+        return self.once(("cameras", given, height, width), load)
 
     def digest(self, path: Path) -> str:
         """SHA-256 of a file, or of what a folder of one of our views shows."""
-        return self._once(("digest", path), lambda: _digest(path))
+        return self.once(("digest", path), lambda: _digest(path))
 
-    def _once(self, key: tuple, read: Callable[[], Any]) -> Any:
-        if key not in self._known:
-            self._known[key] = read()
-        return self._known[key]
+    def once(self, key: tuple, read: Callable[[], Any]) -> Any:
+        """What `read` returns, remembered by a key."""
+        if key in self._known:
+            self._known[key] = self._known.pop(key)
+            return self._known[key]
+        value = read()
+        self._known[key] = value
+        self.held += _size(value)
+        for old in [name for name in self._known if name != key and _size(self._known[name])]:
+            if self.held <= self._most:
+                break
+            self.held -= _size(self._known.pop(old))
+        return value
+
+
+def _size(value: Any) -> int:
+    """Bytes of an array, or of what holds one; of all else none."""
+    array = value[0] if isinstance(value, tuple) else value
+    return array.numel() * array.element_size() if isinstance(array, Tensor) else 0
 
 
 def _read_video(path: Path) -> tuple[Tensor, float]:

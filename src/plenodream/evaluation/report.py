@@ -136,8 +136,8 @@ def format_report(report: EvalReport) -> str:
     rows = []
     for table, column, row, minus in DIFFERENCES:
         difference = report.difference(table, column, row, minus)
-        ends = f"[{difference.low:+.2f} {difference.high:+.2f}]"
-        rows.append([f"{column}: {row} - {minus}", f"{difference.mean:+.2f}", ends])
+        mean = f"{difference.mean:+.2f}" if difference.mean == difference.mean else "-"
+        rows.append([f"{column}: {row} - {minus}", mean, ends_of(difference)])
     return "\n".join([*lines, "", "Differences in dB, paired by scene, with their 95 % interval", *_align(rows)]) + "\n"
 
 
@@ -171,7 +171,12 @@ def _interval(values: Tensor) -> Interval:
 def _cell(interval: Interval) -> str:
     if interval.mean != interval.mean:
         return "-"
-    return f"{interval.mean:.2f} ±{(interval.high - interval.low) / 2:.2f}"
+    return f"{interval.mean:.2f}" + (f" ±{(interval.high - interval.low) / 2:.2f}" if interval.bounded else "")
+
+
+def ends_of(interval: Interval) -> str:
+    """The ends of a difference's interval; `[n/a]` of a single scene."""
+    return f"[{interval.low:+.2f} {interval.high:+.2f}]" if interval.bounded else "[n/a]"
 
 
 def _align(rows: list[list[str]]) -> list[str]:

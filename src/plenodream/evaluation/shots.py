@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from functools import cached_property
+from pathlib import Path
 
 import torch
 from jaxtyping import Bool, Float
@@ -17,8 +19,24 @@ from plenodream.types import Cameras
 VIDEO, TRUTH, COPY, OTHER, UNSEEN = "video", "truth", "copy", "other seed", "unseen history"
 
 
+class Videos(Mapping[str, Tensor]):
+    """Videos by the row of a table that they stand in, read when they are asked for: (frames, height, width, 3)."""
+
+    def __init__(self, paths: dict[str, Path], reader: Reader) -> None:
+        self._paths, self._reader = paths, reader
+
+    def __getitem__(self, row: str) -> Float[Tensor, "frames height width 3"]:
+        return self._reader.frames(self._paths[row])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._paths)
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+
 class Shot:
-    """One sample; everything is read when it is first asked for and kept while its scene is scored.
+    """One sample; everything is read when it is asked for, and remembered by the reader of its scene.
 
     Frames are floats 0..1, depth metres along z (0 where unknown), cameras float64. What the sample does not name is
     None.
@@ -30,7 +48,7 @@ class Shot:
     def __init__(self, sample: Sample, reader: Reader) -> None:
         self.sample, self._reader = sample, reader
 
-    @cached_property
+    @property
     def frames(self) -> Float[Tensor, "frames height width 3"]:
         """The video."""
         return self._reader.frames(self.sample.video)
@@ -45,22 +63,22 @@ class Shot:
         """The cameras that were asked for, at the video's size."""
         return self._reader.cameras(self.sample.cameras, *self.frames.shape[1:3])
 
-    @cached_property
+    @property
     def truth(self) -> Float[Tensor, "frames height width 3"] | None:
         """How it should look."""
         return self._reader.frames(self.sample.truth) if self.sample.truth else None
 
-    @cached_property
+    @property
     def depth(self) -> Float[Tensor, "frames height width"] | None:
         """True depth."""
-        return _clean(self._reader.array(self.sample.depth)) if self.sample.depth else None
+        return self._depth(self.sample.depth)
 
-    @cached_property
+    @property
     def moving(self) -> Bool[Tensor, "frames height width"] | None:
         """What moves."""
         return self._reader.array(self.sample.moving).bool() if self.sample.moving else None
 
-    @cached_property
+    @property
     def source(self) -> Float[Tensor, "frames height_s width_s 3"] | None:
         """The source video."""
         return self._reader.frames(self.sample.source) if self.sample.source else None
@@ -72,36 +90,38 @@ class Shot:
             return None
         return self._reader.cameras(self.sample.source_cameras, *self.source.shape[1:3])
 
-    @cached_property
+    @property
     def source_depth(self) -> Float[Tensor, "frames height_s width_s"] | None:
         """The source's true depth."""
-        return _clean(self._reader.array(self.sample.source_depth)) if self.sample.source_depth else None
+        return self._depth(self.sample.source_depth)
 
-    @cached_property
+    @property
     def seen(self) -> Bool[Tensor, "frames height width"] | None:
         """Pixels whose point the source shows at the same time, by depth and cameras of both, or as the sample says."""
         if self.sample.seen is not None:
             return self._reader.array(self.sample.seen).bool()
-        if self.depth is None or self.source_depth is None or self.source_cameras is None:
-            return None
-        return seen_by_source(self.depth, single(self.cameras), self.source_depth, single(self.source_cameras))
+        return self._reader.once(("seen", self.sample.shot), self._find_seen)
 
     @cached_property
-    def videos(self) -> dict[str, Float[Tensor, "frames height width 3"]]:
+    def videos(self) -> Videos:
         """What stands in the rows of a table: the video, and the controls that there are."""
-        found = {VIDEO: self.frames}
-        if self.truth is not None:
-            found[TRUTH] = self.truth
-        if self.source is not None and self.source.shape == self.frames.shape:
-            found[COPY] = self.source
-        if self.sample.other is not None:
-            found[OTHER] = self._reader.frames(self.sample.other)
-        return found
+        sample = self.sample
+        alike = self.source is not None and self.source.shape == self.frames.shape
+        paths = {VIDEO: sample.video, TRUTH: sample.truth, COPY: sample.source if alike else None, OTHER: sample.other}
+        return Videos({row: path for row, path in paths.items() if path is not None}, self._reader)
 
     def estimated(self, of_truth: bool = False) -> Cameras | None:
         """Cameras that an estimator found in the video, or in the truth."""
         path = self.sample.truth_estimated if of_truth else self.sample.estimated
         return self._reader.cameras(path, *self.frames.shape[1:3]) if path else None
+
+    def _depth(self, path: Path | None) -> Tensor | None:
+        return self._reader.once(("depth", path), lambda: _clean(self._reader.array(path))) if path else None
+
+    def _find_seen(self) -> Tensor | None:
+        if self.depth is None or self.source_depth is None or self.source_cameras is None:
+            return None
+        return seen_by_source(self.depth, single(self.cameras), self.source_depth, single(self.source_cameras))
 
 
 def pairs_of_videos(a: Shot, b: Shot) -> dict[str, tuple[Tensor, Tensor]]:

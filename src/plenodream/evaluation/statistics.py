@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -10,11 +11,16 @@ from torch import Tensor
 
 
 class Interval(NamedTuple):
-    """A mean over scenes with the ends of its confidence interval."""
+    """A mean over scenes with the ends of its confidence interval, which are NaN where there are too few scenes."""
 
     mean: float
     low: float
     high: float
+
+    @property
+    def bounded(self) -> bool:
+        """Whether it has ends: of a single scene nobody knows how far it lies from others."""
+        return self.low == self.low
 
 
 def bootstrap_interval(
@@ -31,7 +37,7 @@ def bootstrap_interval(
         generator: Where the draws come from; a CPU generator.
 
     Returns:
-        (mean, low, high); all NaN if no scene counts, all equal for a single scene.
+        (mean, low, high); all NaN if no scene counts, without ends for a single scene.
 
     Raises:
         ValueError: `confidence` outside 0..1, `samples` below 1, or values that are not one number per scene.
@@ -44,8 +50,8 @@ def bootstrap_interval(
         raise ValueError(f"values of shape {tuple(values.shape)}: expected (scenes,); average within each scene first")
     values = values.detach().to("cpu", torch.float64)
     values = values[~values.isnan()]
-    if len(values) == 0:
-        return Interval(float("nan"), float("nan"), float("nan"))
+    if len(values) < 2:
+        return Interval(values.sum().item() if len(values) else math.nan, math.nan, math.nan)
     drawn = torch.randint(len(values), (samples, len(values)), generator=generator)
     tail = (1 - confidence) / 2
     ends = torch.quantile(values[drawn].mean(dim=1), torch.tensor([tail, 1 - tail], dtype=torch.float64))

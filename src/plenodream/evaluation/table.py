@@ -11,7 +11,7 @@ import torch
 from plenodream.evaluation.aggregate import Number, Report
 from plenodream.evaluation.export import SHOWN, cell, to_csv, to_html
 from plenodream.evaluation.plot import draw_by_number, draw_by_shots
-from plenodream.evaluation.report import blocks
+from plenodream.evaluation.report import blocks, ends_of
 from plenodream.evaluation.shots import COPY, TRUTH, VIDEO
 from plenodream.evaluation.statistics import Interval, bootstrap_interval
 from plenodream.files.atomic import write_file
@@ -126,7 +126,7 @@ def _by_number(reports: Sequence[Report], column: str) -> list[list[str]]:
 
 
 def _signed(interval: Interval) -> str:
-    return f"{interval.mean:+.2f} [{interval.low:+.2f} {interval.high:+.2f}]"
+    return f"{interval.mean:+.2f} {ends_of(interval)}"
 
 
 def table_latex(reports: Sequence[Report]) -> str:

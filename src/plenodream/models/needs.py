@@ -20,11 +20,30 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-from plenodream.models.call import CameraMemory, same_cameras
+from plenodream.models.call import Kept, same_conditions
 from plenodream.models.context import ViewTokens
 
 _WORDS = 512  # that published networks read
 _STEADY = 3  # latent frames after which the Wan VAE's decoder holds no more
+
+
+@dataclass(frozen=True)
+class ViewSizes:
+    """How much a view is.
+
+    Attributes:
+        context: Views that it reads.
+        frames: Of the window.
+        height: Pixels.
+        width: Pixels.
+        dtype: Of weights and activations.
+    """
+
+    context: int
+    frames: int
+    height: int
+    width: int
+    dtype: torch.dtype = torch.bfloat16
 
 
 @dataclass(frozen=True)
@@ -41,6 +60,9 @@ class Needs:
         encode_flop: Operations to read the context.
         step_flop: Operations of one evaluation of the network.
         evaluations: How many of those a view takes: steps, twice where there is guidance.
+        blocks: Of the network.
+        pixels: Of a frame.
+        keys: Whether context is kept as keys and values, a pair a block.
     """
 
     network: int
@@ -52,6 +74,9 @@ class Needs:
     encode_flop: float
     step_flop: float
     evaluations: int
+    blocks: int
+    pixels: int
+    keys: bool
 
     @property
     def memory(self) -> int:
@@ -88,7 +113,7 @@ def measure(work: Callable[[], Any]) -> tuple[Any, Meter]:
 
 
 def pass_inputs(
-    network: Any, codec: Any, context: int, frames: int, height: int, width: int, make: Callable[..., Tensor]
+    network: Any, codec: Any, sizes: ViewSizes, make: Callable[..., Tensor]
 ) -> tuple[ViewTokens, ViewTokens, Tensor, Tensor | None]:
     """What a view's passes are given: context views, the target, its time, words; tensors made by their shapes.
 
@@ -96,14 +121,16 @@ def pass_inputs(
         ValueError: A length or size that the codec or network does not take.
     """
     side = codec.spatial_factor * network.config.patch_size[1]
-    if height % side or width % side:
-        raise ValueError(f"{height}x{width}: expected multiples of {side} pixels")
-    latent = codec.latent_frames(frames)
-    cells = latent, height // codec.spatial_factor, width // codec.spatial_factor
-    tokens = latent, height // side, width // side
-    slots = context if network.context_slots is None else network.context_slots
-    if context > slots:
-        raise ValueError(f"context of {context} views: this network's sequence has {slots} slots; choose up to {slots}")
+    if sizes.height % side or sizes.width % side:
+        raise ValueError(f"{sizes.height}x{sizes.width}: expected multiples of {side} pixels")
+    latent, factor = codec.latent_frames(sizes.frames), codec.spatial_factor
+    cells = latent, sizes.height // factor, sizes.width // factor
+    tokens = latent, sizes.height // side, sizes.width // side
+    slots = sizes.context if network.context_slots is None else network.context_slots
+    if sizes.context > slots:
+        raise ValueError(
+            f"context of {sizes.context} views: this network's sequence has {slots} slots; choose up to {slots}"
+        )
 
     def views(count: int) -> ViewTokens:
         image = make(1, count, *network.image_shape) if network.image_shape else None
@@ -111,62 +138,53 @@ def pass_inputs(
         return ViewTokens(make(1, count, codec.channels, *cells), rays, image)
 
     text = make(1, _WORDS, network.text_width) if network.text_width else None
-    return views(context), views(1), make(1), text
+    return views(sizes.context), views(1), make(1), text
 
 
-def view_needs(
-    network: Any,
-    codec: Any,
-    context: int,
-    frames: int,
-    height: int,
-    width: int,
-    evaluations: int,
-    dtype: torch.dtype = torch.bfloat16,
-) -> Needs:
+def view_needs(network: Any, codec: Any, sizes: ViewSizes, evaluations: int) -> Needs:
     """What one view takes.
 
     Args:
         network: A denoiser on the meta device.
         codec: Its codec, likewise.
-        context: Views that it reads.
-        frames: Frames of the window.
-        height: Pixels.
-        width: Pixels.
+        sizes: Of the view.
         evaluations: Evaluations of the network in all.
-        dtype: Type of the weights.
 
     Raises:
         ValueError: A length or size that the codec or network does not take.
     """
-    nn.Module.to(network, dtype)
-    nn.Module.to(codec, dtype)
+    for module in (network, codec):
+        nn.Module.to(module, sizes.dtype)
 
     def make(*shape: int) -> Tensor:
-        return torch.empty(shape, dtype=dtype, device="meta")
+        return torch.empty(shape, dtype=sizes.dtype, device="meta")
 
-    given, target, time, text = pass_inputs(network, codec, context, frames, height, width, make)
+    given, target, time, text = pass_inputs(network, codec, sizes, make)
     seen, reading = measure(lambda: network.encode(given))
     arguments = target.latents, time, target.camera_tokens, seen.fill(network.context_slots), None, text
-    with same_cameras(CameraMemory()):
+    with same_conditions(Kept(), Kept()):
         _, step = measure(lambda: network.predict(*arguments))
-    latent, cells = codec.latent_frames(frames), target.latents.shape[3:]
+    latent, cells = codec.latent_frames(sizes.frames), target.latents.shape[3:]
     # From the third latent frame on each takes the same, but for the frames that are done, which are copied once.
     short = min(latent, _STEADY)
-    done = 2 * 3 * height * width * codec.temporal_factor * (latent - short) * dtype.itemsize
+    pixels = sizes.height * sizes.width
+    done = 2 * 3 * pixels * codec.temporal_factor * (latent - short) * sizes.dtype.itemsize
     with _Memory() as decoding, torch.no_grad():
         codec.decode(make(1, codec.channels, short, *cells[1:]))
-    sizes = [sum(_bytes(x) for x in module.state_dict().values()) for module in (network, codec)]
+    weights = [sum(_bytes(x) for x in module.state_dict().values()) for module in (network, codec)]
     return Needs(
-        network=sizes[0],
-        weights=sum(sizes),
+        network=weights[0],
+        weights=sum(weights),
         context=sum(_bytes(x) for x in seen.kept),
-        views=context,
+        views=sizes.context,
         activations=step.peak,
         codec=decoding.peak + done,
         encode_flop=reading.flop,
         step_flop=step.flop,
         evaluations=evaluations,
+        blocks=network.config.num_layers,
+        pixels=pixels,
+        keys=network.keeps_keys,
     )
 
 

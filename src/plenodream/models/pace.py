@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from plenodream.models.call import CameraMemory, same_cameras
-from plenodream.models.needs import pass_inputs
+from plenodream.models.call import Kept, same_conditions
+from plenodream.models.needs import ViewSizes, pass_inputs
 
 _THIN = (1, 3)  # blocks
 _ROUNDS = 2
@@ -30,43 +30,30 @@ class Pace:
     step: float
 
 
-def measure_pace(
-    network: Any,
-    codec: Any,
-    context: int,
-    frames: int,
-    height: int,
-    width: int,
-    dtype: torch.dtype,
-    device: torch.device | str,
-) -> Pace:
+def measure_pace(network: Any, codec: Any, sizes: ViewSizes, device: torch.device | str) -> Pace:
     """Time networks of one block and of three, with random numbers, and go on from there to all blocks.
 
     Args:
         network: A denoiser; its sizes alone count.
         codec: Its codec, likewise.
-        context: Views that it reads.
-        frames: Frames of the window.
-        height: Pixels.
-        width: Pixels.
-        dtype: Of weights and activations.
+        sizes: Of the view.
         device: Where.
     """
     device = torch.device(device)
 
     def make(*shape: int) -> Tensor:
-        return torch.rand(shape, device=device).to(dtype)
+        return torch.rand(shape, device=device).to(sizes.dtype)
 
-    given, target, moment, text = pass_inputs(network, codec, context, frames, height, width, make)
+    given, target, moment, text = pass_inputs(network, codec, sizes, make)
     readings, steps = [], []
     for blocks in _THIN:
         thin: Any = type(network).from_config(dict(network.config) | {"num_layers": blocks})
-        thin = nn.Module.to(thin, device, dtype).eval()
+        thin = nn.Module.to(thin, device, sizes.dtype).eval()
         with torch.no_grad():
             readings.append(best_seconds(lambda thin=thin: thin.encode(given), device))
             seen = thin.encode(given).fill(thin.context_slots)
             arguments = target.latents, moment, target.camera_tokens, seen, None, text
-            with same_cameras(CameraMemory()):
+            with same_conditions(Kept(), Kept()):
                 steps.append(best_seconds(lambda thin=thin, arguments=arguments: thin.predict(*arguments), device))
     return Pace(*(_extended(times, network.config.num_layers) for times in (readings, steps)))
 

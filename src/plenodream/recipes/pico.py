@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from plenodream.recipes.network import pixel_network
 from plenodream.sampling.config import SamplingConfig
 from plenodream.training.config import OptimizerConfig, TrainConfig
@@ -33,16 +31,4 @@ def pico() -> TrainConfig:
         sampling=SamplingConfig(steps=4),
         steps=3000,
         validate_every=1000,
-    )
-
-
-def agibot_pico() -> TrainConfig:
-    """pico for the robot of `synth --out DATA --family robot --height 48 --width 64`, from its head's camera."""
-    config = pico()
-    stages = tuple(
-        replace(stage, family="disk", views=3, max_context=min(stage.max_context, 2))
-        for stage in config.curriculum.stages
-    )
-    return replace(
-        config, name="agibot-pico", height=48, width=64, source_view="head", curriculum=Curriculum(stages=stages)
     )

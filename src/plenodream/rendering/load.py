@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from plenodream.files.documents import read_document
 from plenodream.models.hub import consent_needed, is_gated, local_folder
 from plenodream.models.layout import ANY_CONTEXT, CONTEXT, TARGET
-from plenodream.models.needs import view_needs
+from plenodream.models.needs import ViewSizes, view_needs
 from plenodream.models.registry import CODECS, DENOISERS
 from plenodream.models.text import model_conditions
 from plenodream.rendering.catalog import REPROJECTION, bundled_models, find_model
@@ -139,12 +140,15 @@ def hollow_model(model: str) -> tuple[Any, Any, dict[str, Any]]:
     index = read_index(folder)
     made = []
     for part, known in (("transformer", DENOISERS), ("codec", CODECS)):
-        network: Any = known.get(str((index.get(part) or [None])[-1]))
+        declared = index.get(part)
+        network: Any = known.get(str(declared[-1])) if isinstance(declared, list) and declared else None
         if network is None:
             raise ValueError(f"{folder}: its {part} is {index.get(part)}; expected one of {', '.join(known)}")
         made.append(_hollow(folder / part, network))
     defaults = inspect.signature(PlenopticPipeline.__init__).parameters.values()
-    return made[0], made[1], {known.name: known.default for known in defaults} | index
+    index = {known.name: known.default for known in defaults} | index
+    _check_numbers(index, model)
+    return made[0], made[1], index
 
 
 def read_index(folder: Path) -> dict[str, Any]:
@@ -154,6 +158,10 @@ def read_index(folder: Path) -> dict[str, Any]:
         ValueError: It is no model's.
     """
     path = folder / "model_index.json"
+    if not path.is_file() and (folder / "model" / path.name).is_file():
+        raise ValueError(
+            f"{folder}: a training run's folder, not a model; expected the model in it: {folder / 'model'}"
+        )
     if not path.is_file():
         raise ValueError(
             f"{folder}: not a model, it has no model_index.json; expected a folder written by save_pretrained"
@@ -194,28 +202,32 @@ def _check_room(folder: Path, fit: Fit, device: str, dtype: torch.dtype) -> None
     if free is None or sum(file.stat().st_size for file in folder.glob("*/*.safetensors")) < free / 8:
         return
     network, codec, index = hollow_model(str(folder))
-    view = {name: index[name] for name in ("frames", "height", "width")} | {"context": index["context_views"]}
-    needs = view_needs(network, codec, **view, evaluations=1, dtype=dtype)
-    keys = network.keeps_keys
-    sizes = network.config.num_layers, index["height"] * index["width"], keys
-    check_room(memory_with(needs, fit, *sizes), free, str(folder), ways_to_fit(needs, *sizes))
+    sizes = ViewSizes(index["context_views"], index["frames"], index["height"], index["width"], dtype)
+    needs = view_needs(network, codec, sizes, evaluations=1)
+    check_room(memory_with(needs, fit), free, str(folder), ways_to_fit(needs))
+
+
+def _check_numbers(config: Mapping[str, Any], model: str) -> None:
+    """Refuse sizes and settings that no video can be made with."""
+    for name in ("height", "width", "frames", "overlap", "steps", "context_views"):
+        value, least = config[name], int(name != "overlap")
+        if not isinstance(value, int) or not least <= value <= _MOST:
+            raise ValueError(f"model {model}: {name} is {value!r}; expected a whole number from {least} to {_MOST}")
+    guidance, candidates = config["guidance"], config["candidates"]
+    if not isinstance(guidance, int | float) or not 0 <= guidance < math.inf:
+        raise ValueError(f"model {model}: guidance is {guidance!r}; expected a number, 0 (none) or more")
+    if candidates is not None and not isinstance(candidates, int):
+        raise ValueError(f"model {model}: candidates is {candidates!r}; expected a whole number, or null")
+    for name in ("subject_distance", "max_travel"):
+        value = config[name]
+        if value is not None and not (isinstance(value, int | float) and 0 < value < math.inf):
+            raise ValueError(f"model {model}: {name} is {value!r}; expected a number of metres, or null")
 
 
 def _check_pipeline(pipeline: PlenopticPipeline, model: str) -> None:
     """Refuse numbers and parts that no video can be made with."""
     config = pipeline.config
-    for name in ("height", "width", "frames", "overlap", "steps", "context_views"):
-        value, least = config[name], int(name != "overlap")
-        if not isinstance(value, int) or not least <= value <= _MOST:
-            raise ValueError(f"model {model}: {name} is {value!r}; expected a whole number from {least} to {_MOST}")
-    if not isinstance(config.guidance, int | float) or not 0 <= config.guidance < math.inf:
-        raise ValueError(f"model {model}: guidance is {config.guidance!r}; expected a number, 0 (none) or more")
-    if config.candidates is not None and not isinstance(config.candidates, int):
-        raise ValueError(f"model {model}: candidates is {config.candidates!r}; expected a whole number, or null")
-    for name in ("subject_distance", "max_travel"):
-        value = config[name]
-        if value is not None and not (isinstance(value, int | float) and 0 < value < math.inf):
-            raise ValueError(f"model {model}: {name} is {value!r}; expected a number of metres, or null")
+    _check_numbers(config, model)
     side = _check_parts(pipeline, model)
     if config.height % side or config.width % side or config.overlap >= config.frames:
         raise ValueError(

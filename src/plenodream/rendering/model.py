@@ -30,6 +30,7 @@ class Model:
         network_size: Height and width that its network works at; None where there is none.
         guided_by: What guidance is over (`PlenopticPipeline`); None: it was never trained for any.
         words: `prompt` and `negative_prompt` where they were given; kept with the scene's settings.
+        sees_depth: Whether its network says how far what it sees is, so that pixels are carried without given depth.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Model:
     network_size: tuple[int, int] | None = None
     guided_by: str | None = None
     words: Mapping[str, str] = field(default_factory=dict)
+    sees_depth: bool = False
 
     @property
     def prompt(self) -> str | None:

@@ -53,4 +53,4 @@ def network_model(pipeline: PlenopticPipeline) -> Model:
     travel, distance, size = config.max_travel, config.subject_distance, (config.height, config.width)
     reach = None if travel is None or distance is None else travel / distance
     words = {name: text for name, text in pipeline.words.items() if text is not None}
-    return Model(config.model_name, make, pipeline.default_settings(), reach, size, config.guided_by, words)
+    return Model(config.model_name, make, pipeline.default_settings(), reach, size, config.guided_by, words, detailed)

@@ -137,7 +137,9 @@ def _plan(
 def _notes(source: Cameras, targets: list[Target], settings: RenderSettings, model: Model) -> tuple[str, ...]:
     """What is to be said of the settings, kept with the source; of cameras that go too far it is said now."""
     paths = {target.name: target.cameras for target in targets}
-    for line in travel_cautions(source, paths, settings.retrieval.subject_distance, model.reach):
+    told_now = [line for target in targets for line in target.cautions]
+    told_now += travel_cautions(source, paths, settings.retrieval.subject_distance, model.reach)
+    for line in told_now:
         warnings.warn(line, stacklevel=4)
     size, works_at = (source.height, source.width), model.network_size
     squeezed = () if works_at in (None, size) else (_squeezed(size, works_at, model.generator.workings.size is None),)

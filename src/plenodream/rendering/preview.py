@@ -32,6 +32,8 @@ class Preview:
         unseen: Share of every frame's pixels that the source does not show at the same moment.
         travel: Farthest from the source's first camera, metres.
         turn: Largest angle to the source's first camera, degrees.
+        around: Largest angle between where the source's camera and the view's stand at a moment, as the subject sees
+            them, degrees: what tells how much of depth there is to know.
         fov: Least and greatest horizontal field of view, degrees.
         depth: `given`; `not needed` (the camera only turns or zooms); or `assumed`: all at the subject's distance.
     """
@@ -42,6 +44,7 @@ class Preview:
     unseen: tuple[float, ...]
     travel: float
     turn: float
+    around: float
     fov: tuple[float, float]
     depth: str
 
@@ -64,11 +67,21 @@ def preview(name: str, target: Cameras, source: View, subject_distance: float) -
     anchor = source.cameras[0].camera_to_world
     turns = rotation_vector(anchor[:3, :3].T @ target.camera_to_world[:, :3, :3]).norm(dim=-1)
     fov = horizontal_fov(target)
+    around = _around(target, source.cameras, subject_distance)
     return Preview(
         name, tuple(moments), warps, unseen,
         (target.camera_to_world[:, :3, 3] - anchor[:3, 3]).norm(dim=-1).max().item(),
-        torch.rad2deg(turns).max().item(), (fov.min().item(), fov.max().item()), kind,
+        torch.rad2deg(turns).max().item(), around, (fov.min().item(), fov.max().item()), kind,
     )  # fmt: skip
+
+
+def _around(target: Cameras, source: Cameras, subject_distance: float) -> float:
+    """Largest angle (degrees) at the subject between the two cameras of a moment."""
+    anchor = source.camera_to_world[0].double()
+    subject = anchor[:3, 3] + subject_distance * anchor[:3, 2]
+    here, there = (subject - cameras.camera_to_world[:, :3, 3].double() for cameras in (source, target))
+    between = torch.atan2(torch.linalg.cross(here, there).norm(dim=-1), (here * there).sum(-1))
+    return torch.rad2deg(between).max().item()
 
 
 def _stays(target: Cameras, source: View) -> bool:

@@ -16,33 +16,30 @@ _TILE = 256**2  # pixels of a tile of the Wan VAE
 GIB = 2**30
 
 
-def memory_with(needs: Needs, fit: Fit, blocks: int, pixels: int, keys: bool) -> float:
+def memory_with(needs: Needs, fit: Fit) -> float:
     """Bytes on the device at the most.
 
     Args:
         needs: Of a view, with all on the device.
         fit: What is turned on.
-        blocks: Of the network.
-        pixels: Of a frame.
-        keys: Whether context is kept as keys and values, a pair a block.
     """
     network, codec = needs.network * _SHARES.get(fit.quantize or "", 1.0), needs.weights - needs.network
     if fit.offload in ("group", "disk"):
-        network *= min(1.0, _HELD / blocks)
+        network *= min(1.0, _HELD / needs.blocks)
     context, activations = needs.context / 2 if "fp8" in fit.context_cache else needs.context, needs.activations
     if fit.context_cache == "recompute":
         context, activations = 0, activations * (1 + needs.views)
     if "cpu" in fit.context_cache:
-        context *= min(1.0, _HELD / blocks) if keys else 0.0
-    decoding = needs.codec * min(1.0, _TILE / pixels) if fit.tiling else needs.codec
+        context *= min(1.0, _HELD / needs.blocks) if needs.keys else 0.0
+    decoding = needs.codec * min(1.0, _TILE / needs.pixels) if fit.tiling else needs.codec
     if fit.offload == "none":
         return network + codec + max(context + activations, decoding)
     return max(network + context + activations, codec + decoding)
 
 
-def ways_to_fit(needs: Needs, blocks: int, pixels: int, keys: bool) -> list[tuple[str, float]]:
+def ways_to_fit(needs: Needs) -> list[tuple[str, float]]:
     """What can be turned on, from what costs least time on, and the memory that a view then takes."""
-    kept: dict[str, Any] = {"context_cache": "cpu"} if keys else {}
+    kept: dict[str, Any] = {"context_cache": "cpu"} if needs.keys else {}
     ways = [
         Fit(),
         Fit(offload="model"),
@@ -50,7 +47,7 @@ def ways_to_fit(needs: Needs, blocks: int, pixels: int, keys: bool) -> list[tupl
         Fit(offload="model", quantize="8bit", tiling=True, **kept),
         Fit(offload="group", tiling=True, **kept),
     ]
-    return [(options(way), memory_with(needs, way, blocks, pixels, keys)) for way in ways]
+    return [(options(way), memory_with(needs, way)) for way in ways]
 
 
 def options(fit: Fit) -> str:

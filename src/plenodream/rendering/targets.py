@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from plenodream.geometry.trajectories import at_subject
 from plenodream.media.fit import fit_cameras, plan_fit
 from plenodream.memory.scene import Scene
 from plenodream.rendering.request import Request, check_views
+from plenodream.rendering.same_world import check_same_world
 from plenodream.types import Cameras
 
 
@@ -29,11 +30,13 @@ class Target:
         name: Its name in the scene.
         cameras: One a frame of the source, float32, of the scene's size.
         trajectory: How they were made, as JSON; None for cameras from elsewhere.
+        cautions: What to be told of them, one line each.
     """
 
     name: str
     cameras: Cameras
     trajectory: dict[str, Any] | None = None
+    cautions: tuple[str, ...] = ()
 
 
 def plan_targets(
@@ -49,7 +52,8 @@ def plan_targets(
         subject_distance: Metres, for presets that say nothing else.
 
     Raises:
-        ValueError: Cameras that are none, or not one for each of the source's frames; a camera in the subject.
+        ValueError: Cameras that are none, or not one for each of the source's frames; a camera in the subject; cameras
+            that see nothing of the source.
     """
     targets = []
     for preset in request.presets:
@@ -71,7 +75,16 @@ def plan_targets(
                 f"view {target.name}: cameras of shape {tuple(target.cameras.shape)}; expected {len(source)}, "
                 "one for each frame of the source"
             )
-    return targets + [_of_file(path, source, size, scale, subject_distance) for path in request.files]
+    targets += [_of_file(path, source, size, scale, subject_distance) for path in request.files]
+    named = {path.stem: str(path) for path in request.files}
+    return [_placed(target, named.get(target.name, target.name), source, subject_distance) for target in targets]
+
+
+def _placed(target: Target, name: str, source: Cameras, subject_distance: float) -> Target:
+    """A target, its absolute cameras found to be of the source's world."""
+    if target.trajectory is not None:  # relative to the source
+        return target
+    return replace(target, cautions=check_same_world(name, target.cameras, source, subject_distance))
 
 
 def check_targets(scene: Scene, targets: Sequence[Target]) -> None:

@@ -277,8 +277,10 @@ class Trainer:
         if scores:
             log.scores({"step": self.step, "seconds": round(self.seconds, 3)} | scores)
         # The best, but the last where nothing is scored or the rate has not decayed yet: an instalment goes on from it.
-        # And of a student, whose scores in dB fall as it learns its teacher's detail.
-        last = self.validate is None or self.config.curriculum.end < 1 or self.teacher is not None
+        # And of a student, whose scores in dB fall as it learns its teacher's detail; and of videos from disk: what is
+        # scored are rooms, none of those, and weights that know rooms would be handed back as they came.
+        stages = self.config.curriculum
+        last = self.validate is None or stages.end < 1 or self.teacher is not None or stages.stages[-1].family == "disk"
         score = self.step if last else quality(scores)
         if score > self.best:
             self.best = score

@@ -2,10 +2,9 @@ from __future__ import annotations
 
 import pytest
 import torch
+from held import held_shot
 
 from plenodream.evaluation.metrics.epipolar import FEWEST, Tsed, epipolar_distance
-from plenodream.evaluation.samples import Sample
-from plenodream.evaluation.shots import Shot
 from plenodream.geometry.cameras import axis_rotation, intrinsics_from_fov, make_pose, project
 from plenodream.geometry.visibility import warp
 from plenodream.types import Cameras
@@ -36,12 +35,6 @@ def test_a_shift_across_the_lines_is_its_own_distance():
     assert epipolar_distance(points, moved, a[0], b[0]).tolist() == pytest.approx([3.0] * 40)
 
 
-class Held(Shot):
-    def __init__(self, name, number, frames, cameras):
-        super().__init__(Sample("s", name, number, None, cameras), None)  # type: ignore[arg-type]
-        self.frames, self.cameras, self.truth, self.source = frames.float(), cameras, None, None
-
-
 def test_two_views_of_a_textured_wall_pass_and_a_moved_one_does_not():
     texture = torch.rand(1, 24, 32, 3, generator=torch.Generator().manual_seed(2))
     picture = torch.nn.functional.interpolate(texture.movedim(-1, 1), (96, 128), mode="bicubic").clamp(0, 1)
@@ -49,11 +42,11 @@ def test_two_views_of_a_textured_wall_pass_and_a_moved_one_does_not():
     depth = torch.full((1, 96, 128), 4.0, dtype=torch.float64)
     first = picture.movedim(1, -1).double()
     second = warp(first, depth, b, a)
-    shots = [Held("a", 1, first, a), Held("b", 2, second, b)]
+    shots = [held_shot("a", 1, first, a), held_shot("b", 2, second, b)]
     scores = {s.column: s for s in Tsed().score(shots[1], shots[:1])}
     assert scores["tsed"].total == 1 and scores["tsed.matches"].total >= FEWEST
-    shots[1] = Held("b", 2, second.roll(6, dims=1), b)
+    shots[1] = held_shot("b", 2, second.roll(6, dims=1), b)
     scores = {s.column: s for s in Tsed().score(shots[1], shots[:1])}
     assert scores["tsed"].total == 0 and scores["tsed.matches"].total >= FEWEST
-    shots[1] = Held("b", 2, torch.full_like(second, 0.5), b)  # nothing to match is no success
+    shots[1] = held_shot("b", 2, torch.full_like(second, 0.5), b)  # nothing to match is no success
     assert {s.total for s in Tsed().score(shots[1], shots[:1])} == {0}

@@ -18,6 +18,8 @@ from plenodream.evaluation.shots import Shot
 from plenodream.files.hashes import hash_file
 
 _QUANTILES = (0.5, 0.8, 0.95)
+# Of fewer videos the spread of their features is chance, and distances in units of it can have any size.
+FEWEST = 8
 
 
 class Distribution:
@@ -25,6 +27,7 @@ class Distribution:
 
     name, version = "distribution", 1
     columns: tuple[Column, ...] = ()
+    fewest = FEWEST
 
     @property
     def set_columns(self) -> tuple[Column, ...]:
@@ -82,6 +85,7 @@ class Fvd:
 
     name, version = "fvd", 1
     columns: tuple[Column, ...] = ()
+    fewest = FEWEST
 
     def __init__(self, weights: Path | None = None) -> None:
         self._weights, self._network = weights, None

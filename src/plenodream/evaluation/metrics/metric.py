@@ -111,7 +111,13 @@ class Metric(Protocol):
 
 @runtime_checkable
 class SetMetric(Metric, Protocol):
-    """Scores a whole set: rows keep features of every sample, and the set is scored from them."""
+    """Scores a whole set: rows keep features of every sample, and the set is scored from them.
+
+    Attributes:
+        fewest: Videos that a set needs for its numbers to mean something.
+    """
+
+    fewest: int
 
     @property
     def set_columns(self) -> tuple[Column, ...]:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from plenodream.evaluation.metrics.fidelity import MINIMUM_COVERAGE, pool
 from plenodream.evaluation.metrics.metric import DECIBELS, Column, Score, Unavailable
-from plenodream.evaluation.shots import VIDEO, Shot, pairs_of_videos, single
+from plenodream.evaluation.shots import COPY, Shot, pairs_of_videos, single
 from plenodream.geometry.visibility import apply_homography, homography, lookup
 from plenodream.types import Cameras
 
@@ -60,8 +60,7 @@ class SharedCentre:
         if source is not None and theirs is not None and _share_centre(cameras, single(theirs)):
             pixels, shared = _overlap(cameras, single(theirs))
             expected = lookup(source, pixels)
-            rows = {row: video for row, video in shot.videos.items() if row == VIDEO or video is not source}
-            for row, video in rows.items():
+            for row, video in ((row, shot.videos[row]) for row in shot.videos if row != COPY):
                 error = (video - expected).double().square().mean(-1)
                 scores.append(_score("homography.source", row, error, shared, None))
         if not scores:
