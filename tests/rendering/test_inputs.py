@@ -5,7 +5,17 @@ import pytest
 import torch
 from PIL import Image
 
+from plenodream.rendering.inputs import view_size
+
 PIXELS = np.random.default_rng(0).integers(0, 255, (3, 20, 20, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("asked", "size"),
+    [((None, None), (20, 36)), ((7, None), (6, 12)), ((None, 9), (4, 8)), ((8, None), (8, 14)), ((99, None), (20, 36))],
+)
+def test_a_height_is_what_views_have_at_most(asked, size):
+    assert view_size(np.zeros((2, 20, 36, 3), np.uint8), None, *asked) == size
 
 
 @pytest.mark.parametrize(

@@ -202,11 +202,21 @@ def test_an_unknown_device_is_refused(saved, device):
 def test_the_sizes_of_a_model_are_read_without_its_weights(copy, monkeypatch, tmp_path):
     (copy / "transformer" / WEIGHTS).unlink()
     index = json.loads((copy / "model_index.json").read_text())
-    (copy / "model_index.json").write_text(json.dumps({name: index[name] for name in index if name != "steps"}))
+    fewer = {name: index[name] for name in index if name not in ("steps", "frames", "height")}
+    (copy / "model_index.json").write_text(json.dumps(fewer))
     monkeypatch.setattr(load, "local_folder", lambda name, patterns: {("owner/name", "*.json"): copy}[name, *patterns])
     for name in (str(copy), "owner/name"):
         network, _, found = hollow_model(name)
-        assert next(network.parameters()).is_meta and found["steps"] == 35
+        assert next(network.parameters()).is_meta
+        assert (found["steps"], found["frames"], found["height"]) == (35, 93, 432)
+    for change, message in (
+        ({"frames": "x"}, "frames is 'x'; expected a whole number"),
+        ({"frames": 3, "codec": {"a": "b"}}, "its codec is {'a': 'b'}; expected one of"),
+    ):
+        edit(copy / "model_index.json", **change)
+        with pytest.raises(ValueError, match=message):
+            hollow_model(str(copy))
+    edit(copy / "model_index.json", codec=index["codec"])
     edit(copy / "transformer" / "config.json", num_layers="x")
     wrong = tmp_path / "none"
     wrong.mkdir()

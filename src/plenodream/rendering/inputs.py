@@ -86,7 +86,11 @@ def view_size(
     whole_height, whole_width = _size_of(video)
     limit = DEFAULT_HEIGHT / whole_height if height is width is None else 1.0
     ratio = min(1.0, limit, (height or whole_height) / whole_height, (width or whole_width) / whole_width)
-    return max(2, round(whole_height * ratio / 2) * 2), max(2, round(whole_width * ratio / 2) * 2)
+    sides = (max(2, round(whole * ratio / 2) * 2) for whole in (whole_height, whole_width))
+    first, second = (
+        side if most is None else min(side, most - most % 2) for side, most in zip(sides, (height, width), strict=True)
+    )
+    return first, second
 
 
 def _size_of(video: Any) -> tuple[int, int]:
