@@ -12,7 +12,8 @@ from common import machine
 from plenodream.media.preview import write_preview
 from plenodream.rendering.model import reprojection_model
 from plenodream.viewer.desk import Desk
-from plenodream.viewer.visits import Limits, Visits, Wish
+from plenodream.viewer.limits import Limits
+from plenodream.viewer.visits import Visits, Wish
 
 
 def resident() -> float:
@@ -27,7 +28,7 @@ def main() -> None:
         frames = torch.randint(0, 256, (2, 16, 16, 3), dtype=torch.uint8)
         write_preview(clip, frames, 8)
         (root / "visits").mkdir()
-        visits, desk = Visits(root / "visits", Limits(height=16)), Desk(reprojection_model, Limits(height=16))
+        visits, desk = Visits(root / "visits", Limits(max_height=16)), Desk(reprojection_model, Limits(max_height=16))
         seen = []
         for number in range(201):
             visit = visits.of(str(number))

@@ -20,7 +20,7 @@ from common import machine
 from diffusers import CosmosTransformer3DModel
 from torch import nn
 
-from plenodream.models.call import CameraMemory, same_cameras
+from plenodream.models.call import Kept, same_conditions
 from plenodream.models.codecs.wan import WanCodec
 from plenodream.models.cosmos.transformer import CosmosCameraTransformer
 from plenodream.models.needs import ViewSizes, measure, pass_inputs
@@ -108,7 +108,7 @@ def _step(network: type, arguments: dict, k: int, grid: tuple, device: torch.dev
         hollow = _made(network, arguments, torch.device("meta"), dtype)
         given, target, time, text = _inputs(hollow, k, grid, torch.device("meta"), dtype)
         seen = hollow.encode(given)
-        with same_cameras(CameraMemory()):
+        with same_conditions(Kept(), Kept()):
             _, meter = measure(lambda: hollow.predict(target.latents, time, target.camera_tokens, seen, None, text))
         made = _made(network, arguments, device, dtype)
         given, target, time, text = _inputs(made, k, grid, device, dtype)
@@ -116,7 +116,7 @@ def _step(network: type, arguments: dict, k: int, grid: tuple, device: torch.dev
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
         step = (target.latents, time, target.camera_tokens, kept, None, text)
-        with same_cameras(CameraMemory()):  # as the sampler does
+        with same_conditions(Kept(), Kept()):  # as the sampler does
             took = best_seconds(lambda: made.predict(*step), device, rounds)
     peak = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else meter.peak
     with torch.device("meta"):
@@ -137,10 +137,10 @@ def _against_stock(
     given, target, time, text = _inputs(made, k, grid, device, dtype)
     seen, (frames, rows, columns) = made.encode(given), grid
     latents = torch.rand(1, arguments["in_channels"], (1 + k) * frames, 2 * rows, 2 * columns, device=device).to(dtype)
-    memory = CameraMemory()
+    cameras, words = Kept(), Kept()
 
     def joint() -> object:
-        with same_cameras(memory):
+        with same_conditions(cameras, words):
             return made.predict(target.latents, time, target.camera_tokens, seen, None, text)
 
     works = joint, lambda: stock(latents, time, text, return_dict=False)

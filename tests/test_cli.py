@@ -296,9 +296,7 @@ def test_stopped_in_the_middle_and_continued_gives_the_same_bytes(monkeypatch, t
     os.kill(process.pid, signal.SIGINT)
     process.join(120)
     assert process.exitcode == 130
-    assert said.read_text() == (
-        "plenodream: stopped; run the same command again to continue (a training run with --resume)\n"
-    )
+    assert said.read_text() == "plenodream: stopped; run the same command again to continue\n"
     process = forked.start(forked.command, *arguments, "--out", broken, said=said)  # a second one while it is at work
     wait_for_windows(broken, 7, process)
     os.kill(process.pid, signal.SIGSTOP)

@@ -25,8 +25,9 @@ from plenodream.rendering.request import make_request
 from plenodream.rendering.source import still_cameras
 from plenodream.types import Cameras
 from plenodream.viewer.desk import Desk
+from plenodream.viewer.limits import Limits
 from plenodream.viewer.studio import Studio
-from plenodream.viewer.visits import Limits, Visits, Wish
+from plenodream.viewer.visits import Visits, Wish
 
 FOLDER = Path(__file__).parents[1] / "comfyui"
 
@@ -188,7 +189,7 @@ def test_key_frames_go_through_every_hand(comfy, tiny_pipeline, tiny_video, sett
     torch.testing.assert_close(scene.cameras("mine").camera_to_world, expected.camera_to_world)
     write_preview(tmp_path / "clip.mp4", tiny_video(4).frames, 8)
     (tmp_path / "visits").mkdir()
-    visit, desk = Visits(tmp_path / "visits", Limits()).of("one"), Desk(reprojection_model, Limits(height=16))
+    visit, desk = Visits(tmp_path / "visits", Limits()).of("one"), Desk(reprojection_model, Limits(max_height=16))
     turns = Keyframes((Keyframe(0.0), Keyframe(1.0, roll=10)), 4.0)
     write_keyframes(tmp_path / "turn.json", turns)
     rendered = desk.render(visit, Wish(tmp_path / "clip.mp4", path=tmp_path / "turn.json"), lambda *_: None)

@@ -101,6 +101,25 @@ def test_an_unforeseen_error_is_one_line_and_with_debug_its_place(command, monke
     assert "Traceback" in said and __file__ in said and said.splitlines()[-1].startswith("plenodream: unforeseen")
 
 
+@pytest.mark.parametrize(
+    ("cause", "code", "expected"),
+    [
+        ("operator torchvision::nms does not exist", 2, "torchvision does not fit torch"),
+        ("no such symbol", 1, "Failed to import loaders, because of OSError: no such symbol"),
+    ],
+)
+def test_what_a_library_wraps_is_named(command, monkeypatch, capsys, cause, code, expected):
+    def fail() -> None:
+        try:
+            raise OSError(cause)
+        except OSError as error:
+            raise RuntimeError("Failed to import loaders") from error
+
+    command(fail)
+    assert run(monkeypatch, "do") == code
+    assert expected in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("kind", [signal.SIGTERM, signal.SIGINT])
 def test_a_render_that_is_ended_by_a_signal_goes_on_later(monkeypatch, clip, tmp_path, capsys, kind):
     former = signal.getsignal(signal.SIGTERM)

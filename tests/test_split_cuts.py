@@ -9,6 +9,7 @@ import torch
 
 from plenodream.media.video import read_video, write_lossless
 from plenodream.memory.scene import Scene
+from plenodream.rendering import load
 
 
 @pytest.fixture
@@ -22,10 +23,13 @@ def clip(tmp_path):
     return tmp_path / "clip.mkv"
 
 
-def test_every_shot_becomes_a_scene_of_its_own(run, clip, tmp_path):
+def test_every_shot_becomes_a_scene_of_its_own_of_one_model(run, clip, tmp_path, monkeypatch):
+    loaded, plain = [], load.load_model
+    monkeypatch.setattr(load, "load_model", lambda *asked: loaded.append(asked) or plain(*asked))
     words = ("render", clip, "--model", "reprojection", "--trajectory", "rotate-left:angle=5", "--split-cuts")
     code, _, err = run(*words, "--start", 1, "--out", tmp_path / "scenes")
     assert code == 0 and "3 shots, cuts at frame 4, 7: a scene for each" in err
+    assert len(loaded) == 1
     frames = read_video(clip).frames
     for number, (begin, end) in enumerate(((1, 4), (4, 7), (7, 12)), start=1):
         scene = Scene.open(tmp_path / f"scenes/shot-{number}")

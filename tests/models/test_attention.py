@@ -26,13 +26,6 @@ def test_text_attention_is_the_stock_one_for_any_number_of_words(words):
     torch.testing.assert_close(attention(hidden, text), expected, rtol=0, atol=1e-6)
 
 
-def test_a_masked_single_word_goes_the_stock_way():
-    attention = Attention(query_dim=16, heads=2, dim_head=8, qk_norm="rms_norm", processor=TextAttnProcessor())
-    hidden, text, mask = torch.randn(1, 5, 16), torch.randn(1, 1, 16), torch.tensor([[[[-torch.inf]]]])
-    assert not attention(hidden, text).isnan().any()
-    assert not torch.equal(attention(hidden, text, mask), attention(hidden, text))
-
-
 @torch.no_grad()
 def test_a_models_own_backend_is_used_and_another_models_is_not(tiny_denoiser, monkeypatch):
     asked = []
@@ -53,6 +46,9 @@ def test_a_models_own_backend_is_used_and_another_models_is_not(tiny_denoiser, m
         asked.clear()
         model.encode(views)
         assert asked == [backend] * 2
+        words = torch.zeros(1, 3, 8)
+        model.predict(views.latents, torch.ones(1), views.camera_tokens, model.encode(views), None, words)
+        assert asked == [backend] * (2 + 2 + 4)  # cross-attention to words, too
 
 
 @pytest.mark.parametrize("backend", ["native", "_native_flash", "_native_math"])

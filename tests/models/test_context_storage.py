@@ -62,6 +62,13 @@ def test_context_that_is_read_anew_in_every_pass_gives_what_kept_keys_and_values
     torch.testing.assert_close(model.predict(*one, Context.stack(parts), None, text), kept, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("index", [None, torch.tensor([[2, 0, 2], [1, 2, 0]])], ids=["all", "some"])
+def test_views_that_wait_elsewhere_are_fetched_once_each(index):
+    kept = torch.randn(3, 2, 4, generator=torch.Generator().manual_seed(0))
+    context = Context((kept,), index)
+    assert torch.equal(context._fetched(kept, 2, kept.device), context.chosen(kept, 2))
+
+
 def test_the_next_block_is_fetched_while_one_computes():
     order = []
 

@@ -99,6 +99,9 @@ def bad_checkpoint(case, folder):
         torch.save(weights | {"blocks.1.ffn.0.bias": torch.ones(7)}, source)
     elif case == "missing":
         source = folder / "nothing.ckpt"
+    elif case == "empty folder":
+        source = folder / "empty"
+        source.mkdir()
     return source
 
 
@@ -113,7 +116,8 @@ def bad_checkpoint(case, folder):
         ("half", "holds a part of a recammaster network, .* is missing; expected --base"),
         ("unknown tensor", "blocks.0.extra.weight is in no recammaster checkpoint"),
         ("wrong shape", r"blocks.1.ffn.0.bias is \(7,\); expected \(32,\)"),
-        ("missing", "no checkpoint; expected a file of tensors"),
+        ("missing", "nothing.ckpt: no such file; expected tensors"),
+        ("empty folder", "empty: no safetensors files in this folder; expected tensors"),
     ],
 )
 def test_what_is_no_checkpoint_is_refused_in_one_line_and_nothing_is_written(case, expected, tmp_path, capfd):

@@ -205,7 +205,7 @@ def compile_and_compare():
         one, other = (model.predict(*target, model.encode(context)) for model in (plain, compiled))
     assert one.std() > 0.1
     torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
-    assert counters["stats"]["unique_graphs"] < 7, counters["stats"]  # the pieces of one block, for all nine
+    assert counters["stats"]["unique_graphs"] < 9, counters["stats"]  # the pieces of one block, for all nine
     assert counters["frames"]["ok"] == counters["frames"]["total"]
 
 

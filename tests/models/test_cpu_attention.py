@@ -38,6 +38,15 @@ def test_bf16_gradients_are_right_to_their_precision():
         assert a.dtype == torch.bfloat16 and (a.float() - b).norm() < 0.02 * b.norm()
 
 
+def test_weights_are_right_where_scores_are_larger_than_bf16_knows_their_sum():
+    query, key, value, gradient = tensors(torch.bfloat16, 25)
+    inputs = query + 3, key + 3, value  # scores of 36: bf16 steps by a quarter there
+    wide = [x.detach().float().requires_grad_() for x in inputs]
+    (exact,) = torch.autograd.grad(scaled_dot_product_attention(*wide), wide[2], gradient.float())
+    (ours,) = torch.autograd.grad(CpuAttention.apply(*inputs), value, gradient)
+    assert (ours.float() - exact).norm() < 0.005 * exact.norm()
+
+
 def test_networks_train_with_it_under_bf16_autocast(tiny_denoiser, monkeypatch):
     used = []
     apply = CpuAttention.apply

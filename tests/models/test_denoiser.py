@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from diffusers.models.transformers.transformer_cosmos import CosmosAttnProcessor2_0
+from diffusers.models.transformers.transformer_cosmos import CosmosAdaLayerNorm, CosmosAttnProcessor2_0
 
 from plenodream.models.context import ViewTokens
 from plenodream.models.cosmos.attention import TextAttnProcessor
@@ -79,7 +79,7 @@ def plain_prediction(model, target, context, t, clean=None):
         hidden = hidden + gate * CosmosAttnProcessor2_0()(block.attn2, x, text)
         x, gate = block.norm3(hidden, embedded, each)
         hidden = hidden + gate * block.ff(x)
-    raw = model.proj_out(model.norm_out(hidden, embedded, each))[0, :TOKENS]
+    raw = model.proj_out(CosmosAdaLayerNorm.forward(model.norm_out, hidden, embedded, each))[0, :TOKENS]
     return raw.view(FRAMES, ROWS, COLUMNS, 4).permute(3, 0, 1, 2)
 
 

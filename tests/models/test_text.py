@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import pytest
 import torch
 
 from plenodream.models import text
 from plenodream.models.text import encode_words, model_conditions
+from plenodream.rendering.load import load_pipeline
 
 transformers = pytest.importorskip("transformers")
 
@@ -77,6 +81,31 @@ def test_a_model_is_told_the_prompt_and_its_publishers_negative_one(encoders, tm
     assert torch.equal(model_conditions(folder, "a", "a dog").negative, dog)
 
 
+def test_the_encoder_of_words_is_gone_before_anything_is_sampled(encoders, tiny_pipeline, monkeypatch, tmp_path):
+    tiny_pipeline(text_embed_dim=16).save_pretrained(tmp_path / "model")
+    alive, load = [], transformers.UMT5EncoderModel.from_pretrained
+
+    def watched(*arguments, **options):
+        made = load(*arguments, **options)
+        alive.append(weakref.ref(made))
+        return made
+
+    monkeypatch.setattr(transformers.UMT5EncoderModel, "from_pretrained", watched)
+    gc.disable()  # it is gone with its last name, not some time after
+    try:
+        pipeline = load_pipeline(str(model_folder(tmp_path, encoders)), "cpu", prompt="a dog")
+        assert [encoder() for encoder in alive] == [None]
+    finally:
+        gc.enable()
+    assert pipeline.conditions.prompt.shape == (1, 512, 16)
+
+
+def test_an_encoder_that_a_gpu_has_no_room_for_works_in_main_memory(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (120, 200))
+    assert [text.roomy_device(size, "cuda:0").type for size in (100, 101)] == ["cuda", "cpu"]
+    assert text.roomy_device(1000, "cpu").type == "cpu"
+
+
 def test_what_an_image_encoder_sees_comes_from_its_last_layer_but_one(encoders, tmp_path):
     see = model_conditions(model_folder(tmp_path, encoders)).see
     pictures = torch.rand(2, 3, 20, 30) * 2 - 1
@@ -116,7 +145,7 @@ def test_reason1_is_every_layer_of_a_language_model_normalised(tmp_path):
         @staticmethod
         def from_pretrained(folder, dtype):
             module = Layers()
-            module.dtype, module.to, module.eval = torch.float32, lambda device: module, lambda: module
+            module.dtype, module.to, module.eval = torch.float32, lambda place: module, lambda: module
             return module
 
     class Words:

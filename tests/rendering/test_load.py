@@ -173,13 +173,14 @@ def test_a_hub_that_cannot_be_reached_is_one_line(monkeypatch):
         load_pipeline("owner/name", "cpu")
 
 
-@pytest.mark.parametrize("name", ["nona", "/not/there", "a/b/c", "./owner/name", "runs/taste"])
+@pytest.mark.parametrize("name", ["nona", "nanodepth", "/not/there", "a/b/c", "./owner/name", "runs/taste"])
 def test_an_unknown_name_is_refused_without_asking_a_hub(name, monkeypatch, tmp_path):
+    said = r"did you mean 'nano-depth'\? \(or a model's folder" if name == "nanodepth" else "expected one of mini"
     monkeypatch.chdir(tmp_path)
     (tmp_path / "runs").mkdir()
     for ask in ("from_pretrained", "download"):
         monkeypatch.setattr(PlenopticPipeline, ask, lambda *_, **__: pytest.fail("asked"))
-    with pytest.raises(ValueError, match=f"no model '{name}': expected one of"):
+    with pytest.raises(ValueError, match=f"no model '{name}': {said}"):
         load_pipeline(name, "cpu")
 
 
@@ -201,11 +202,21 @@ def test_an_unknown_device_is_refused(saved, device):
 def test_the_sizes_of_a_model_are_read_without_its_weights(copy, monkeypatch, tmp_path):
     (copy / "transformer" / WEIGHTS).unlink()
     index = json.loads((copy / "model_index.json").read_text())
-    (copy / "model_index.json").write_text(json.dumps({name: index[name] for name in index if name != "steps"}))
+    fewer = {name: index[name] for name in index if name not in ("steps", "frames", "height")}
+    (copy / "model_index.json").write_text(json.dumps(fewer))
     monkeypatch.setattr(load, "local_folder", lambda name, patterns: {("owner/name", "*.json"): copy}[name, *patterns])
     for name in (str(copy), "owner/name"):
         network, _, found = hollow_model(name)
-        assert next(network.parameters()).is_meta and found["steps"] == 35
+        assert next(network.parameters()).is_meta
+        assert (found["steps"], found["frames"], found["height"]) == (35, 93, 432)
+    for change, message in (
+        ({"frames": "x"}, "frames is 'x'; expected a whole number"),
+        ({"frames": 3, "codec": {"a": "b"}}, "its codec is {'a': 'b'}; expected one of"),
+    ):
+        edit(copy / "model_index.json", **change)
+        with pytest.raises(ValueError, match=message):
+            hollow_model(str(copy))
+    edit(copy / "model_index.json", codec=index["codec"])
     edit(copy / "transformer" / "config.json", num_layers="x")
     wrong = tmp_path / "none"
     wrong.mkdir()

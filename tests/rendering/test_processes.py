@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import forked
 import pytest
 import torch
@@ -51,11 +48,10 @@ def test_what_does_not_divide_is_refused_with_the_nearest_that_does():
         check_sharing(12, [(24, 27, 48)], 16)
 
 
-def test_torchrun_starts_the_command_and_a_point_cloud_is_no_work_for_it(tmp_path):
+def test_a_point_cloud_is_no_work_for_several_processes(tmp_path, run, monkeypatch):
     write_images(tmp_path / "clip", 5, 16, 16)
-    words = ["-m", "plenodream", "render", tmp_path / "clip", "--model", "reprojection", "--trajectory", "static"]
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone", *words]
-    ran = subprocess.run([*command, "--out", tmp_path / "scene"], capture_output=True, text=True)
-    assert ran.returncode and "exitcode  : 2" in ran.stderr, ran.stderr
-    assert "plenodream: --model reprojection: a point cloud has no network to share; start it without" in ran.stderr
+    monkeypatch.setenv("WORLD_SIZE", "2")  # as torchrun says
+    words = ("render", tmp_path / "clip", "--model", "reprojection", "--trajectory", "static")
+    code, _, err = run(*words, "--out", tmp_path / "scene")
+    assert code == 2 and "--model reprojection: a point cloud has no network to share; start it without" in err
     assert not (tmp_path / "scene").exists()

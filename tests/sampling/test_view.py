@@ -98,16 +98,18 @@ def test_a_real_network_is_repeatable_and_minds_camera_context_and_guidance(tiny
 
 
 @torch.no_grad()
-def test_cameras_are_projected_once_a_video_and_the_velocity_is_that_of_projecting_them_every_step(tiny_denoiser):
+def test_cameras_and_words_are_projected_once_a_video_and_the_velocity_is_that_of_doing_so_every_step(tiny_denoiser):
     layout, text = ("target", "context"), torch.ones(1, 2, 8)
     model = tiny_denoiser(context_attention="joint", layout=layout, context_timestep=0.1)
     seen = model.encode(ViewTokens(NOISE[:1, None], RAYS[1:, None]))
-    projected = []
+    projected, read = [], []
     for block in model.blocks:
         block.attn1.cam_encoder.register_forward_hook(lambda *_: projected.append(1))
+        block.attn2.to_v.register_forward_hook(lambda *_: read.append(1))
     arguments = model, SCHEDULER, SamplingConfig(3, 1.0), NOISE[:1], RAYS[:1], seen
     found = sample_view(*arguments, text=text)
     assert len(projected) == len(model.blocks)  # both branches see the same cameras
+    assert len(read) == 2 * len(model.blocks)  # and words of their own
     again = sample_view(*arguments[:4], RAYS[1:], seen, text=text)
     assert len(projected) == 2 * len(model.blocks) and not torch.equal(again, found)  # another video, other cameras
 

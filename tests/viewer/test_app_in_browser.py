@@ -5,6 +5,7 @@ import threading
 import zipfile
 from http.client import HTTPConnection
 from importlib.util import find_spec
+from itertools import product
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import urlopen
@@ -15,7 +16,8 @@ import torch
 
 from plenodream.cli.app import App, open_app
 from plenodream.media.preview import write_preview
-from plenodream.viewer.visits import Limits, Visits
+from plenodream.viewer.limits import Limits
+from plenodream.viewer.visits import Visits
 
 pytestmark = pytest.mark.skipif(find_spec("gradio") is None, reason="no gradio")
 
@@ -34,7 +36,9 @@ def files(tmp_path_factory):
 def app(tmp_path_factory):
     """The address of a running app, and its folder."""
     folder = tmp_path_factory.mktemp("app")
-    server, listening, address = open_app(App("reprojection", "cpu", port=0, max_height=24, max_views=2), folder)
+    server, listening, address = open_app(
+        App("reprojection", "cpu", port=0, limits=Limits(max_height=24, max_views=2)), folder
+    )
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()
     yield address, folder
@@ -113,13 +117,13 @@ def test_a_file_that_was_not_uploaded_is_refused(app):
     address, folder = app
     config = json.loads(urlopen(f"{address}/config", timeout=20).read())
     video = next(part["id"] for part in config["components"] if part["props"].get("elem_id") == "video")
-    plan = next(part["id"] for part in config["components"] if part["props"].get("elem_id") == "plan")
-    number, event = next((n, d) for n, d in enumerate(config["dependencies"]) if [plan, "click"] in d["targets"])
+    events = [(n, event) for n, event in enumerate(config["dependencies"]) if video in event["inputs"]]
+    assert len(events) == 4  # before the queue and in it, to plan and to render
     (folder / "other.mp4").write_bytes(b"another visitor's")
-    for path in (folder / "other.mp4", "/etc/passwd"):
+    for (number, event), path in product(events, (folder / "other.mp4", "/etc/passwd")):
         file = {"path": str(path), "meta": {"_type": "gradio.FileData"}}
         data = [file if part == video else None for part in event["inputs"]]
-        body = {"fn_index": number, "data": data, "session_hash": "stranger", "trigger_id": plan}
+        body = {"fn_index": number, "data": data, "session_hash": "stranger"}
         assert status(app, "/gradio_api/queue/join", body) == 200
         with urlopen(f"{address}/gradio_api/queue/data?session_hash=stranger", timeout=20) as stream:
             end = next(line for line in stream if b"process_completed" in line)
@@ -163,8 +167,8 @@ def test_what_is_wrong_is_said_without_the_servers_folders(tmp_path):
     ("options", "said"),
     [
         ({"port": 99999}, "expected one from 0"),
-        ({"max_views": 0}, "expected numbers above 0"),
-        ({"keep_minutes": float("inf")}, "expected numbers above 0"),
+        ({"limits": Limits(max_views=0)}, "expected numbers above 0"),
+        ({"limits": Limits(keep_minutes=float("inf"))}, "expected numbers above 0"),
         ({"model": "none"}, "no model"),
         ({"device": "cuda:9"}, "not available"),
         ({"host": "nowhere.invalid"}, "choose another --port"),

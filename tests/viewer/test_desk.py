@@ -11,8 +11,9 @@ from plenodream.geometry.keyframes import Keyframe
 from plenodream.media.preview import write_preview
 from plenodream.memory.scene import Scene
 from plenodream.rendering.model import reprojection_model
-from plenodream.viewer.desk import PACKS, SHEET, Desk
-from plenodream.viewer.visits import Limits, Visits, Wish
+from plenodream.viewer.desk import PACKS, SHEET, Desk, check_unpacked
+from plenodream.viewer.limits import Limits
+from plenodream.viewer.visits import Visits, Wish
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +32,7 @@ def wish(clip):
 
 @pytest.fixture
 def desk():
-    return Desk(reprojection_model, Limits(height=24, views=2, frames=3))
+    return Desk(reprojection_model, Limits(max_height=24, max_views=2, max_frames=3))
 
 
 @pytest.fixture
@@ -87,9 +88,11 @@ def test_of_who_has_gone_nothing_stays(desk, wish, tmp_path):
 
 def test_limits(visit, wish):
     with pytest.raises(ValueError, match="expected at most 2"):
-        Desk(reprojection_model, Limits(frames=2)).plan(visit, wish("arc-left"))
+        Desk(reprojection_model, Limits(max_frames=2)).plan(visit, wish("arc-left"))
     with pytest.raises(ValueError, match="longer than"):
-        Desk(reprojection_model, Limits(height=24, minutes=1e-9)).render(visit, wish("arc-left"), ignore)
+        Desk(reprojection_model, Limits(max_height=24, max_minutes=1e-9)).render(visit, wish("arc-left"), ignore)
+    with pytest.raises(ValueError, match=r"depth\.npz: unpacks to 0 MB; expected at most 0"):
+        check_unpacked(wish().depth, 0)
     for wrong, said in (
         (Wish(None), "no video yet"),
         (wish(), "no trajectories"),
@@ -138,7 +141,7 @@ def test_one_job_at_a_time(desk, wish, tmp_path):
 
 
 def test_folders_are_apart_and_go(tmp_path):
-    visits = Visits(tmp_path, Limits(visits=2, keep=0.01))
+    visits = Visits(tmp_path, Limits(keep_minutes=0.01), 2)
     one, two = visits.of("one"), visits.of("two")
     assert visits.of("one") is one and visits.by_key(two.key) is two
     assert visits.by_key("two") is None and visits.by_key("é") is None
@@ -150,7 +153,14 @@ def test_folders_are_apart_and_go(tmp_path):
         assert one.file(name) is None
     with pytest.raises(ValueError, match="try again later"):
         visits.of("three")
-    one.used -= 1
+    upload = tmp_path / "clip.mp4"
+    upload.touch()
+    one.used, one.waiting, kept = one.used - 1, 1, one.given(upload)
+    upload.unlink()
+    with pytest.raises(ValueError, match="try again later"):
+        visits.of("three")  # `one` waits in the queue, and what was uploaded stays
+    assert one.given(upload) == kept and kept.is_file()
+    one.waiting = 0
     visits.of("three")  # `one` has not been heard of
     assert not one.folder.exists() and one.stop.is_set()
     visits.leave("two")

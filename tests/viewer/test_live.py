@@ -24,8 +24,9 @@ def live(tiny_pipeline, tiny_video, settings, tmp_path, monkeypatch):
     live.stop()
 
 
-def test_the_server_answers_and_a_path_is_made_saved_and_rendered(live, tmp_path):
+def test_the_server_answers_and_a_path_is_made_saved_and_rendered(capsys, live, tmp_path):
     viewer, address = live
+    assert not capsys.readouterr().out, "viser's own address is not for people"
     assert address.startswith("http://127.0.0.1:") and "token" not in address
     with urlopen(address, timeout=20) as answer:
         assert answer.status == 200 and b"<html" in answer.read()

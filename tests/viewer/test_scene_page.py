@@ -9,13 +9,18 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from rich.console import Console
 
+from plenodream.cli.export import Export
 from plenodream.cli.page import Page
 from plenodream.cli.parse import parse_arguments
 from plenodream.cli.render import Render, request_of
+from plenodream.media.depth import load_depth
 from plenodream.media.video import read_video
+from plenodream.memory.export import export_scene
 from plenodream.memory.scene import Scene
+from plenodream.rendering.model import reprojection_model
 from plenodream.rendering.outlook import Work
 from plenodream.rendering.prepare import prepare_scene
 from plenodream.rendering.renderer import Progress
@@ -192,6 +197,25 @@ def test_a_page_of_a_scene_with_damaged_videos_makes_them_again(scene):
     scene.preview_path("zoom-out").write_bytes(b"damaged")
     assert 'src="zoom-out.mp4"' in write_scene_page(scene).read_text()
     assert read_video(scene.preview_path("zoom-out")).frames.shape[0] == scene.manifest.frames
+
+
+def test_given_depth_is_in_the_command_and_what_the_page_shows_of_it_is_made_again(tiny_video, tmp_path):
+    video = tiny_video(3)
+    video = replace(video, depth=torch.full(video.frames.shape[:3], 4.0))
+    scene = prepare_scene(tmp_path / "scene", video, make_request(("tilt-up",)), reprojection_model())
+    write_scene_page(scene)
+    kept = {
+        path: path.read_bytes() for path in (scene.view_folder("source") / name for name in ("depth.mp4", "points.npz"))
+    }
+    for path in kept:
+        path.write_bytes(b"damaged")
+    write_scene_page(scene)
+    assert kept == {path: path.read_bytes() for path in kept}
+    known = {"render": Render, "export": Export}
+    export, again = (parse_arguments(known, shlex.split(part)[1:]) for part in render_command(scene).split(" && "))
+    export_scene(scene, tmp_path / export.out, export.to, export.view)
+    depth = load_depth(tmp_path / again.depth)
+    assert depth.kind == "metric" and bool((depth.values == 4).all())
 
 
 def test_a_single_page_can_be_sent_around(scene):

@@ -14,6 +14,7 @@ from typing import Any
 
 from plenodream.words import printable
 
+_GOES_ON = {"app": "", "view": "", "train": "; --resume goes on from the last checkpoint"}
 _OUT_OF_MEMORY = ("out of memory", "not enough memory", "can't allocate memory")
 
 
@@ -29,7 +30,7 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         code = 0
     except KeyboardInterrupt:
-        _say("stopped; run the same command again to continue (a training run with --resume)")
+        _say(f"stopped{_GOES_ON.get((words or [''])[0], '; run the same command again to continue')}")
         code = 130
     except Exception as error:
         if debug:
@@ -64,7 +65,16 @@ def _explained(error: Exception) -> tuple[str, int]:
     text = str(error).lower()
     if isinstance(error, MemoryError) or any(words in text for words in _OUT_OF_MEMORY):
         return "out of memory: expected more of it, a smaller model, or fewer views at once (--k, --candidates)", 2
-    return f"unforeseen {type(error).__name__}: {error} (--debug shows where: please report it)", 1
+    cause = _first_cause(error)
+    if "torchvision::" in str(cause):  # diffusers and transformers import it, and say that it was they who failed
+        return f"torchvision does not fit torch ({cause}); expected both of one index: reinstall or remove it", 2
+    because = "" if cause is error else f", because of {type(cause).__name__}: {cause}"
+    return f"unforeseen {type(error).__name__}: {error}{because} (--debug shows where: please report it)", 1
+
+
+def _first_cause(error: BaseException) -> BaseException:
+    """What an error was raised from in the end."""
+    return error if error.__cause__ is None else _first_cause(error.__cause__)
 
 
 def _prepare_streams() -> None:

@@ -7,12 +7,15 @@ import socket
 import sys
 import tempfile
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import tyro
 
 from plenodream.cli.parse import MaybeText
 from plenodream.cli.view import HERE, address_of, check_port
+from plenodream.viewer.limits import Limits
 
 
 @dataclass(frozen=True)
@@ -27,22 +30,12 @@ class App:
     """Address to listen on; any but this machine's own asks visitors for a token, which is printed."""
     port: int = 7860
     """Port to listen on; 0: any that is free."""
-    max_megabytes: int = 200
-    """Of an uploaded file."""
-    max_frames: int = 300
-    """Of a video."""
-    max_height: int = 480
-    """Of the views, in pixels."""
-    max_views: int = 12
-    """Of a visitor's scene."""
-    max_minutes: float = 60
-    """Of one render."""
-    keep_minutes: float = 60
-    """A visitor's files are removed so long after the last thing they asked for, or when they close the page."""
+    limits: Annotated[Limits, tyro.conf.arg(name="")] = field(default_factory=Limits)
 
 
 def app(args: App) -> int:
     """`plenodream app`."""
+    print("starting ...", file=sys.stderr, flush=True)  # importing takes seconds
     with tempfile.TemporaryDirectory(prefix="plenodream-app-") as folder:
         server, listening, address = open_app(args, Path(folder))
         print(f"open {address}   (Ctrl-C ends)", file=sys.stderr, flush=True)
@@ -62,13 +55,11 @@ def open_app(args: App, folder: Path) -> tuple[Any, socket.socket, str]:
         ValueError: Gradio is not installed, no such model, limits that are none, an address that cannot be listened on.
     """
     check_port(args.port)
-    limits = (args.max_megabytes, args.max_frames, args.max_height, args.max_views, args.max_minutes, args.keep_minutes)
-    if not all(0 < limit < float("inf") for limit in limits):
-        raise ValueError(f"limits {', '.join(map(str, limits))}: expected numbers above 0")
+    args.limits.check()
 
     from plenodream.rendering.catalog import find_model
     from plenodream.rendering.load import choose_device, load_model
-    from plenodream.viewer.visits import Limits, Visits
+    from plenodream.viewer.visits import Visits
 
     find_model(args.model)
     device = choose_device(args.device)
@@ -77,8 +68,8 @@ def open_app(args: App, folder: Path) -> tuple[Any, socket.socket, str]:
     token = None if args.host in HERE else secrets.token_urlsafe(24)
     for part in ("visits", "uploads"):
         (folder / part).mkdir()
-    visits = Visits(folder / "visits", Limits(*limits))
-    work = desk(lambda: load_model(args.model, device), visits.limits)
+    visits = Visits(folder / "visits", args.limits)
+    work = desk(lambda: load_model(args.model, device), args.limits)
     asgi = make_app(work, visits, folder / "uploads", token, HERE if token is None else ())
     options = {"log_level": "error", "timeout_graceful_shutdown": 2, "server_header": False}
     address = address_of(args.host, listening.getsockname()[1], token)

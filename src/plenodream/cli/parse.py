@@ -44,7 +44,8 @@ def parse_arguments(commands: Mapping[str, type], words: list[str]) -> Any:
     kind = by_name.get(words[0]) if words else None
     if kind is None and not (words and words[0].startswith("-")):
         found = repr(words[0]) + ": no such command" if words else "no command"
-        raise ValueError(f"{found}; {suggestion((words or [''])[0], by_name)}; see `plenodream --help`")
+        known = [name.replace("eval-", "eval ") for name in by_name]
+        raise ValueError(f"{found}; {suggestion((words or [''])[0], known)}; see `plenodream --help`")
     asked = f"plenodream {words[0]}" if kind else "plenodream"
 
     def refuse(event: Any) -> None:

@@ -110,24 +110,25 @@ def render(args: Render) -> int:
         return _render_one(args)
     if _processes() > 1:
         raise ValueError("--split-cuts under torchrun: expected one process, or a shot by --start and --frames")
-    from plenodream.cli.shots import split_shots
+    from plenodream.cli.shots import load_once, split_shots
 
     shots, said = split_shots(args)
     if not (args.quiet or args.json or args.json_progress):
         print(printable(said), file=sys.stderr)
+    load = load_once()
     for shot in shots:
-        _render_one(shot)
+        _render_one(shot, load)
     return 0
 
 
-def _render_one(args: Render) -> int:
+def _render_one(args: Render, load: Callable[..., Model] | None = None) -> int:
     if args.dry_run:
         return _plan(args)
     if _processes() > 1:
         from plenodream.cli.processes import render_together
 
         return render_together(args)
-    return report_scene(args, *render_scene(args))
+    return report_scene(args, *render_scene(args, load))
 
 
 def _processes() -> int:

@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from plenodream.cli.parse import part_of
 
 if TYPE_CHECKING:
     from plenodream.cli.render import Render
+    from plenodream.rendering.model import Model
+
+
+def load_once() -> Callable[..., Model]:
+    """`load_model`, whose last model serves for as long as the same is asked for: shots have captions of their own."""
+    loaded: dict[tuple, Model] = {}
+
+    def load(*asked: Any) -> Model:
+        from plenodream.rendering.load import load_model
+
+        if asked not in loaded:
+            loaded.clear()
+            loaded[asked] = load_model(*asked)
+        return loaded[asked]
+
+    return load
 
 
 def split_shots(args: Render) -> tuple[list[Render], str]:

@@ -40,8 +40,9 @@ class View:
 
 def view(args: View) -> int:
     """`plenodream view`."""
+    print("starting ...", file=sys.stderr, flush=True)  # importing takes seconds
     live, front, address = open_viewer(args)
-    print(f"{shown(args.scene)}: open {address}   (Ctrl-C ends)", file=sys.stderr)
+    print(f"{shown(args.scene)}: open {address}   (Ctrl-C ends)", file=sys.stderr, flush=True)
     try:
         live.play()
     except KeyboardInterrupt:

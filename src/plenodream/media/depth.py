@@ -31,6 +31,7 @@ from torch import Tensor
 
 METRIC, SCALED, DISPARITY = "metric", "scaled", "disparity"
 KINDS = (METRIC, SCALED, DISPARITY)
+METRES = "metres along z"  # the `unit` of an npz of ours
 # What files of a folder may be, in the order in which they are looked for.
 _SUFFIXES = (".exr", ".npy", ".npz", ".png")
 _MILLIMETRES = 1000.0
@@ -98,7 +99,7 @@ def match_depth(raw: RawDepth, frames: int, height: int, width: int, name: str) 
 
 def save_depth(file: IO[bytes], depth: Float[Tensor, "frames height width"], assumed: bool = False) -> None:
     """Write depth in metres as our npz, without loss; `assumed` as of `RawDepth`."""
-    unit = "metres along z" + _ASSUMED * assumed
+    unit = METRES + _ASSUMED * assumed
     np.savez_compressed(file, depth=depth.cpu().numpy().astype(np.float32), unit=np.array(unit))
 
 
@@ -119,7 +120,7 @@ def _settled(path: Path, raw: RawDepth, kind: str | None) -> RawDepth:
 
 
 _WORDS = {
-    METRIC: "metres along z",
+    METRIC: METRES,
     SCALED: "depth along z in an unknown scale",
     DISPARITY: "disparity of unknown scale and shift",
 }

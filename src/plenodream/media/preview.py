@@ -91,6 +91,14 @@ def video_timing(path: Path) -> tuple[int, float]:
     return len(stamps), float((len(stamps) - 1) / span) if span else 1.0
 
 
+def is_whole(path: Path, frames: int) -> bool:
+    """Whether a video is there and has all its frames."""
+    try:
+        return video_timing(path)[0] == frames
+    except ValueError:
+        return False
+
+
 def _h264(images: Iterator[np.ndarray], count: int, size: tuple[int, int], rate: Fraction) -> bytes:
     """RGB images of even height and width, about `count` of them, as an mp4."""
     frames = (

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from plenodream.files.atomic import write_file
 from plenodream.files.folders import tidy
-from plenodream.media.preview import video_timing, write_grid, write_preview
+from plenodream.media.preview import is_whole, write_grid, write_preview
 from plenodream.memory.manifest import FILE, Manifest
 from plenodream.memory.stored import STALE
 
@@ -45,7 +45,7 @@ def _deliver_view(scene: Scene, name: str) -> bool:
     helper = scene.entry(name).kind == "helper"
     inside = scene.view_folder(name) / "preview.mp4"
     path = inside if helper else scene.folder / f"{name}.mp4"
-    if not _whole(path, scene.manifest.frames):
+    if not is_whole(path, scene.manifest.frames):
         write_preview(path, scene.frames(name), scene.manifest.fps)
     if helper:
         return False
@@ -60,10 +60,10 @@ def _deliver_view(scene: Scene, name: str) -> bool:
 def _deliver_grid(scene: Scene) -> None:
     """All views side by side, as soon as all are there. A view of that name, in whatever letters, goes before."""
     names, frames, grid = [*scene.names("source"), *scene.names("view")], scene.manifest.frames, scene.folder / GRID
-    if len(names) < 2 or _takes_grid(names) or not all(map(scene.complete, names)) or _whole(grid, frames):
+    if len(names) < 2 or _takes_grid(names) or not all(map(scene.complete, names)) or is_whole(grid, frames):
         return
     videos = {name: scene.folder / f"{name}.mp4" for name in names}
-    if all(_whole(video, frames) for video in videos.values()):
+    if all(is_whole(video, frames) for video in videos.values()):
         write_grid(grid, videos)
 
 
@@ -106,11 +106,3 @@ def tidy_scene(folder: Path, manifest: Manifest) -> None:
 
 def _takes_grid(names: Iterable[str]) -> bool:
     return GRID in (f"{name.lower()}.mp4" for name in names)
-
-
-def _whole(path: Path, frames: int) -> bool:
-    """Whether a video is there and has all its frames."""
-    try:
-        return video_timing(path)[0] == frames
-    except ValueError:
-        return False

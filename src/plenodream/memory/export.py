@@ -14,12 +14,13 @@ from PIL import Image
 from torch import Tensor
 
 from plenodream.files.atomic import write_file
-from plenodream.files.folders import new_folder
+from plenodream.files.folders import check_new_folder, new_folder
 from plenodream.geometry.cameras import pixel_centres, unproject
 from plenodream.geometry.formats.colmap import colmap_files
 from plenodream.geometry.formats.npz import npz_bytes
 from plenodream.geometry.formats.realestate10k import realestate10k_text
 from plenodream.geometry.formats.transforms import transforms_json
+from plenodream.media.depth import METRES
 from plenodream.media.preview import write_grid, write_preview
 from plenodream.memory.scene import Scene
 from plenodream.types import Cameras
@@ -46,8 +47,7 @@ def export_scene(scene: Scene, out: str | Path, to: str, names: Sequence[str] = 
     out = Path(out)
     if to not in EXPORTS:
         raise ValueError(f"--to {to}: expected one of {', '.join(EXPORTS)}")
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ValueError(f"{out}: holds something already; expected a new or empty folder for the export")
+    check_new_folder(out, "the export")
     chosen = list(dict.fromkeys(names)) or [
         name for name in (*scene.names("source"), *scene.names("view")) if scene.complete(name)
     ]
@@ -120,7 +120,8 @@ def _realestate10k(scene: Scene, names: Sequence[str], folder: Path) -> None:
 def _npz(scene: Scene, names: Sequence[str], folder: Path) -> None:
     for name in names:
         view = scene.view(name)
-        more = {"frames": view.frames.numpy()} | ({} if view.depth is None else {"depth": view.depth.numpy()})
+        deep = {} if view.depth is None else {"depth": view.depth.numpy(), "unit": METRES}
+        more = {"frames": view.frames.numpy()} | deep
         write_file(folder / f"{name}.npz", npz_bytes(view.cameras, view.fps, more))
 
 

@@ -41,26 +41,26 @@ def uncompiled(function: Function) -> Function:
     return left_out
 
 
-class CameraMemory:
-    """Cameras as every block projects them, for as long as they stay the same: through the steps of one video. Ours.
+class Kept:
+    """What modules make of something that stays the same through the steps of one video. Ours.
 
     Args:
-        most: Bytes that it may hold; what has no room is projected anew.
+        most: Bytes that it may hold; what has no room is made anew.
     """
 
     def __init__(self, most: int = 1 << 28) -> None:
         self._room = most
-        self._kept: dict[nn.Module, Tensor] = {}
+        self._made: dict[nn.Module, tuple[Tensor, ...]] = {}
 
-    def projected(self, projection: nn.Module, camera_tokens: Tensor) -> Tensor:
-        """What a block's projection gives, or gave."""
-        if projection in self._kept:
-            return self._kept[projection]
-        made = projection(camera_tokens)
-        size = made.numel() * made.element_size()
+    def of(self, module: nn.Module, make: Callable[[], tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
+        """What a module makes, or made."""
+        if module in self._made:
+            return self._made[module]
+        made = make()
+        size = sum(tensor.numel() * tensor.element_size() for tensor in made)
         if size <= self._room:
             self._room -= size
-            self._kept[projection] = made
+            self._made[module] = made
         return made
 
 
@@ -80,7 +80,8 @@ class AttentionCall:
         recorded: Keys and values by block.
         rotary: Positions (cos, sin) of the tokens; the rope module fills them in where they are not given.
         exchange: Set where the sequence is shared by several devices; context and record then hold a part of the heads.
-        memory: Where projected cameras are kept, or None.
+        cameras: Where projected cameras are kept, or None.
+        by_frame: Whether frames have timesteps of their own: they are then entries of the blocks' batch.
     """
 
     def __init__(
@@ -94,15 +95,20 @@ class AttentionCall:
         self.recorded: dict[int, tuple[Tensor, Tensor]] = {}
         self.rotary: tuple[Float[Tensor, "tokens width"], Float[Tensor, "tokens width"]] | None = None
         self.exchange: Exchange | None = None
-        self.memory = _MEMORY.get()
+        self.cameras, _ = _SAME.get()
+        self.by_frame = False
         self._ahead: Ahead | None = None
 
     @uncompiled
     def projected_cameras(self, projection: nn.Module) -> Float[Tensor, "batch tokens width"]:
         """The camera tokens through a block's projection."""
-        if self.memory is None:
+        if self.cameras is None:
             return projection(self.camera_tokens)
-        return self.memory.projected(projection, self.camera_tokens)
+        return self.cameras.of(projection, lambda: (projection(self.camera_tokens),))[0]
+
+    def sequences(self, hidden_states: Float[Tensor, "entries some width"]) -> Float[Tensor, "batch tokens width"]:
+        """What blocks hold, with frames end to end again."""
+        return hidden_states.reshape(len(self.camera_tokens), -1, hidden_states.shape[-1])
 
     def keys_and_values(self, block: int, like: Tensor) -> tuple[Tensor, Tensor] | None:
         """What a block attends to besides the sequence, (batch, heads, tokens, width) in the precision of `like`."""
@@ -128,17 +134,24 @@ class AttentionCall:
 
 
 _CALL: ContextVar[AttentionCall] = ContextVar("call")
-_MEMORY: ContextVar[CameraMemory | None] = ContextVar("memory", default=None)
+_SAME: ContextVar[tuple[Kept | None, Kept | None]] = ContextVar("same", default=(None, None))
 
 
 @contextmanager
-def same_cameras(memory: CameraMemory) -> Iterator[None]:
-    """For the time of passes whose cameras are those of all other passes under the same memory."""
-    token = _MEMORY.set(memory)
+def same_conditions(cameras: Kept, words: Kept) -> Iterator[None]:
+    """For the time of passes whose cameras, and whose words, are those of all other passes that are given the same."""
+    token = _SAME.set((cameras, words))
     try:
         yield
     finally:
-        _MEMORY.reset(token)
+        _SAME.reset(token)
+
+
+@uncompiled
+def of_words(module: nn.Module, make: Callable[[], tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
+    """What a module makes of words alone, kept for as long as they stay the same."""
+    _, kept = _SAME.get()
+    return make() if kept is None else kept.of(module, make)
 
 
 @contextmanager

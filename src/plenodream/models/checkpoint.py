@@ -48,7 +48,8 @@ def open_checkpoint(path: Path) -> Checkpoint:
     """
     files = sorted(path.glob("*.safetensors")) if path.is_dir() else [path]
     if not files or not all(file.is_file() for file in files):
-        raise ValueError(f"{path}: no checkpoint; expected a file of tensors ({', '.join(SUFFIXES)}) or their folder")
+        found = "no safetensors files in this folder" if path.is_dir() else "no such file"
+        raise ValueError(f"{path}: {found}; expected tensors ({', '.join(SUFFIXES)}), or a folder of safetensors files")
     read: dict[str, tuple[tuple[int, ...], Callable[[], Tensor]]] = {}
     for file in files:
         read |= _of_safetensors(file) if file.suffix == ".safetensors" else _of_pickle(file)

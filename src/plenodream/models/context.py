@@ -54,7 +54,7 @@ class Context:
     def stack(parts: Sequence[Context]) -> Context:
         """The views of several, in order; of wholes, before anything is selected."""
         assert all(part.index is None for part in parts), "selected contexts do not stack"
-        kept = tuple(torch.cat(tensors) for tensors in zip(*(part.kept for part in parts), strict=True))
+        kept = tuple(map(_joined, zip(*(part.kept for part in parts), strict=True)))
         scales = [part.scales for part in parts if part.scales is not None]
         joined = tuple(map(torch.cat, zip(*scales, strict=True))) if scales else None
         return Context(kept, None, joined, parts[0].unread)
@@ -71,7 +71,7 @@ class Context:
             scales = tuple(x.float().abs().amax((-2, -1), keepdim=True).clamp(min=1e-12) / _LARGEST for x in kept)
             kept = tuple((x / scale).to(_EIGHT_BITS) for x, scale in zip(kept, scales, strict=True))
         if in_main_memory:
-            kept = tuple(x.cpu().pin_memory() if x.is_cuda else x.cpu() for x in kept)
+            kept = tuple(torch.empty_like(x, device="cpu", pin_memory=x.is_cuda).copy_(x) for x in kept)
         return replace(self, kept=kept, scales=scales)
 
     def select(self, index: Int[Tensor, "batch context"]) -> Context:
@@ -97,9 +97,29 @@ class Context:
 
     def read(self, number: int, batch: int, like: Tensor) -> Float[Tensor, "batch context ..."]:
         """One of the kept tensors for every entry of a batch, in type and on the device of another; for denoisers."""
-        read = self.chosen(self.kept[number], batch).to(like.device, non_blocking=True).to(like.dtype)
+        kept = self.kept[number]
+        read = self.chosen(kept, batch) if kept.device == like.device else self._fetched(kept, batch, like.device)
+        read = read.to(like.dtype)
         return read if self.scales is None else read * self.chosen(self.scales[number], batch).to(like)
+
+    def _fetched(
+        self, kept: Float[Tensor, "entries ..."], batch: int, device: torch.device
+    ) -> Float[Tensor, "batch context ..."]:
+        """`chosen` on another device: each view that is read is copied once, as it lies; pinned, it need not wait."""
+        index = torch.arange(len(kept)).expand(batch, -1) if self.index is None else self.index
+        views, places = index.unique(return_inverse=True)
+        fetched = torch.stack([kept[view].to(device, non_blocking=True) for view in views.tolist()])
+        return fetched[places.to(device)]
 
     def chosen(self, kept: Float[Tensor, "entries ..."], batch: int) -> Float[Tensor, "batch context ..."]:
         """Of something that is there for every view, what each entry of a batch reads."""
         return kept.expand(batch, *kept.shape) if self.index is None else kept[self.index.to(kept.device)]
+
+
+def _joined(tensors: Sequence[Tensor]) -> Tensor:
+    """End to end; pinned where they are, or copies to a GPU would wait for each other."""
+    first = tensors[0]
+    if not first.is_pinned():
+        return torch.cat(tensors)
+    whole = first.new_empty((sum(map(len, tensors)), *first.shape[1:]), pin_memory=True)
+    return torch.cat(tensors, out=whole)

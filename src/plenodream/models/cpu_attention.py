@@ -39,8 +39,11 @@ class CpuAttention(torch.autograd.Function):
         query, key, value, attended, gradient = (
             x.reshape(-1, *x.shape[2:]) for x in (query * scale, key, value, attended, gradient)
         )
-        log_sum = log_sum.reshape(-1, shape[2], 1).to(query)
-        delta = (gradient * attended).sum(-1, keepdim=True, dtype=torch.float32).to(query)
+        exact = log_sum.reshape(-1, shape[2], 1)
+        log_sum = exact.to(query)
+        rounded = (log_sum - exact).exp()  # by how much every weight of a row comes out too small
+        delta = ((gradient * attended).sum(-1, keepdim=True, dtype=torch.float32) * rounded).to(query)
+        gradient = (gradient * rounded).to(query)
         d_query, d_key, d_value = torch.empty_like(query), torch.empty_like(key), torch.empty_like(value)
         some = max(1, _SCORES // (query.shape[1] * key.shape[1]))
         for start in range(0, len(query), some):

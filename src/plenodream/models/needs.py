@@ -20,7 +20,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-from plenodream.models.call import CameraMemory, same_cameras
+from plenodream.models.call import Kept, same_conditions
 from plenodream.models.context import ViewTokens
 
 _WORDS = 512  # that published networks read
@@ -162,7 +162,7 @@ def view_needs(network: Any, codec: Any, sizes: ViewSizes, evaluations: int) -> 
     given, target, time, text = pass_inputs(network, codec, sizes, make)
     seen, reading = measure(lambda: network.encode(given))
     arguments = target.latents, time, target.camera_tokens, seen.fill(network.context_slots), None, text
-    with same_cameras(CameraMemory()):
+    with same_conditions(Kept(), Kept()):
         _, step = measure(lambda: network.predict(*arguments))
     latent, cells = codec.latent_frames(sizes.frames), target.latents.shape[3:]
     # From the third latent frame on each takes the same, but for the frames that are done, which are copied once.

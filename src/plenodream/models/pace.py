@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from plenodream.models.call import CameraMemory, same_cameras
+from plenodream.models.call import Kept, same_conditions
 from plenodream.models.needs import ViewSizes, pass_inputs
 
 _THIN = (1, 3)  # blocks
@@ -53,7 +53,7 @@ def measure_pace(network: Any, codec: Any, sizes: ViewSizes, device: torch.devic
             readings.append(best_seconds(lambda thin=thin: thin.encode(given), device))
             seen = thin.encode(given).fill(thin.context_slots)
             arguments = target.latents, moment, target.camera_tokens, seen, None, text
-            with same_cameras(CameraMemory()):
+            with same_conditions(Kept(), Kept()):
                 steps.append(best_seconds(lambda thin=thin, arguments=arguments: thin.predict(*arguments), device))
     return Pace(*(_extended(times, network.config.num_layers) for times in (readings, steps)))
 

@@ -34,6 +34,7 @@ class Ahead:
             now.wait_stream(self._stream)
             for tensor in pair:
                 tensor.record_stream(now)
+            self._stream.wait_stream(now)  # what is read may still be in the making
         if block + 1 < self._blocks:
             with nullcontext() if self._stream is None else torch.cuda.stream(self._stream):
                 self._next = block + 1, self._read(block + 1)

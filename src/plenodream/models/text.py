@@ -146,7 +146,7 @@ def _umt5(transformers: Any, encoder: Path, tokenizer: Path, texts: list[str], d
     from diffusers.pipelines.wan.pipeline_wan import WanPipeline
 
     parts = _parts(transformers, transformers.UMT5EncoderModel, encoder, tokenizer, device)
-    return WanPipeline._get_t5_prompt_embeds(parts, texts, max_sequence_length=_WORDS, device=device)  # type: ignore[arg-type]
+    return WanPipeline._get_t5_prompt_embeds(parts, texts, max_sequence_length=_WORDS, device=parts.place)  # type: ignore[arg-type]
 
 
 def _reason1(transformers: Any, encoder: Path, tokenizer: Path, texts: list[str], device: Any) -> Tensor:
@@ -154,7 +154,7 @@ def _reason1(transformers: Any, encoder: Path, tokenizer: Path, texts: list[str]
 
     network = transformers.Qwen2_5_VLForConditionalGeneration
     parts = _parts(transformers, network, encoder, tokenizer, device)
-    return Pipeline._get_prompt_embeds(parts, texts, max_sequence_length=_WORDS, device=device)  # type: ignore[arg-type]
+    return Pipeline._get_prompt_embeds(parts, texts, max_sequence_length=_WORDS, device=parts.place)  # type: ignore[arg-type]
 
 
 _ENCODERS: dict[str, Callable[..., Tensor]] = {"umt5": _umt5, "reason1": _reason1}
@@ -163,11 +163,20 @@ _ENCODERS: dict[str, Callable[..., Tensor]] = {"umt5": _umt5, "reason1": _reason
 def _parts(transformers: Any, network: Any, encoder: Path, tokenizer: Path, device: Any) -> SimpleNamespace:
     """What diffusers' own ways to embed words look at; freed with the call."""
     try:
-        model = network.from_pretrained(encoder, dtype="auto").to(device).eval()
-        return SimpleNamespace(text_encoder=model, tokenizer=transformers.AutoTokenizer.from_pretrained(tokenizer))
+        model = network.from_pretrained(encoder, dtype="auto").eval()
+        place = roomy_device(sum(file.stat().st_size for file in encoder.glob("*.safetensors")), device)
+        words = transformers.AutoTokenizer.from_pretrained(tokenizer)
+        return SimpleNamespace(text_encoder=model.to(place), tokenizer=words, place=place)
     except (ImportError, OSError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise ValueError(f"{encoder}: no text encoder can be loaded ({reason}); copy it again") from None
+
+
+def roomy_device(size: int, device: torch.device | str) -> torch.device:
+    """Where so many bytes of weights work: on a GPU that has a fifth more free, else in main memory, slower. Ours."""
+    place = torch.device(device)
+    full = place.type == "cuda" and torch.cuda.mem_get_info(place)[0] < 1.2 * size
+    return torch.device("cpu") if full else place
 
 
 def _seeing(folder: Path | None, device: torch.device | str) -> Callable[[Tensor], Tensor] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -139,12 +140,15 @@ def hollow_model(model: str) -> tuple[Any, Any, dict[str, Any]]:
     index = read_index(folder)
     made = []
     for part, known in (("transformer", DENOISERS), ("codec", CODECS)):
-        network: Any = known.get(str((index.get(part) or [None])[-1]))
+        declared = index.get(part)
+        network: Any = known.get(str(declared[-1])) if isinstance(declared, list) and declared else None
         if network is None:
             raise ValueError(f"{folder}: its {part} is {index.get(part)}; expected one of {', '.join(known)}")
         made.append(_hollow(folder / part, network))
     defaults = inspect.signature(PlenopticPipeline.__init__).parameters.values()
-    return made[0], made[1], {known.name: known.default for known in defaults} | index
+    index = {known.name: known.default for known in defaults} | index
+    _check_numbers(index, model)
+    return made[0], made[1], index
 
 
 def read_index(folder: Path) -> dict[str, Any]:
@@ -203,21 +207,27 @@ def _check_room(folder: Path, fit: Fit, device: str, dtype: torch.dtype) -> None
     check_room(memory_with(needs, fit), free, str(folder), ways_to_fit(needs))
 
 
-def _check_pipeline(pipeline: PlenopticPipeline, model: str) -> None:
-    """Refuse numbers and parts that no video can be made with."""
-    config = pipeline.config
+def _check_numbers(config: Mapping[str, Any], model: str) -> None:
+    """Refuse sizes and settings that no video can be made with."""
     for name in ("height", "width", "frames", "overlap", "steps", "context_views"):
         value, least = config[name], int(name != "overlap")
         if not isinstance(value, int) or not least <= value <= _MOST:
             raise ValueError(f"model {model}: {name} is {value!r}; expected a whole number from {least} to {_MOST}")
-    if not isinstance(config.guidance, int | float) or not 0 <= config.guidance < math.inf:
-        raise ValueError(f"model {model}: guidance is {config.guidance!r}; expected a number, 0 (none) or more")
-    if config.candidates is not None and not isinstance(config.candidates, int):
-        raise ValueError(f"model {model}: candidates is {config.candidates!r}; expected a whole number, or null")
+    guidance, candidates = config["guidance"], config["candidates"]
+    if not isinstance(guidance, int | float) or not 0 <= guidance < math.inf:
+        raise ValueError(f"model {model}: guidance is {guidance!r}; expected a number, 0 (none) or more")
+    if candidates is not None and not isinstance(candidates, int):
+        raise ValueError(f"model {model}: candidates is {candidates!r}; expected a whole number, or null")
     for name in ("subject_distance", "max_travel"):
         value = config[name]
         if value is not None and not (isinstance(value, int | float) and 0 < value < math.inf):
             raise ValueError(f"model {model}: {name} is {value!r}; expected a number of metres, or null")
+
+
+def _check_pipeline(pipeline: PlenopticPipeline, model: str) -> None:
+    """Refuse numbers and parts that no video can be made with."""
+    config = pipeline.config
+    _check_numbers(config, model)
     side = _check_parts(pipeline, model)
     if config.height % side or config.width % side or config.overlap >= config.frames:
         raise ValueError(

@@ -9,7 +9,7 @@ from diffusers.schedulers.scheduling_utils import SchedulerMixin
 from jaxtyping import Float
 from torch import Tensor
 
-from plenodream.models.call import CameraMemory, same_cameras
+from plenodream.models.call import Kept, same_conditions
 from plenodream.models.context import Context
 from plenodream.models.denoiser import Denoiser
 from plenodream.sampling.config import SamplingConfig
@@ -57,24 +57,24 @@ def sample_view(
         mask[:, :, :clean_frames] = 1
         frame_mask = mask[::together, 0, :, 0, 0]
 
-    def branch(
-        name: str, rays: Tensor, words: Tensor | None, memory: CameraMemory
-    ) -> Callable[[Tensor, Tensor], Tensor]:
+    def branch(name: str, rays: Tensor, words: Tensor | None, cameras: Kept) -> Callable[[Tensor, Tensor], Tensor]:
+        of_words = Kept()
+
         def velocity(x_t: Tensor, t: Tensor) -> Tensor:
             noisy, seen = (tensor.unflatten(0, (-1, together)) for tensor in (x_t, rays))
-            with model.branch(name), same_cameras(memory):
+            with model.branch(name), same_conditions(cameras, of_words):
                 return model.velocity(noisy, t[::together], seen, context, frame_mask, words).flatten(0, 1)
 
         return velocity
 
     model.begin()
-    hidden, memory = camera_tokens if text is not None else torch.zeros_like(camera_tokens), CameraMemory()
+    hidden, cameras = camera_tokens if text is not None else torch.zeros_like(camera_tokens), Kept()
     return denoise(
-        branch("conditional", camera_tokens, text, memory),
+        branch("conditional", camera_tokens, text, cameras),
         noise,
         scheduler,
         config,
-        unconditional=branch("unconditional", hidden, negative, memory if hidden is camera_tokens else CameraMemory()),
+        unconditional=branch("unconditional", hidden, negative, cameras if hidden is camera_tokens else Kept()),
         clean=clean if mask is not None else None,
         clean_mask=mask,
         on_step=on_step,

@@ -19,6 +19,7 @@ from plenodream.geometry.keyframes import Keyframe
 from plenodream.geometry.presets import PRESETS
 from plenodream.viewer.desk import PACKS, SHEET, Desk
 from plenodream.viewer.front import COOKIE, Head, verdict
+from plenodream.viewer.limits import WAITING
 from plenodream.viewer.visits import Visit, Visits, Wish
 
 _DEVICE = {"concurrency_limit": 1, "concurrency_id": "device", "api_visibility": "private"}
@@ -65,7 +66,7 @@ def make_app(desk: Desk, visits: Visits, uploads: Path, token: str | None, hosts
     look = {"theme": gr.themes.Base(font=_FONT, font_mono=["ui-monospace", "monospace"]), "footer_links": []}
     limits = visits.limits
     gr.mount_gradio_app(
-        app, _Page(desk, visits, uploads).blocks, "/", ssr_mode=False, max_file_size=limits.megabytes * 2**20,
+        app, _Page(desk, visits, uploads).blocks, "/", ssr_mode=False, max_file_size=limits.max_megabytes * 2**20,
         run_history=False, enable_monitoring=False, **look,
     )  # fmt: skip
     return app
@@ -105,12 +106,13 @@ class _Page:
     def __init__(self, desk: Desk, visits: Visits, uploads: Path) -> None:
         self._desk, self._visits, self._uploads = desk, visits, uploads.resolve()
         limits = visits.limits
-        seconds = round(60 * limits.keep)
+        seconds = round(60 * limits.keep_minutes)
         with gr.Blocks(title="plenodream", analytics_enabled=False, delete_cache=(60, seconds)) as self.blocks:
             gr.Markdown(
                 "# plenodream\nA video in, the same event from new cameras out. Up to "
-                f"{limits.megabytes} MB, {limits.frames} frames, {limits.views} views, {limits.minutes:g} minutes of "
-                "rendering. Closing or reloading this page removes everything: download what you want to keep."
+                f"{limits.max_megabytes} MB, {limits.max_frames} frames, {limits.max_views} views, "
+                f"{limits.max_minutes:g} minutes of rendering. Closing or reloading this page removes "
+                "everything: download what you want to keep."
             )
             with gr.Row():
                 self._fields = self._clip() | self._paths()
@@ -127,12 +129,15 @@ class _Page:
                 kind = gr.Dropdown(PACKS, value=PACKS[0], label="download", elem_id="kind")
                 pack = gr.Button("pack", elem_id="pack")
                 link = gr.HTML(elem_id="link")
-            plan.click(self._plan, wish, [status, sheet], **_DEVICE)
-            render.click(self._render, wish, [status, shown, link], **_DEVICE)
+            for button, job, told in (
+                (plan, self._plan, [status, sheet]),
+                (render, self._render, [status, shown, link]),
+            ):
+                button.click(self._wait, wish, status, **_AT_ONCE).success(job, wish, told, **_DEVICE)
             stop.click(self._stop, None, status, **_AT_ONCE)
             pack.click(self._pack, kind, [status, link], concurrency_limit=2, api_visibility="private")
             self.blocks.unload(self._leave)
-        self.blocks.queue(max_size=limits.waiting, api_open=False)
+        self.blocks.queue(max_size=WAITING, api_open=False)
 
     def _clip(self) -> dict[str, Any]:
         with gr.Column():
@@ -163,10 +168,11 @@ class _Page:
                 }
         return {"presets": presets, "path": path, **dials}
 
-    def _wish(self, values: dict[Any, Any]) -> Wish:
+    def _wish(self, visit: Visit, values: dict[Any, Any]) -> Wish:
         """What the fields say."""
         given = {name: values[field] for name, field in self._fields.items()}
-        files = {name: self._uploaded(given[name]) for name in ("video", "cameras", "depth", "path") if given[name]}
+        names = ("video", "cameras", "depth", "path")
+        files = {name: self._uploaded(visit, given[name]) for name in names if given[name]}
         far = given["share"] * given["distance"]
         dials = (given["azimuth"], given["elevation"], far, given["roll"], given["focal"] or None)
         return Wish(
@@ -181,21 +187,31 @@ class _Page:
             files.get("path"),
         )
 
-    def _uploaded(self, file: str) -> Path:
+    def _uploaded(self, visit: Visit, file: str) -> Path:
         place = Path(file).resolve()
         if not place.is_relative_to(self._uploads):
             raise ValueError(f"{place.name}: expected a file that was uploaded")
-        if not place.is_file():
-            raise ValueError(f"{place.name} was removed after {self._visits.limits.keep:g} minutes; upload it again")
-        return place
+        try:
+            return visit.given(place)
+        except FileNotFoundError:
+            raise ValueError(
+                f"{place.name} was removed after {self._visits.limits.keep_minutes:g} minutes; upload it again"
+            ) from None
+
+    def _wait(self, wish: dict[Any, Any], request: gr.Request) -> str:
+        """Before the queue: the visitor's files stay until their turn comes."""
+        visit = self._visit(request)
+        self._told(visit, lambda: self._wish(visit, wish))
+        visit.waiting += 1
+        return "waiting for the device"
 
     def _plan(self, wish: dict[Any, Any], request: gr.Request):
-        visit = self._visit(request)
-        lines = self._told(visit, lambda: self._desk.plan(visit, self._wish(wish)))
+        visit = self._turn(request)
+        lines = self._told(visit, lambda: self._desk.plan(visit, self._wish(visit, wish)))
         return "\n".join(f"- {escape(line)}" for line in lines), f'<img src="{_address(visit, SHEET)}" alt="{_SHEET}">'
 
     def _render(self, wish: dict[Any, Any], request: gr.Request, progress=gr.Progress()):  # noqa: B008
-        visit = self._visit(request)
+        visit = self._turn(request)
 
         def report(step, ahead) -> None:
             left = "" if ahead.seconds is None else f", {ahead.seconds:.0f} s left"
@@ -203,7 +219,7 @@ class _Page:
             progress(share, f"{step.view}: {ahead.done} of {ahead.total} windows{left}")
 
         try:
-            scene = self._desk.render(visit, self._wish(wish), report)
+            scene = self._desk.render(visit, self._wish(visit, wish), report)
             status = f"rendered: {escape(', '.join(scene.names('view')))}"
         except (ValueError, OSError) as error:
             status = said(error, visit, self._uploads)
@@ -234,6 +250,12 @@ class _Page:
 
     def _leave(self, request: gr.Request) -> None:
         self._visits.leave(request.session_hash or "")
+
+    def _turn(self, request: gr.Request) -> Visit:
+        """The visit of who has waited until now."""
+        visit = self._visit(request)
+        visit.waiting -= visit.waiting > 0
+        return visit
 
     def _visit(self, request: gr.Request) -> Visit:
         try:

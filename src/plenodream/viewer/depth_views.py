@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +17,9 @@ from torch import Tensor
 
 from plenodream.files.atomic import write_file
 from plenodream.geometry.cameras import invert_pose, pixel_centres, unproject
-from plenodream.media.preview import write_preview
+from plenodream.media.preview import is_whole, write_preview
 from plenodream.memory.scene import Scene
+from plenodream.memory.stored import DEPTH
 from plenodream.types import View
 from plenodream.viewer.preview import small_view
 
@@ -45,21 +47,29 @@ class Points:
 def depth_view(scene: Scene, name: str) -> tuple[Path, Points] | None:
     """A finished view's depth as a grey video (near is light, unknown black) and as points; None: it has no depth.
 
-    Both are kept in the view's folder and made again when the view was.
+    Both are kept in the view's folder and made again when the view was, and when they are damaged.
     """
-    folder, windows = scene.view_folder(name), range(len(scene.manifest.windows))
-    stored = [folder / f"chunk-{window:03d}" / "depth.mkv" for window in windows]
-    if not all(path.is_file() for path in stored):
+    folder, stored = scene.view_folder(name), depth_files(scene, name)
+    if not stored:
         return None
     video, points = folder / "depth.mp4", folder / "points.npz"
     newest = max(path.stat().st_mtime_ns for path in stored)
-    if not all(path.is_file() and path.stat().st_mtime_ns >= newest for path in (video, points)):
+    fresh = all(path.is_file() and path.stat().st_mtime_ns >= newest for path in (video, points))
+    kept = _unpacked(points) if fresh and is_whole(video, scene.manifest.frames) else None
+    if kept is None:
         view = small_view(scene, name, _SIDE)
         assert view.depth is not None
         write_preview(video, _grey(view.depth), view.fps)
-        write_file(points, _packed(_points(view)))
-    with np.load(points, allow_pickle=False) as kept:
-        return video, Points(tuple(kept["moments"].tolist()), kept["places"], kept["colours"])
+        kept = _points(view)
+        write_file(points, _packed(kept))
+    return video, kept
+
+
+def depth_files(scene: Scene, name: str) -> list[Path]:
+    """Where the depth of a view's windows is stored; none unless all of them have it."""
+    folder, windows = scene.view_folder(name), range(len(scene.manifest.windows))
+    files = [folder / f"chunk-{window:03d}" / DEPTH for window in windows]
+    return files if all(path.is_file() for path in files) else []
 
 
 def points_data(points: Mapping[int, Points], anchor: Float[Tensor, "4 4"]) -> dict[str, Any]:
@@ -109,6 +119,15 @@ def _packed(points: Points) -> bytes:
     buffer = io.BytesIO()
     np.savez(buffer, moments=np.array(points.moments), places=points.places, colours=points.colours)
     return buffer.getvalue()
+
+
+def _unpacked(path: Path) -> Points | None:
+    """What `_packed` wrote; None: damaged."""
+    try:
+        with np.load(path, allow_pickle=False) as kept:
+            return Points(tuple(kept["moments"].tolist()), kept["places"], kept["colours"])
+    except (ValueError, OSError, KeyError, EOFError, zipfile.BadZipFile):
+        return None
 
 
 def _text(array: np.ndarray) -> str:

@@ -6,6 +6,7 @@ import os
 import shutil
 import threading
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,10 +30,11 @@ from plenodream.rendering.same_world import describe_files
 from plenodream.rendering.settings import Changes
 from plenodream.rendering.source import SourceVideo
 from plenodream.rendering.targets import plan_targets
+from plenodream.viewer.limits import UNPACKED, Limits
 from plenodream.viewer.plan import draw_plan
 from plenodream.viewer.scene_page import write_scene_page
 from plenodream.viewer.studio import FOLDER, Stopped
-from plenodream.viewer.visits import Limits, Visit, Wish
+from plenodream.viewer.visits import Visit, Wish
 
 SHEET = "plan.png"
 _PARTS = {
@@ -89,7 +91,7 @@ class Desk:
             for file in request.files:  # beside the cameras, for other programs
                 (scene.folder / FOLDER).mkdir(exist_ok=True)
                 write_file(scene.folder / FOLDER / file.name, file.read_bytes())
-            ends = time.monotonic() + 60 * self.limits.minutes
+            ends = time.monotonic() + 60 * self.limits.max_minutes
             workings = model.generator.workings
             outlook = Outlook(plan_work(scene, workings.fewest, workings.targets))
 
@@ -99,7 +101,9 @@ class Desk:
                 if visit.stop.is_set():
                     raise Stopped
                 if time.monotonic() > ends:
-                    raise ValueError(f"longer than {self.limits.minutes:g} min: what is finished stays, go on with it")
+                    raise ValueError(
+                        f"longer than {self.limits.max_minutes:g} min: what is finished stays, go on with it"
+                    )
 
             try:
                 render_owed(scene, model, step)
@@ -151,9 +155,12 @@ class Desk:
         """The model, and what is asked of it."""
         if wish.video is None:
             raise ValueError("no video yet; upload one")
+        for file in (wish.cameras, wish.depth, wish.path):
+            if file is not None:
+                check_unpacked(file, UNPACKED * self.limits.max_megabytes)
         frames, _ = video_timing(wish.video)
-        if frames > self.limits.frames:
-            raise ValueError(f"a video of {frames} frames; expected at most {self.limits.frames}: cut it")
+        if frames > self.limits.max_frames:
+            raise ValueError(f"a video of {frames} frames; expected at most {self.limits.max_frames}: cut it")
         dials = [] if wish.dials is None else [visit.folder / f"{Entry(wish.name, 'view').name}.json"]
         files = [*dials, *([] if wish.path is None else [wish.path])]
         request = make_request(wish.presets, files, Changes(subject_distance=wish.subject_distance))
@@ -166,8 +173,8 @@ class Desk:
 
     def _open(self, wish: Wish, model: Model) -> SourceVideo:
         size = view_size(wish.video, model.generator.workings.size)
-        if size[0] > self.limits.height and model.generator.workings.size is None:
-            size = view_size(wish.video, None, self.limits.height)
+        if size[0] > self.limits.max_height and model.generator.workings.size is None:
+            size = view_size(wish.video, None, self.limits.max_height)
         depth = None if wish.depth is None else load_depth(wish.depth)
         return open_video(
             wish.video, *size, wish.cameras, wish.fov, depth=depth, subject_distance=wish.subject_distance
@@ -176,8 +183,8 @@ class Desk:
     def _prepare(self, visit: Visit, wish: Wish, request: Request, model: Model) -> Scene:
         same = visit.source == wish.source and visit.scene.exists()
         here = Scene.open(visit.scene).names("view") if same else []
-        if len({*here, *request.names}) > self.limits.views:
-            raise ValueError(f"more than {self.limits.views} views; expected fewer of them")
+        if len({*here, *request.names}) > self.limits.max_views:
+            raise ValueError(f"more than {self.limits.max_views} views; expected fewer of them")
         if same:
             return prepare_scene(visit.scene, None, request, model)
         fresh = visit.folder / "next"  # the scene before it goes when this one can be
@@ -186,6 +193,19 @@ class Desk:
         fresh.rename(visit.scene)
         visit.source = wish.source
         return Scene.open(visit.scene)
+
+
+def check_unpacked(file: Path, megabytes: int) -> None:
+    """Refuse an archive (zip, npz) that holds too much, before anything of it is unpacked.
+
+    Raises:
+        ValueError: It does.
+    """
+    if zipfile.is_zipfile(file):
+        with zipfile.ZipFile(file) as packed:  # no more is read of a member than it says
+            held = sum(member.file_size for member in packed.infolist()) / 2**20
+        if held > megabytes:
+            raise ValueError(f"{file}: unpacks to {held:.0f} MB; expected at most {megabytes}")
 
 
 def _fill(scene: Scene, folder: Path, kind: str) -> None:

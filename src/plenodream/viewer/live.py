@@ -6,6 +6,8 @@ import math
 import secrets
 import time
 from collections.abc import Callable
+from contextlib import redirect_stdout
+from io import StringIO
 from typing import Any, NoReturn
 
 import torch
@@ -42,7 +44,7 @@ class Live:
     def __init__(self, studio: Studio, load: Callable[[], Model], port: int = 0, reach: float | None = None) -> None:
         self.studio, self._reach = studio, reach
         self.key = secrets.token_urlsafe(24)
-        with answering(self.key):
+        with answering(self.key), redirect_stdout(StringIO()):  # it prints the address that answers the front alone
             self.server = viser.ViserServer(host="127.0.0.1", port=port, label="plenodream", verbose=False)
         self.server.scene.set_up_direction("-y")
         start = studio.source[0]
@@ -59,7 +61,8 @@ class Live:
     def stop(self) -> None:
         """Close the viewer; a render ends after its step."""
         self.render.stop()
-        self.server.stop()
+        with redirect_stdout(StringIO()):
+            self.server.stop()
 
     def play(self) -> NoReturn:
         """Step through the frames while the box is ticked; returns never."""

@@ -13,7 +13,7 @@ from plenodream.memory.scene import Scene
 from plenodream.memory.strategies import SIMILARITIES
 from plenodream.rendering.settings import RenderSettings
 from plenodream.rendering.source import source_notes
-from plenodream.viewer.depth_views import depth_view
+from plenodream.viewer.depth_views import depth_files, depth_view
 from plenodream.viewer.page import Page, PageView, PageWindow, write_page
 from plenodream.viewer.truth import Truth, read_truth
 
@@ -87,8 +87,10 @@ def write_scene_page(scene: Scene, single_file: bool = False) -> Path:
 
 
 def render_command(scene: Scene) -> str:
-    """How to render a scene's views again from what lies in its folder."""
+    """How to render a scene's views again from what lies in its folder; given depth is taken out of it first."""
     words = ["plenodream", "render", "source.mp4", "--cameras", "cameras/source.json"]
+    deep = bool(depth_files(scene, "source"))
+    words += ["--depth", "again-depth/source.npz"] if deep else []
     for entry in (scene.entry(name) for name in scene.names("view")):
         spec = _spec(entry.trajectory or {})
         words += ["--trajectory", spec] if spec else ["--trajectory-file", f"cameras/{entry.name}.json"]
@@ -104,7 +106,8 @@ def render_command(scene: Scene) -> str:
     said = {"prompt": "--prompt", "negative_prompt": "--negative-prompt"}
     words += [f"{flag}={manifest.settings[name]}" for name, flag in said.items() if name in manifest.settings]
     words += [] if settings.keep_source else ["--as-paper"]
-    return shlex.join([*words, "--out", "again"])
+    first = "plenodream export . --to npz --view source --out again-depth && " if deep else ""
+    return first + shlex.join([*words, "--out", "again"])
 
 
 def _spec(trajectory: dict[str, Any]) -> str:

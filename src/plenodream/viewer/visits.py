@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import shutil
 import threading
@@ -10,31 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from plenodream.geometry.keyframes import Keyframe
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What a visitor of the app may ask for.
-
-    Attributes:
-        megabytes: Of an uploaded file.
-        frames: Of a video.
-        height: Of the views, pixels.
-        views: In a scene.
-        minutes: Of one render.
-        keep: Minutes that a visitor's folder stays after the last thing that was asked.
-        visits: Folders at once.
-        waiting: Jobs in the queue.
-    """
-
-    megabytes: int = 200
-    frames: int = 300
-    height: int = 480
-    views: int = 12
-    minutes: float = 60
-    keep: float = 60
-    visits: int = 50
-    waiting: int = 20
+from plenodream.viewer.limits import VISITS, WAITING, Limits
 
 
 @dataclass(frozen=True)
@@ -78,6 +55,7 @@ class Visit:
         key: By which their files can be asked for; nobody can guess it.
         stop: Set when what is rendered is wanted no more.
         source: What their scene was made from.
+        waiting: How many of their jobs are in the queue.
         used: When they last asked for something.
         gone: Whether their page was closed.
     """
@@ -86,6 +64,7 @@ class Visit:
     key: str
     stop: threading.Event = field(default_factory=threading.Event)
     source: tuple | None = None
+    waiting: int = 0
     used: float = field(default_factory=time.monotonic)
     gone: bool = False
 
@@ -100,6 +79,18 @@ class Visit:
         inside = place.is_relative_to(self.folder.resolve()) and not any(p.startswith(".") for p in Path(name).parts)
         return place if inside and place.is_file() else None
 
+    def given(self, upload: Path) -> Path:
+        """What was uploaded, as it stays while the visitor does: a link of their own, made when it is first asked for.
+
+        Raises:
+            FileNotFoundError: It is gone, and there was no link yet.
+        """
+        place = self.folder / ".given" / upload.parent.name / upload.name
+        if not place.exists():
+            place.parent.mkdir(parents=True, exist_ok=True)
+            os.link(upload, place)
+        return place
+
     def close(self) -> None:
         """Stop what is rendered and remove the files; what a job still writes goes when it ends."""
         self.gone = True
@@ -112,11 +103,12 @@ class Visits:
 
     Args:
         root: Where the folders go.
-        limits: How many, and for how long.
+        limits: For how long.
+        most: How many.
     """
 
-    def __init__(self, root: Path, limits: Limits) -> None:
-        self._root, self.limits = root, limits
+    def __init__(self, root: Path, limits: Limits, most: int = VISITS) -> None:
+        self._root, self.limits, self._most = root, limits, most
         self._visits: dict[str, Visit] = {}
         self._lock = threading.Lock()
 
@@ -129,7 +121,7 @@ class Visits:
         self.sweep()
         with self._lock:
             if session not in self._visits:
-                if len(self._visits) >= self.limits.visits:
+                if len(self._visits) >= self._most:
                     raise ValueError(f"{len(self._visits)} visitors are here already; expected fewer: try again later")
                 key = secrets.token_urlsafe(24)
                 folder = self._root / key
@@ -154,8 +146,9 @@ class Visits:
             visit.close()
 
     def sweep(self) -> None:
-        """Remove what is too old."""
-        oldest = time.monotonic() - 60 * self.limits.keep
+        """Remove what is too old; who waits in the queue stays as long as the queue can last."""
+        keep, queue = self.limits.keep_minutes, WAITING * self.limits.max_minutes
         with self._lock:
-            for session in [name for name, visit in self._visits.items() if visit.used < oldest]:
+            ends = {name: v.used + 60 * (keep + queue * (v.waiting > 0)) for name, v in self._visits.items()}
+            for session in [name for name, end in ends.items() if end < time.monotonic()]:
                 self._visits.pop(session).close()

@@ -6,12 +6,12 @@ from typing import Any
 
 from diffusers.models.attention_dispatch import AttentionBackendName
 from diffusers.models.embeddings import apply_rotary_emb
-from diffusers.models.transformers.transformer_cosmos import CosmosAttnProcessor2_0, CosmosRotaryPosEmbed
+from diffusers.models.transformers.transformer_cosmos import CosmosRotaryPosEmbed
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from plenodream.models.attention import attend_in_call
-from plenodream.models.call import AttentionCall, current_call
+from plenodream.models.attention import attend, attend_in_call
+from plenodream.models.call import AttentionCall, current_call, of_words
 
 # What it takes and returns here is not what it is annotated with.
 _rotate: Any = apply_rotary_emb
@@ -62,7 +62,8 @@ class CameraAttnProcessor:
         """Attend; `image_rotary_emb` is the call. Context, where given, is attended to besides the sequence itself."""
         call = image_rotary_emb
         assert call is not None and call.rotary is not None
-        hidden_states = hidden_states + call.projected_cameras(attn.cam_encoder)
+        entries = hidden_states.shape
+        hidden_states = call.sequences(hidden_states) + call.projected_cameras(attn.cam_encoder)
         query, key, value = (
             project(hidden_states).unflatten(2, (attn.heads, -1)).transpose(1, 2)
             for project in (attn.to_q, attn.to_k, attn.to_v)
@@ -70,20 +71,39 @@ class CameraAttnProcessor:
         # Norms and rotations compute in float32 under autocast; attention, and what is stored for it, does not.
         query, key = (self.rotated(x, norm, *call.rotary) for norm, x in ((attn.norm_q, query), (attn.norm_k, key)))
         attended = attend_in_call(call, self, query, key, value)
-        return attn.to_out[1](attn.to_out[0](attended.flatten(2, 3).type_as(query)))
+        return attn.to_out[1](attn.to_out[0](attended.flatten(2, 3).type_as(query))).view(entries)
 
 
-class TextAttnProcessor(CosmosAttnProcessor2_0):
-    """Stock cross-attention; over a single text token the softmax is 1, so the query is not needed. Exact."""
+class TextAttnProcessor:
+    """Stock cross-attention, whose words are made keys and values once a video.
+
+    Over a single word the softmax is 1, so the query is not needed. Exact.
+    """
+
+    _attention_backend: AttentionBackendName | None = None
 
     def __call__(
-        self, attn: Any, hidden_states, encoder_hidden_states=None, attention_mask=None, image_rotary_emb=None
-    ):
-        """As the stock processor."""
-        if encoder_hidden_states is None or encoder_hidden_states.shape[1] > 1 or attention_mask is not None:
-            return super().__call__(attn, hidden_states, encoder_hidden_states, attention_mask, image_rotary_emb)
-        attended = attn.to_out[1](attn.to_out[0](attn.to_v(encoder_hidden_states)))
-        return attended.expand(hidden_states.shape)
+        self,
+        attn: Any,
+        hidden_states: Float[Tensor, "entries some width"],
+        encoder_hidden_states: Float[Tensor, "batch words features"],
+        attention_mask: None = None,
+        image_rotary_emb: None = None,
+    ) -> Float[Tensor, "entries some width"]:
+        """As the stock processor; entries may be frames of what the words are of."""
+        assert attention_mask is None
+        words = encoder_hidden_states
+        if words.shape[1] == 1:
+            (attended,) = of_words(attn, lambda: (attn.to_out[1](attn.to_out[0](attn.to_v(words))),))
+            return attended.repeat_interleave(len(hidden_states) // len(words), dim=0).expand(hidden_states.shape)
+
+        def heads(x: Tensor) -> Tensor:
+            return x.unflatten(2, (attn.heads, -1)).transpose(1, 2)
+
+        key, value = of_words(attn, lambda: (attn.norm_k(heads(attn.to_k(words))), heads(attn.to_v(words))))
+        query = attn.norm_q(heads(attn.to_q(hidden_states.reshape(len(words), -1, hidden_states.shape[-1]))))
+        attended = attend(query, key, value, self._attention_backend).flatten(2, 3).type_as(query)
+        return attn.to_out[1](attn.to_out[0](attended)).view(hidden_states.shape)
 
 
 class TextProjection(nn.Sequential):

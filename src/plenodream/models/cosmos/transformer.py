@@ -21,7 +21,7 @@ from plenodream.models.cosmos.attention import (
     TextAttnProcessor,
     TextProjection,
 )
-from plenodream.models.cosmos.norms import FrameNorm, FrameNormZero, FrameTime, NoTextNorm
+from plenodream.models.cosmos.norms import FrameNorm, FramePatches, NoTextNorm
 from plenodream.models.denoiser_mixin import DenoiserMixin
 
 
@@ -111,11 +111,9 @@ class CosmosCameraTransformer(DenoiserMixin, CosmosTransformer3DModel, CacheMixi
             self.crossattn_proj = TextProjection(*self.crossattn_proj)
         self.register_to_config(text_embed_dim=text_embed_dim)  # the stock layers take no 0, and noted what they took
         self.rope = CallRope(attention_head_dim, max_size, patch_size, rope_scale=rope_scale)
-        self.time_embed, self.norm_out = FrameTime(self.time_embed), FrameNorm(self.norm_out)
+        self.patch_embed, self.norm_out = FramePatches(self.patch_embed), FrameNorm(self.norm_out)
         width = num_attention_heads * attention_head_dim
         for index, block in enumerate(self.blocks):
-            for name in ("norm1", "norm2", "norm3"):
-                setattr(block, name, FrameNormZero(getattr(block, name)))
             block.attn1.cam_encoder = nn.Linear(camera_numbers, width, bias=False)
             nn.init.zeros_(block.attn1.cam_encoder.weight)
             block.attn1.set_processor(CameraAttnProcessor(index))
@@ -169,10 +167,11 @@ class CosmosCameraTransformer(DenoiserMixin, CosmosTransformer3DModel, CacheMixi
         if device.type != "meta" and torch.is_autocast_enabled(device.type):
             dtype = torch.get_autocast_dtype(device.type)
         call = AttentionCall(camera_tokens.flatten(1, 3).to(device, dtype), context, record, views)
+        call.by_frame = timestep.ndim == 2
         with calling(call):
             (prediction,) = self(
                 hidden_states=torch.cat([latents, mask, padding], dim=1),
-                timestep=timestep.flatten(),  # `FrameTime` tells timesteps of frames from those of sequences
+                timestep=timestep.flatten(),
                 encoder_hidden_states=text,
                 return_dict=False,
             )

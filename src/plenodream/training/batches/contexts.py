@@ -147,9 +147,9 @@ def generate_chained_views(
         first = 1 + (view - 1) // chain * chain
         others = list(range(first, view)) if view > first else list(range(1, view))
         order = torch.randperm(len(others), generator=generator).tolist()[: k - 1]
-        index = torch.tensor([[0, *(others[place] for place in order)]])
+        chosen = [0, *(others[place] for place in order)]
         noise = sampler.noise(cameras[view : view + 1], generator).to(bank[0])
-        context = sampler.encode(torch.stack(bank), cameras, anchor).select(index)
+        context = sampler.encode(torch.stack([bank[number] for number in chosen]), cameras[chosen], anchor)
         (bank[view],) = sampler.sample(context, cameras[view : view + 1], anchor, noise)
         made.append(bank[view])
         if (view - first + 1) == chain:  # the next chain starts from true views
