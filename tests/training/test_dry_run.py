@@ -96,7 +96,7 @@ def test_activations_are_those_that_autograd_keeps(trainable: str, per_frame: bo
     with torch.autocast("cpu", torch.bfloat16, enabled=half):
         model.run(torch.randn(1, 48, 4, 8, 12), times, torch.randn(1, 4, 8, 12, 8), torch.zeros(1, 4), None)
     counted = sum(size for size, _ in kept.values()) / (4 * 8 * 12 * 64)
-    assert block_bytes(4.0, per_frame, trainable, half) == pytest.approx(counted, rel=0.1)
+    assert block_bytes(4.0, trainable, half) == pytest.approx(counted, rel=0.1)
 
 
 def test_parameters_are_those_of_cosmos_with_cameras() -> None:

@@ -233,17 +233,17 @@ def _passes(
     return [TokenPass(each.count, each.views * tokens, each.seen * tokens, each.own_times) for each in passes]
 
 
-def block_bytes(mlp_ratio: float, per_frame: bool, trainable: str, half: bool) -> float:
+def block_bytes(mlp_ratio: float, trainable: str, half: bool) -> float:
     """Bytes that autograd keeps of one block, per token and unit of width.
 
     Counted with `torch.autograd.graph.saved_tensors_hooks` (the tests count again): half of what is kept under bf16
     autocast is fp32 all the same, around the normalisations.
     """
     if half:
-        base, hidden, times = (56.7, 5, 6) if trainable == "all" else (43.4, 3, 4)
+        base, hidden = (52.2, 5) if trainable == "all" else (39.3, 3)
     else:
-        base, hidden, times = (76, 8, 12) if trainable == "all" else (52, 4, 8)
-    return base + hidden * mlp_ratio + times * per_frame
+        base, hidden = (76, 8) if trainable == "all" else (52, 4)
+    return base + hidden * mlp_ratio
 
 
 def _memory(
@@ -270,10 +270,7 @@ def _memory(
 
     share = stage.batch / context_parallel * width
     inputs = [share * each.count * each.tokens for each in passes]
-    inside = [
-        part * block_bytes(c.mlp_ratio, each.per_frame > 0, config.trainable, half)
-        for part, each in zip(inputs, passes, strict=True)
-    ]
+    inside = [part * block_bytes(c.mlp_ratio, config.trainable, half) for part in inputs]
     activations = layers * size * sum(inputs) + max(inside) if config.gradient_checkpointing else layers * sum(inside)
     memory = {
         "weights": 4 * total / world_size,
