@@ -37,7 +37,8 @@ def test_a_file_of_another_program_becomes_metres(clip, tmp_path, capsys):
     [
         ({}, "expected either --model or --file"),
         ({"model": "a/b", "file": "x"}, "expected either --model or --file"),
-        ({"model": "/nowhere/at/all"}, "cannot be loaded"),
+        ({"model": "/nowhere/at/all"}, "depth model /nowhere/at/all: no such folder; expected one, or owner/name"),
+        ({"model": "missing/"}, "depth model missing/: no such folder"),
         ({"model": "a", "depth_kind": METRIC}, "--depth-kind says what a file holds"),
         ({"file": "short.npz"}, "depth of 2 frames for a video of 3"),
         ({"file": "square.npz"}, r"depth maps of 8x8 for frames of 48x32"),

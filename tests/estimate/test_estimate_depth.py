@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from shutil import copytree
+
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from tiny_depth import save_tiny_depth
 
 from plenodream.estimate.depth import estimate_depth, metric_depth
@@ -37,6 +40,12 @@ def test_models_that_cannot_be_are_said_in_one_line(model, tmp_path):
     frames = torch.zeros(1, 28, 28, 3, dtype=torch.uint8)
     with pytest.raises(ValueError, match="cannot be loaded"):
         estimate_depth(frames, str(tmp_path))
+    model["zero"] = tmp_path / "zero"
+    copytree(model["relative"], model["zero"])
+    weights = {name: 0 * tensor for name, tensor in load_file(model["zero"] / "model.safetensors").items()}
+    save_file(weights, model["zero"] / "model.safetensors", {"format": "pt"})
+    with pytest.raises(ValueError, match=r"gave no depth for frame 0 \(0 everywhere\); check its weights"):
+        estimate_depth(frames, str(model["zero"]))
     config = (model["metric"] / "config.json").read_text()
     (model["metric"] / "config.json").write_text(config.replace('"metric"', '"strange"'))
     with pytest.raises(ValueError, match=r"does not say whether|cannot be loaded"):

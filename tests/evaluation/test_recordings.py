@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from shutil import copytree
 
 import guest
 import numpy as np
@@ -106,6 +107,18 @@ def test_kubric_4d(tmp_path):
         (tmp_path / "scn00007" / "scn00007_p0_v4.json").write_text(text)
         with pytest.raises(ValueError, match=words):
             find_recordings(tmp_path)[0].read(("v4",), None, None)
+
+
+def test_kubric_4d_of_two_passes(tmp_path):
+    write_kubric(tmp_path / "scn00007")
+    for path in sorted((tmp_path / "scn00007").iterdir()):
+        if path.suffix == ".json":
+            path.with_name(path.name.replace("_p0_", "_p1_")).write_text(path.read_text())
+        else:
+            copytree(path, path.with_name(path.name.replace("_p0_", "_p1_")))
+    first, second = find_recordings(tmp_path)
+    assert (first.name, second.name, second.views) == ("scn00007_p0", "scn00007_p1", ("v0", "v4"))
+    assert second.read(("v0",), 2, None).views["v0"].frames.shape[0] == 2
 
 
 def test_dycheck(tmp_path):

@@ -106,16 +106,19 @@ def test_a_gif_lasts_as_long_as_the_view(scene, tmp_path, fps, frames, milliseco
     assert (len(durations), sum(durations)) == (frames, milliseconds) and min(durations) >= 20
 
 
-def test_what_cannot_be_exported_leaves_nothing(scene, tmp_path):
-    (tmp_path / "full").mkdir()
+def test_what_cannot_be_exported_leaves_nothing(scene, tmp_path, monkeypatch):
+    for name in ("full", "empty"):
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
     (tmp_path / "full/mine.txt").write_text("mine")
     for arguments, message in (
         ((tmp_path / "a", "obj"), f"--to obj: expected one of {', '.join(EXPORTS)}"),
         ((tmp_path / "full", "mp4"), "holds something already"),
+        ((".", "mp4"), "the folder you are in; expected a new folder below it for the export"),
         ((tmp_path / "a", "mp4", ["unfinished"]), "unfinished is not rendered yet"),
         ((tmp_path / "a", "mp4", ["nobody"]), "no view 'nobody'"),
     ):
         with pytest.raises(ValueError, match=message):
             export_scene(scene, *arguments)
-    assert [path.name for path in tmp_path.iterdir()] == ["full"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "full"]
     assert (tmp_path / "full/mine.txt").read_text() == "mine"

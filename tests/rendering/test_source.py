@@ -122,3 +122,8 @@ def test_points_of_the_cameras_scale_depth_also_of_a_part_in_other_lengths(tmp_p
     assert "in the scale of the cameras' points" in view.notes[-1]
     (tmp_path / "few.json").write_text(cameras_json(cameras, 10.0, ScenePoints(places[:5].double(), None)))
     assert "points" not in open_source(video, 18, 32, tmp_path / "few.json", depth=raw).notes[-1]
+    far = [
+        note for note in open_source(video, 18, 32, tmp_path / "few.json", subject_distance=40).notes if "lie" in note
+    ]
+    assert len(far) == 1 and "of the first frame), the subject is taken to be at 40 m: --scale 1" in far[0]
+    assert not any("lie" in note for note in view.notes)

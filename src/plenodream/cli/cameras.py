@@ -46,7 +46,7 @@ class Cameras:
 def cameras(args: Cameras) -> int:
     """`plenodream cameras`."""
     from plenodream.files.atomic import write_file
-    from plenodream.files.folders import new_folder
+    from plenodream.files.folders import check_new_folder, new_folder
     from plenodream.geometry.formats.colmap import colmap_files
     from plenodream.geometry.formats.ours import cameras_json
 
@@ -56,12 +56,17 @@ def cameras(args: Cameras) -> int:
     if args.start < 0 or (args.frames is not None and args.frames < 2):
         raise ValueError("--start and --frames: expected a first frame of 0 or more, and 2 frames or more")
     file = args.out.suffix == ".json"
-    if not file and args.out.exists() and (not args.out.is_dir() or any(args.out.iterdir())):
-        raise ValueError(f"{args.out}: holds something already; expected a name.json, or a new folder")
-    found, points, fps, lines = (_estimate if _is_clip(args.given) else _convert)(args)
+    if not file and args.out.suffix[1:].isalpha() and not args.out.is_dir():
+        raise ValueError(
+            f"{args.out}: {args.out.suffix} files are not written; expected NAME.json, or a folder for a COLMAP model "
+            "(`plenodream export` writes other formats of scenes)"
+        )
+    if not file:
+        check_new_folder(args.out, "a COLMAP model (or a file NAME.json)")
+    found, points, fps, unit, lines = (_estimate if _is_clip(args.given) else _convert)(args)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     if file:
-        write_file(args.out, cameras_json(found, fps, points).encode())
+        write_file(args.out, cameras_json(found, fps, points, unit).encode())
     else:
         names = [f"{index:05d}.png" for index in range(len(found))]
         with new_folder(args.out) as folder:
@@ -82,12 +87,15 @@ def _is_clip(given: str) -> bool:
     path = Path(given)
     if path.is_file():
         with open(path, "rb") as file:
-            return b"\0" in file.read(4096) and not is_camera_file(given)
+            start = file.read(4096)
+        arrays = start.startswith((b"PK\x03\x04", b"\x93NUMPY"))  # which no video is, and few are cameras
+        return b"\0" in start and not arrays and not is_camera_file(given)
     return is_sequence(path) and not is_camera_file(given)
 
 
 def _estimate(args: Cameras):
     from plenodream.estimate.cameras import estimate_cameras, estimate_shots
+    from plenodream.geometry.formats.ours import METRES
     from plenodream.media.video import read_video
 
     if args.clip is not None:
@@ -100,7 +108,10 @@ def _estimate(args: Cameras):
     estimate = estimate_shots if args.split_cuts else estimate_cameras
     found = estimate(frames, args.fov, args.subject_distance)
     resampled = () if video.index is None else ("these cameras are for the frames at the constant rate",)
-    return found.cameras, found.points, video.fps, [*video.notes, *found.notes, *resampled]
+    unit = (
+        METRES if found.points is None else f"metres if what the first frame sees is {args.subject_distance:g} m away"
+    )
+    return found.cameras, found.points, video.fps, unit, [*video.notes, *found.notes, *resampled]
 
 
 def _convert(args: Cameras):
@@ -118,6 +129,16 @@ def _convert(args: Cameras):
     if size is None:
         read_cameras(args.given, 1, 1, intrinsics=torch.ones(4))  # what is wrong with the file itself comes first
         raise ValueError(f"{args.given}: says no image size; expected --clip: the clip that the cameras are for")
-    lens = None if args.fov is None else intrinsics_from_fov(args.fov, *size)
-    found = read_cameras(args.given, *size, None if video is None else len(video.frames), lens)
-    return found.cameras, found.points, None if video is None else video.fps, list(found.lines())
+    frames, fps = (None, None) if video is None else (len(video.frames), video.fps)
+    try:
+        found = read_cameras(args.given, *size, frames)
+    except ValueError:  # no focal length in it, or no fit file: the same call says so
+        if args.fov is None:
+            raise
+        found = read_cameras(args.given, *size, frames, intrinsics_from_fov(args.fov, *size))
+    else:
+        if args.fov is not None:
+            raise ValueError(
+                f"--fov {args.fov:g} beside {args.given}, which gives focal lengths; expected one of them: leave it out"
+            )
+    return found.cameras, found.points, fps, found.scale, list(found.lines())

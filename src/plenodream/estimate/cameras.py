@@ -32,6 +32,9 @@ _PRIOR = 60.0  # degrees: a lens that nothing is known of
 _STILL = 0.001  # of the image's longer side: half of all points move less
 _PARALLAX = 0.004  # of it: three quarters of all points are nearer to where a turn takes them
 _LEAST = 0.7  # of the frames must have a camera
+# Where a reconstruction is said to be doubtful. On rendered clips 345 points and more gave cameras within 0.6 % of the
+# path, 54 and fewer lost 3 to 24 %; median errors were 0.04 to 0.1 pixels, and all frames were registered.
+_FEW_POINTS, _MANY_FRAMES, _LARGE_ERROR = 100, 0.9, 1.0  # points, of the frames, pixels
 _MOST = 200  # frames that are matched; of longer clips some, evenly
 
 
@@ -161,8 +164,22 @@ def _with_parallax(
         f"{found.error:.2g} pixels off (median)",
         _lens_note(cameras, fov is not None, found.told),
         f"scale: what the first frame sees is {subject_distance:g} m away (median; --subject-distance changes it)",
+        *_doubts(len(points), len(found.frames) / count, found.error),
     )
     return cameras, "moving", ScenePoints(points * scale, found.seen), notes, found.frames
+
+
+def _doubts(points: int, registered: float, error: float) -> tuple[str, ...]:
+    """One line where a reconstruction stands on too little; nothing for a good one."""
+    found = []
+    if points < _FEW_POINTS:
+        found.append(f"only {points} points ({_FEW_POINTS} and more can be trusted)")
+    if registered < _MANY_FRAMES:
+        found.append(f"only {registered:.0%} of the frames registered")
+    if error > _LARGE_ERROR:
+        found.append(f"points {error:.2g} pixels off ({_LARGE_ERROR:g} at most can be trusted)")
+    advice = "do not rely on these cameras: larger or sharper frames, more motion, or another tool's cameras"
+    return (f"warning: {'; '.join(found)}: {advice}",) if found else ()
 
 
 def _cameras(rotations: Tensor, focal: float, size: tuple[int, int], centres: Tensor | None = None) -> Cameras:

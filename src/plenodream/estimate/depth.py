@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from plenodream.types import View
 
 # What models of a type give where their config does not say.
 _TYPES = {"dpt": DISPARITY, "glpn": METRIC, "zoedepth": METRIC, "depth_pro": METRIC}
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 # Longer side of what is kept of an estimate: models work at about this size.
 _LONGEST = 640
 
@@ -54,6 +56,9 @@ def estimate_depth(
     values = torch.stack(found)
     if not bool(values.isfinite().all()):
         raise ValueError(f"{model}: gave NaN or infinite depth; expected numbers: check its weights")
+    empty = (values == 0).flatten(1).all(1).nonzero().flatten()
+    if len(empty):
+        raise ValueError(f"{model}: gave no depth for frame {empty[0].item()} (0 everywhere); check its weights")
     raw = RawDepth(values, kind, f"estimated by {model}: {'metres' if kind == METRIC else 'disparity'}")
     steady = steady_inverse(_inverse(raw), kind == DISPARITY)
     return replace(raw, values=steady if kind == DISPARITY else _invert(steady))
@@ -153,6 +158,11 @@ def _load(model: str):
         raise ValueError(
             "estimating depth needs transformers; expected it installed: pip install plenodream[depth]"
         ) from None
+    if not Path(model).is_dir() and (not _HUB_ID.fullmatch(model) or Path(model).parent.is_dir()):
+        raise ValueError(
+            f"depth model {model}: no such folder; expected one, or owner/name of a transformers depth-estimation "
+            "model on a hub"
+        )
     before, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()

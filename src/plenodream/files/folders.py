@@ -39,6 +39,19 @@ def new_folder(final: Path) -> Iterator[Path]:
         remove_leftover(old)
 
 
+def check_new_folder(final: Path, what: str) -> None:
+    """Refuse a place where `new_folder` would replace something, or the folder that the program was started in.
+
+    Raises:
+        ValueError: Something is there that is no empty folder; or it is the working directory, or above it.
+    """
+    if final.exists() and (not final.is_dir() or any(final.iterdir())):
+        raise ValueError(f"{final}: holds something already; expected a new or empty folder for {what}")
+    here = Path.cwd()
+    if final.resolve() in (here, *here.parents):
+        raise ValueError(f"{final}: the folder you are in; expected a new folder below it for {what}")
+
+
 @contextmanager
 def folder_if_used(folder: Path) -> Iterator[None]:
     """A folder, made if need be. If the body fails and has put nothing there, what was made is removed again."""

@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from plenodream.files.atomic import write_file
-from plenodream.files.folders import new_folder
+from plenodream.files.folders import check_new_folder, new_folder
 from plenodream.geometry.cameras import pixel_centres, unproject
 from plenodream.geometry.formats.colmap import colmap_files
 from plenodream.geometry.formats.npz import npz_bytes
@@ -47,8 +47,7 @@ def export_scene(scene: Scene, out: str | Path, to: str, names: Sequence[str] = 
     out = Path(out)
     if to not in EXPORTS:
         raise ValueError(f"--to {to}: expected one of {', '.join(EXPORTS)}")
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ValueError(f"{out}: holds something already; expected a new or empty folder for the export")
+    check_new_folder(out, "the export")
     chosen = list(dict.fromkeys(names)) or [
         name for name in (*scene.names("source"), *scene.names("view")) if scene.complete(name)
     ]

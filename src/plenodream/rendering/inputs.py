@@ -86,7 +86,11 @@ def view_size(
     whole_height, whole_width = _size_of(video)
     limit = DEFAULT_HEIGHT / whole_height if height is width is None else 1.0
     ratio = min(1.0, limit, (height or whole_height) / whole_height, (width or whole_width) / whole_width)
-    return max(2, round(whole_height * ratio / 2) * 2), max(2, round(whole_width * ratio / 2) * 2)
+    sides = (max(2, round(whole * ratio / 2) * 2) for whole in (whole_height, whole_width))
+    first, second = (
+        side if most is None else min(side, most - most % 2) for side, most in zip(sides, (height, width), strict=True)
+    )
+    return first, second
 
 
 def _size_of(video: Any) -> tuple[int, int]:
@@ -111,6 +115,8 @@ def _view(frames: Tensor, cameras: Any, fov: float | None, fps: float | None) ->
             f"cameras of shape {tuple(cameras.shape)} for {cameras.width}x{cameras.height}: expected {count} for "
             f"{width}x{height}, one for each frame"
         )
+    if fps is not None and not 0 < fps < float("inf"):
+        raise ValueError(f"fps {fps!r}: expected frames per second, more than 0")
     return View(frames, cameras, 24.0 if fps is None else fps)
 
 

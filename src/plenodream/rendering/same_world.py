@@ -114,6 +114,7 @@ def describe_files(files: Sequence[Path]) -> list[str]:
         except ValueError:
             continue
         lines.append(f"{path.name}: {found.lines()[0]}; poses: {found.convention}; unit of length: {found.scale}")
+        lines += [f"{path.name}: {hint}" for hint in found.hints]
     return lines
 
 

@@ -23,13 +23,14 @@ from plenodream.media.video import read_video
 from plenodream.memory.scene import Scene
 from plenodream.memory.windows import window_index
 from plenodream.rendering.request import SOURCE
+from plenodream.rendering.travel import scale_caution
 from plenodream.types import Cameras, View
 
 DEFAULT_FOV = 60.0  # horizontal, in degrees, where nothing is known of the lens
 WHOLE = slice(None)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SourceVideo(View):
     """A source at a model's size, and what is known of the video it was made from.
 
@@ -106,6 +107,8 @@ def open_source(
         notes.append(f"a part of the video: {len(frames)} frames from frame {part.start or 0}{every}")
     if cuts := find_cuts(frames):
         notes.append(f"{cut_note(cuts)} (--split-cuts, or --start and --frames)")
+    if points is not None:
+        notes += scale_caution(points, scale, subject_distance)
     if scale != 1:
         notes.append(f"lengths of the cameras times {scale:g}")
     if whole != (height, width):
@@ -173,8 +176,10 @@ def _cameras_of(
                 f"a field of view of {fov:g} degrees beside {file}, which gives focal lengths; expected one of "
                 "them: leave --source-fov out"
             )
-    lines = found.lines()[: -len(found.warnings) or None]  # warnings are said where they are dealt with
-    path, notes = found.cameras, [f"{Path(file).name}: {'; '.join(lines)}", *notes]
+    # Warnings are said where they are dealt with.
+    lines = replace(found, warnings=(), hints=()).lines()
+    hints = [f"{Path(file).name}: {hint}" for hint in found.hints]
+    path, notes = found.cameras, [f"{Path(file).name}: {'; '.join(lines)}", *hints, *notes]
     if len(path) < count:
         raise ValueError(f"{file}: {len(path)} cameras for {count} frames; expected one camera per frame")
     return found, path[:count], notes

@@ -1,14 +1,19 @@
-"""Whether cameras go as far as a model has seen them go. Ours."""
+"""Whether cameras go as far as a model has seen them go, and lengths are what they are taken for. Ours."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+
+from jaxtyping import Float
+from torch import Tensor
 
 from plenodream.types import Cameras
 
 # How much farther than in its training a model is trusted; and how much less than the subject's distance a camera that
 # moves at all is believed to move: below that its lengths are hardly metres.
 BEYOND, HARDLY = 1.5, 0.002
+# How many times nearer or farther than the subject what points show is that its scale is doubted.
+OTHER = 2.5
 
 
 def travel_cautions(
@@ -43,6 +48,24 @@ def travel_cautions(
             f"around a subject at {subject_distance:g} m: expect less, or give --subject-distance or --scale"
         )
     return lines
+
+
+def scale_caution(points: Float[Tensor, "observations 4"], scale: float, subject_distance: float) -> tuple[str, ...]:
+    """One line where the points that came with cameras lie at quite another distance than the subject.
+
+    Args:
+        points: As `depth_of_points` gives them; the z of the first frame's counts.
+        scale: Factor from their lengths to metres.
+        subject_distance: Metres.
+    """
+    first = points[points[:, 0] == 0, 3]
+    if len(first) == 0 or 1 / OTHER < (away := first.median().item() * scale) / subject_distance < OTHER:
+        return ()
+    return (
+        f"the points of the camera file lie {away:.3g} m away (median of the first frame), the subject is taken to be "
+        f"at {subject_distance:g} m: --scale {scale * subject_distance / away:.3g} would bring both together, or give "
+        "--subject-distance",
+    )
 
 
 def _farthest(cameras: Cameras, anchor) -> float:

@@ -19,11 +19,22 @@ def test_arrays_of_no_known_format_say_why_for_each(tmp_path):
     assert "MegaSaM npz (no 'intrinsic')" in line and "Lyra npz (no 'w2c')" in line and "COLMAP" not in line
     np.savez(tmp_path / "b.npz", w2c=np.ones((3, 5)), intrinsics=np.ones((3, 3)))
     assert "Lyra npz ('w2c' is 3x5, not Nx4x4)" in refused(tmp_path / "b.npz", "tried")
-    np.save(tmp_path / "c.npy", np.ones((3, 4, 4)))
-    refused(tmp_path / "c.npy", "no known camera format")
+    np.save(tmp_path / "c.npy", np.ones((3, 5)))
+    assert "poses.npy (an array 3x5, not Nx4x4" in refused(tmp_path / "c.npy", "no known camera format")
     (tmp_path / "folder").mkdir()
     line = refused(tmp_path / "folder", "folder of no known camera format")
     assert all(text in line for text in ("COLMAP model (no images.bin", "no poses.npy", "no pose/*.npz"))
+
+
+def test_poses_alone_lack_their_intrinsics_or_find_them_beside(tmp_path):
+    cameras = arc(3)
+    np.save(tmp_path / "path.npy", writers.poses(cameras))
+    refused(tmp_path / "path.npy", r"without focal lengths \(no intrinsics.npy beside it\); expected them .*--fov")
+    found = load_cameras(tmp_path / "path.npy", 48, 64, intrinsics=cameras.intrinsics[0]).camera_to_world
+    np.testing.assert_allclose(found, cameras.camera_to_world, atol=1e-6)
+    folder = writers.pose_arrays(tmp_path, cameras)
+    beside, whole = (load_cameras(path, 48, 64) for path in (folder / "poses.npy", folder))
+    assert beside.intrinsics.tolist() == whole.intrinsics.tolist()
 
 
 def test_damaged_arrays(tmp_path):

@@ -47,29 +47,39 @@ def kubric_recordings(folder: Path) -> list[RecordingFile]:
     """The scenes of a folder, or the folder itself if it is one. The source is the first view."""
     found = []
     for scene in [folder, *sorted(path for path in folder.glob("scn*") if path.is_dir())]:
-        numbers = sorted(int(m[2]) for path in scene.glob("scn*_p*_v*.json") if (m := _NAME.fullmatch(path.name)))
-        if len(numbers) > 1:
-            views = tuple(f"v{number}" for number in numbers)
-            found.append(RecordingFile("Kubric-4D", scene.name, views[0], views, partial(read_kubric, scene)))
+        matches = [match for path in scene.glob("scn*_p*_v*.json") if (match := _NAME.fullmatch(path.name))]
+        passes = sorted({match[1] for match in matches})
+        for one in passes:
+            views = tuple(f"v{n}" for n in sorted(int(match[2]) for match in matches if match[1] == one))
+            name = scene.name if len(passes) == 1 else one
+            if len(views) > 1:
+                found.append(RecordingFile("Kubric-4D", name, views[0], views, partial(read_kubric, scene, one)))
     return found
 
 
-def read_kubric(scene: Path, names: Sequence[str], frames: int | None, height: int | None) -> Recording:
+def read_kubric(scene: Path, one: str, names: Sequence[str], frames: int | None, height: int | None) -> Recording:
     """Some views of a scene.
+
+    Args:
+        scene: Its folder.
+        one: Which of the recordings there, `scn00000_p0`.
+        names: Of the views.
+        frames: How many at most.
+        height: Of the pictures, at most.
 
     Raises:
         ValueError: Pictures or cameras are missing or of another form.
     """
     views: dict[str, View] = {}
     for name in names:
-        view = _view(scene, name, frames)
+        view = _view(scene, f"{one}_{name}", frames)
         size = size_of(next(iter(views.values()))) if views else smaller(*size_of(view), height)
         views[name] = fit_view(view, *size)
     return Recording(views)
 
 
 def _view(scene: Path, name: str, frames: int | None) -> View:
-    (path,) = scene.glob(f"scn*_p*_{name}.json")
+    path = scene / f"{name}.json"
     folder = scene / f"frames_{path.stem.partition('_')[2]}"
     clip = read_video(folder / "rgba_%05d.png", frames, fps=FPS)
     cameras = _cameras(path, len(clip.frames), *clip.frames.shape[1:3])

@@ -34,6 +34,7 @@ from plenodream.geometry.formats import (
 )
 from plenodream.geometry.formats.content import Content, open_content
 from plenodream.geometry.formats.found import CameraFile, Distortion, Format
+from plenodream.geometry.formats.plausible import hints
 from plenodream.geometry.points import ScenePoints
 from plenodream.types import Cameras
 
@@ -41,7 +42,7 @@ _MODULES = (ours, transforms, camera_path, recammaster, worldplay)  # JSON
 _MODULES += (realestate10k, tum, matrix_lines, actions)  # text
 _MODULES += (npz, vipe, vggt, megasam, vista4d, lyra)  # arrays
 _MODULES += (colmap, pose_arrays)  # folders
-FORMATS: tuple[Format, ...] = (*(module.FORMAT for module in _MODULES), vipe.FOLDER)
+FORMATS: tuple[Format, ...] = (*(module.FORMAT for module in _MODULES), vipe.FOLDER, pose_arrays.FILE)
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,7 @@ class FoundCameras:
         points: Of the scene, where the file has them; `seen` counts frames.
         distortion: Of the lens, which `cameras` are without: for whoever undistorts the images.
         warnings: What makes `cameras` less than exact for images as they are.
+        hints: What speaks against the file being what it is taken for.
     """
 
     cameras: Cameras
@@ -71,6 +73,7 @@ class FoundCameras:
     points: ScenePoints | None = None
     distortion: Distortion | None = None
     warnings: tuple[str, ...] = ()
+    hints: tuple[str, ...] = ()
 
     def lines(self) -> tuple[str, ...]:
         """What was found, for people, one line each."""
@@ -80,6 +83,7 @@ class FoundCameras:
             f"intrinsics: {self.intrinsics}",
             f"unit of length: {self.scale}",
             *self.remarks,
+            *self.hints,
             *self.warnings,
         )
 
@@ -122,7 +126,8 @@ def read_cameras(
         ValueError: In one line that names the file: it cannot be read or is none of the formats (with the reason of
             each); wrong number of cameras; NaN, no rotation, determinant -1, focal length <= 0; no focal length at all.
     """
-    return _read(path, height, width, frames, intrinsics, dtype)
+    found = _read(path, height, width, frames, intrinsics, dtype)
+    return replace(found, hints=hints(found.cameras.camera_to_world))
 
 
 def stated_size(path: str | Path) -> tuple[int, int] | None:
@@ -188,7 +193,10 @@ def _with_intrinsics(
         other += ", which have another shape" if abs(math.log(stretch)) > 0.02 else ""
         return Cameras(file.poses, file.intrinsics, height, width), f"the file's{other}"
     if default is None:
-        raise ValueError(f"{path}: poses without focal lengths; expected them in the file, or a field of view (--fov)")
+        missing = "".join(f" ({remark})" for remark in file.remarks if remark.startswith("no "))
+        raise ValueError(
+            f"{path}: poses without focal lengths{missing}; expected them in the file, or a field of view (--fov)"
+        )
     scale = torch.tensor([width / asked[1], height / asked[0]] * 2, dtype=torch.float64)
     rows = (default.to("cpu", torch.float64) * scale).expand(len(file.poses), 4)
     return Cameras(file.poses, rows, height, width), "none in the file: the caller's"

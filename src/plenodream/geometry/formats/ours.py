@@ -18,10 +18,7 @@ from plenodream.types import Cameras
 
 _NAME = "plenodream-cameras"
 _VERSION = 1
-_CONVENTION = (
-    "camera_to_world: OpenCV axes (x right, y down, z forward), metres; "
-    "intrinsics: fx, fy, cx, cy in pixels, pixel centres at +0.5"
-)
+METRES = "metres"
 
 
 def save_cameras(path: str | Path, cameras: Cameras, fps: float | None = None) -> None:
@@ -41,9 +38,24 @@ def save_cameras(path: str | Path, cameras: Cameras, fps: float | None = None) -
     write_file(path, cameras_json(cameras, fps).encode())
 
 
-def cameras_json(cameras: Cameras, fps: float | None = None, points: ScenePoints | None = None) -> str:
-    """One path of checked cameras as the text of our JSON, with points of the scene where there are any."""
-    head: dict[str, Any] = {"format": _NAME, "version": _VERSION, "convention": _CONVENTION}
+def cameras_json(
+    cameras: Cameras, fps: float | None = None, points: ScenePoints | None = None, unit: str = METRES
+) -> str:
+    """One path of checked cameras as the text of our JSON, with points of the scene where there are any.
+
+    Args:
+        cameras: Batch shape (frames,).
+        fps: Frames per second, for the reader's information.
+        points: In the cameras' world.
+        unit: What is known of the unit of length; in the file where it is not metres.
+    """
+    lengths = METRES if unit == METRES else "lengths as `unit` says"
+    convention = (
+        f"camera_to_world: OpenCV axes (x right, y down, z forward), {lengths}; "
+        "intrinsics: fx, fy, cx, cy in pixels, pixel centres at +0.5"
+    )
+    head: dict[str, Any] = {"format": _NAME, "version": _VERSION, "convention": convention}
+    head |= {} if unit == METRES else {"unit": unit}
     head |= {"height": cameras.height, "width": cameras.width} | ({} if fps is None else {"fps": fps})
     poses, intrinsics = cameras.camera_to_world.tolist(), cameras.intrinsics.tolist()
     frames: list[dict[str, Any]] = [
@@ -70,7 +82,7 @@ def _read(content: Content, asked: Size) -> CameraFile:
     return CameraFile(
         poses,
         "camera-to-world, OpenCV axes: taken as they are",
-        "metres",
+        unit if isinstance(unit := data.get("unit"), str) and unit.strip() else METRES,
         intrinsics,
         size=image_size(data, "height", "width", path),
         points=_points(data, path),
