@@ -27,7 +27,7 @@ _LEAST = 0.01  # share of a picture: less than this is nothing
 _MOST = 512  # cameras of a view that are looked at, evenly
 # How far from the source's the first camera of a view begins that is likely to be of another world: in units of the
 # subject's distance, and degrees.
-_AWAY, _TURNED = 1.0, 45.0
+_AWAY, _TURNED = 0.5, 30.0
 _SIZE = (480, 640)  # of pictures whose size is not known yet
 
 
