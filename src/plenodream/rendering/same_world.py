@@ -51,7 +51,7 @@ def check_same_world(name: str, target: Cameras, source: Cameras, subject_distan
     where = f"the first stands {away:.3g} m from the source's first and is turned by {turned:.0f} degrees"
     alone = torch.allclose(source.camera_to_world.double(), torch.eye(4, dtype=torch.float64), atol=1e-6)
     advice = (
-        "the source's camera stands at the origin (no --cameras): absolute cameras need --cameras of the same world"
+        "the source's camera stands at the origin (no --cameras), absolute cameras need --cameras of the same world"
         if alone
         else "absolute cameras need --cameras of the same world, in the same unit (--scale, --subject-distance)"
     )
