@@ -1,38 +1,41 @@
-"""The tests' import hook: shapes and kinds of all arrays are checked at every call of plenodream's functions.
+"""The tests' import hook is jaxtyping's, with beartype on whatever an annotation says of arrays, and on nothing else.
 
-jaxtyping's own hook wraps every function, with arrays or without, and has libraries that are imported meanwhile
-compiled anew; both cost seconds in every process.
+Other values are checked by the functions themselves where users give them, and tests give wrong ones on purpose.
 """
 
-import ast
-import sys
-from importlib.abc import MetaPathFinder
-from importlib.machinery import PathFinder, SourceFileLoader
-from importlib.util import cache_from_source, decode_source
+from importlib.machinery import SourceFileLoader
+from importlib.util import cache_from_source
 from unittest.mock import patch
 
+import jaxtyping
 from beartype import BeartypeConf, beartype
-from jaxtyping import jaxtyped
+from jaxtyping import _import_hook
 
 _BEARTYPE = beartype(conf=BeartypeConf(is_pep484_tower=True))
+_JAXTYPED = jaxtyping.jaxtyped
 
 
 def install() -> None:
     """Have all of plenodream checked as it is imported."""
-    sys.meta_path.insert(0, _Finder())
+    _import_hook._JaxtypingLoader = _Loader
+    jaxtyping.jaxtyped = _jaxtyped
+    jaxtyping.install_import_hook("plenodream", "shapes.check")
 
 
-def checked(thing):
-    """A function or class, its arrays checked at every call: how a decorator of all of plenodream's begins."""
-    function = thing.__init__ if isinstance(thing, type) else thing
-    return jaxtyped(thing, typechecker=_check) if _arrays(function) else thing
-
-
-def _check(function):
-    """Beartype on whatever an annotation says of arrays, and on nothing else: other values are checked by the functions
-    themselves where users give them, and tests give wrong ones on purpose."""
+def check(function):
+    """`function`, checking its arrays."""
     function.__annotations__ = _arrays(function)
     return _BEARTYPE(function)
+
+
+def _jaxtyped(*, typechecker):
+    """What jaxtyping's hook puts on every function and class, left out where there is no array: it costs seconds."""
+
+    def decorate(thing):
+        function = thing.__init__ if isinstance(thing, type) else thing
+        return _JAXTYPED(thing, typechecker=typechecker) if _arrays(function) else thing
+
+    return decorate
 
 
 def _arrays(function) -> dict:
@@ -40,37 +43,16 @@ def _arrays(function) -> dict:
     return {name: note for name, note in notes.items() if "Tensor" in str(note) or "ndarray" in str(note)}
 
 
-class _Finder(MetaPathFinder):
-    def find_spec(self, fullname, path=None, target=None):
-        if fullname.partition(".")[0] != "plenodream":
-            return None
-        spec = PathFinder.find_spec(fullname, path, target)
-        if spec is not None and isinstance(spec.loader, SourceFileLoader):
-            spec.loader = _Loader(spec.loader.name, spec.loader.path)
-        return spec
+class _Loader(_import_hook._JaxtypingLoader):
+    """Keeps what it compiles under names of its own, as jaxtyping's does, which looks for libraries under these names
+    too while a module that imports them is run: torch and diffusers would be compiled anew in every process."""
 
+    def exec_module(self, module):
+        SourceFileLoader.exec_module(self, module)
 
-class _Loader(SourceFileLoader):
     def get_code(self, fullname):
-        """Compiled under a name of its own, beside that without checks."""
+        tag = "jaxtyping" + jaxtyping.__version__.replace(".", "")
         with patch(
-            "importlib._bootstrap_external.cache_from_source",
-            lambda path: cache_from_source(path, optimization="shapes"),
+            "importlib._bootstrap_external.cache_from_source", lambda path: cache_from_source(path, optimization=tag)
         ):
             return super().get_code(fullname)
-
-    def source_to_code(self, data, path, *, _optimize=-1):
-        tree = ast.parse(decode_source(data), path)
-        for node in ast.walk(tree):
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                node.decorator_list.append(_decorator(node))
-            elif isinstance(node, ast.ClassDef):  # `dataclass` comes first
-                node.decorator_list.insert(0, _decorator(node))
-        return compile(tree, path, "exec", dont_inherit=True, optimize=_optimize)
-
-
-def _decorator(node):
-    made = ast.parse("__import__('shapes').checked", mode="eval").body
-    for part in ast.walk(made):
-        ast.copy_location(part, node)
-    return made

@@ -52,7 +52,7 @@ class Cameras:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class View:
     """A video together with the camera of every frame.
 
@@ -78,6 +78,10 @@ class View:
 
     def __len__(self) -> int:
         return self.frames.shape[0]
+
+    def __repr__(self) -> str:
+        size = f"{self.cameras.width}x{self.cameras.height} at {self.fps:g} frames/s"
+        return f"{type(self).__name__}({len(self)} frames of {size}{'' if self.depth is None else ', with depth'})"
 
     def __getitem__(self, index: slice) -> View:
         """The view of some of its frames."""

@@ -132,4 +132,4 @@ def test_later_views_read_what_was_added_and_known_frames_stay(scene, world):
     made = make(composite, scene.cameras[0, 1], source, known=tinted[:1])
     assert torch.equal(made.frames[0], tinted.frames[0]) and torch.equal(made.depth[0], tinted.depth[0])
     assert torch.equal(made.frames[1:], first.frames[1:]) and torch.equal(made.depth[1:], first.depth[1:])
-    assert composite.fingerprint() == "composite-3-true-small"
+    assert composite.fingerprint() == "composite-4-true-small"

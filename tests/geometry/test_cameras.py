@@ -16,6 +16,7 @@ from plenodream.geometry.cameras import (
     invert_pose,
     look_at,
     make_pose,
+    mirror_cameras,
     pixel_centres,
     pixel_rays,
     project,
@@ -162,6 +163,19 @@ def test_resize_and_crop_are_what_happens_to_the_pixels(dtype):
     assert_near(project(points, both)[1], depth)
     assert_near(horizontal_fov(resized), horizontal_fov(cameras))
     assert_near(resize_cameras(resized, 48, 64).intrinsics, cameras.intrinsics)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_mirrored_world_is_seen_in_a_mirrored_picture(dtype):
+    cameras = random_cameras((4,), dtype)
+    points = unproject(*random_pixels((4,), 20, dtype), cameras)
+    pixels, depth = project(points, cameras)
+    mirrored, there = project(points * torch.tensor([-1.0, 1, 1], dtype=dtype), mirror_cameras(cameras))
+    tolerance = 1e-4 if dtype == torch.float32 else 1e-10
+    assert_near(mirrored[..., 0], 64 - pixels[..., 0], tolerance)
+    assert_near(mirrored[..., 1], pixels[..., 1], tolerance)
+    assert_near(there, depth)
+    check_cameras(mirror_cameras(cameras), "mirrored")
 
 
 def test_pixel_centres_lie_at_one_half():

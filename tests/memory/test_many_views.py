@@ -85,7 +85,7 @@ GRIDS = st.builds(
 @given(
     seed=st.integers(0, 10_000), angle=st.floats(0, 1.5), distance=st.floats(0, 6), grid=GRIDS, cells=st.integers(1, 4)
 )
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=14, deadline=None)
 def test_counts_are_those_of_points_and_bounds_are_not_below_them(seed, angle, distance, grid, cells):
     cameras = cameras_around(seed, 7, 2, angle, distance)
     target, views = cameras[0], cameras[1:]
@@ -140,17 +140,23 @@ def test_a_sample_on_a_plane_is_left_to_the_plain_test():
     keep=st.booleans(),
     strategy=st.sampled_from(["fov", "visible", "coverage"]),
     smooth=st.sampled_from([0.0, 0.02]),
+    few=st.sampled_from([0, 1000]),
+    far=st.sampled_from([None, 1.0]),
 )
 @settings(max_examples=16, deadline=None)
-def test_the_choice_of_many_is_the_plain_one(seed, angle, distance, k, keep, strategy, smooth):
+def test_the_choice_of_many_is_the_plain_one(seed, angle, distance, k, keep, strategy, smooth, few, far):
     cameras = cameras_around(seed, 25, 9, angle, distance, smooth)
     target, views = cameras[0], cameras[1:]
-    config = RetrievalConfig(strategy, k, columns=4, rows=3, planes=4)
-    grid = Grid(*scene_depth_range(target, views), config.columns, config.rows, config.planes)
+    config = RetrievalConfig(strategy, k, None if far is None else 0.1, far, columns=4, rows=3, planes=4)
+    grid = Grid(
+        *(scene_depth_range(target, views) if far is None else (0.1, far)), config.columns, config.rows, config.planes
+    )
     kept = [3] if keep else []
     depths = [3 * torch.rand(9, 4, 6, generator=torch.Generator().manual_seed(n)) if n % 2 else None for n in range(24)]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(leading, "ALL_COUNTED", 2)
+        patch.setattr(leading, "_FEW", few)
+        patch.setattr(leading, "_FIRST", 4)
         patch.setattr(leading, "_AT_ONCE", 2)
         patch.setattr(coverage, "ALL_COUNTED", 2)
         patch.setattr(coverage, "_AT_ONCE", 2)

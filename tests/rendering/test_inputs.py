@@ -51,6 +51,7 @@ def test_what_is_no_video_is_one_clear_error(tiny_pipeline, video):
         ({"report": 3}, "report 3: expected a function"),
         ({"trajectories": {"a": 3}}, "view a: int; expected Cameras"),
         ({"out": 7}, "out 7: expected a folder's path"),
+        ({"generator": 7}, "seed or generator: expected one of them, a number or a torch.Generator"),
     ],
 )
 def test_a_request_that_is_not_understood_is_one_clear_error(tiny_pipeline, wrong, message):
@@ -61,3 +62,9 @@ def test_a_request_that_is_not_understood_is_one_clear_error(tiny_pipeline, wron
 def test_without_a_folder_the_views_come_back_in_memory_at_the_size_that_is_asked_for(tiny_pipeline):
     views = tiny_pipeline()(PIXELS, "arc-left", num_inference_steps=1, guidance_scale=1.0, height=24, width=32)
     assert list(views) == ["arc-left"] and views["arc-left"].frames.shape == (3, 24, 32, 3)
+    assert repr(views["arc-left"]) == "View(3 frames of 32x24 at 24 frames/s)"
+
+
+def test_a_frame_rate_is_above_zero(tiny_pipeline):
+    with pytest.raises(ValueError, match="fps 0: expected frames per second"):
+        tiny_pipeline().open(PIXELS, fps=0)

@@ -173,13 +173,14 @@ def test_a_hub_that_cannot_be_reached_is_one_line(monkeypatch):
         load_pipeline("owner/name", "cpu")
 
 
-@pytest.mark.parametrize("name", ["nona", "/not/there", "a/b/c", "./owner/name", "runs/taste"])
+@pytest.mark.parametrize("name", ["nona", "nanodepth", "/not/there", "a/b/c", "./owner/name", "runs/taste"])
 def test_an_unknown_name_is_refused_without_asking_a_hub(name, monkeypatch, tmp_path):
+    said = r"did you mean 'nano-depth'\? \(or a model's folder" if name == "nanodepth" else "expected one of mini"
     monkeypatch.chdir(tmp_path)
     (tmp_path / "runs").mkdir()
     for ask in ("from_pretrained", "download"):
         monkeypatch.setattr(PlenopticPipeline, ask, lambda *_, **__: pytest.fail("asked"))
-    with pytest.raises(ValueError, match=f"no model '{name}': expected one of"):
+    with pytest.raises(ValueError, match=f"no model '{name}': {said}"):
         load_pipeline(name, "cpu")
 
 

@@ -12,6 +12,8 @@ from test_published import make_model
 from plenodream.memory.scene import Scene
 from plenodream.models.sequences import check_sharing
 from plenodream.rendering.load import load_pipeline
+from plenodream.rendering.processes import LeadingGenerator
+from plenodream.sampling.config import SamplingConfig
 
 
 def write_images(folder, frames, height, width):
@@ -55,3 +57,12 @@ def test_a_point_cloud_is_no_work_for_several_processes(tmp_path, run, monkeypat
     code, _, err = run(*words, "--out", tmp_path / "scene")
     assert code == 2 and "--model reprojection: a point cloud has no network to share; start it without" in err
     assert not (tmp_path / "scene").exists()
+
+
+def test_the_others_are_told_of_other_steps(tiny_pipeline):
+    generator, told = tiny_pipeline().generator(), []
+    parts = (generator.sampler, generator.workings, generator.device, generator.identity)
+    leading = LeadingGenerator(*parts, tell=told.append, asked=(generator.sampler.config, 4.0))
+    quick = leading.in_steps(1)
+    assert quick.asked == (SamplingConfig(1, generator.sampler.config.guidance), 4.0)
+    assert quick.sampler.config.steps == quick.workings.steps == 1 and quick.alive is leading.alive

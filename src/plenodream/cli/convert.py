@@ -71,13 +71,13 @@ def models(args: Models) -> int:
         size = sum(file.stat().st_size for file in folder.rglob("*.safetensors")) / 1e6
         index = read_document(folder / "model_index.json", dict[str, Any])
         frames, views = f"{index['height']}x{index['width']}, {index['frames']}", str(index["context_views"])
-        table.add_row(name, f"{size:.0f} MB", "", frames, views, "Apache-2.0, bundled")
-    table.add_row("reprojection", "none", "", "any", "all", "a point cloud, bundled")
+        table.add_row(name, f"{size:.0f} MB", "-", frames, views, "Apache-2.0, bundled")
+    table.add_row("reprojection", "none", "-", "any", "all", "a point cloud, bundled")
     for known in FORMATS.values():
         s = known.settings
-        frames = f"{s['height']}x{s['width']}, {s['frames']}" if s else ""
+        frames = f"{s['height']}x{s['width']}, {s['frames']}" if s else "-"
         views = str(s["context_views"]) if s else f"({known.part})"
-        memory = f"{known.memory} GiB" if known.memory else ""
+        memory = f"{known.memory} GiB" if known.memory else "-"
         table.add_row(known.name, f"{known.megabytes / 1e3:.1f} GB", memory, frames, views, known.licence)
     console = Console()
     console.print(table)

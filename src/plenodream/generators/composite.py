@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate, max_pool2d
 
 from plenodream.generators.motion import key_frames, moving_pixels, picture, same_place, steady_depth
+from plenodream.generators.own_depth import own_depth, with_own_depth
 from plenodream.generators.protocol import Context, Generator, Workings
 from plenodream.generators.reprojection import MOMENTS, StoredView, is_filled, see, see_resting
 from plenodream.geometry.blend import over
@@ -71,7 +72,7 @@ class Composite:
 
     def fingerprint(self) -> str:
         """The small one's, and that this is more."""
-        return f"composite-3-{self.small.fingerprint()}"
+        return f"composite-4-{self.small.fingerprint()}"
 
     def encode(self, view: View, anchor: Float[Tensor, "4 4"]) -> DetailedView:
         """A view for both; where it has no depth, the small one is asked for that along the view's own cameras."""
@@ -95,34 +96,32 @@ class Composite:
         """See `Generator`; views have depth at the pixels that no stored view of the same moment shows."""
         small = [context.small for context in contexts]
         made = self.small.generate(targets, small, anchor, known, noise, fps, on_step)
+        made = with_own_depth(self.small, made, small, anchor, known, noise)
         return [self._detailed(view, contexts, before) for view, before in zip(made, known, strict=True)]
 
     def _own_depth(self, view: View, small: Context, anchor: Tensor) -> Tensor | None:
         """What the small generator takes a view's depth to be, at the view's size."""
-        contexts = [small] * self.small.workings.fewest
-        noise = torch.Generator().manual_seed(0)
-        (made,) = self.small.generate([view.cameras], contexts, anchor, [None], noise, view.fps)
-        if made.depth is None:
+        depth = own_depth(self.small, view, small, anchor)
+        if depth is None:
             return None
-        depth = self._large_depth(replace(made, frames=view.frames), view)
+        depth = self._large_depth(depth, view)
         reach = self._ratio(view.cameras)
         return torch.stack([clear_steps(frame, picture(view, n), reach) for n, frame in enumerate(depth)])
 
-    def _large_depth(self, made: View, guide: View) -> Float[Tensor, "frames height width"]:
-        """Depth that was made small, with the edges of a view of the same cameras.
+    def _large_depth(self, depth: Tensor, view: View) -> Float[Tensor, "frames height width"]:
+        """Depth that was made small, with the edges of the view that it is of.
 
         What rests is where its depth at all moments together says.
         """
-        assert made.depth is not None
-        size = self.small.workings.size or made.depth.shape[1:]
-        small = interpolate(made.depth[None], size=size, mode="nearest-exact")[0]
-        pictures = stretch_frames(made.frames, *size)
-        small = steady_depth(View(pictures, resize_cameras(made.cameras, *size), made.fps, depth=small))
-        return torch.stack([upsample_depth(frame, picture(guide, n)) for n, frame in enumerate(small)])
+        size = self.small.workings.size or depth.shape[1:]
+        small = interpolate(depth[None], size=size, mode="nearest-exact")[0]
+        pictures = stretch_frames(view.frames, *size)
+        small = steady_depth(View(pictures, resize_cameras(view.cameras, *size), view.fps, depth=small))
+        return torch.stack([upsample_depth(frame, picture(view, n)) for n, frame in enumerate(small)])
 
     def _detailed(self, made: View, contexts: Sequence[DetailedView], known: View | None) -> View:
         """One view, frame after frame."""
-        depth = None if made.depth is None else self._large_depth(made, made)
+        depth = None if made.depth is None else self._large_depth(made.depth, made)
         frames, added = [], []
         for frame in range(0 if known is None else len(known), len(made)):
             own = Carried(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import torch
 from jaxtyping import Float
@@ -78,6 +79,11 @@ class DiffusionGenerator:
     def fingerprint(self) -> str:
         """See `Generator`."""
         return self.identity()
+
+    def in_steps(self, steps: int) -> Self:
+        """The same in so many steps."""
+        sampler = replace(self.sampler, config=replace(self.sampler.config, steps=steps))
+        return replace(self, sampler=sampler, workings=replace(self.workings, steps=steps))
 
     def _signal(self, view: View) -> Tensor:
         """A view as the codec takes it, at the size it works at; with depth where both have it."""

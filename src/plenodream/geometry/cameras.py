@@ -139,6 +139,19 @@ def crop_cameras(cameras: Cameras, top: int, left: int, height: int, width: int)
     return replace(cameras, intrinsics=cameras.intrinsics - shift, height=height, width=width)
 
 
+def mirror_poses(poses: Float[Tensor, "*batch 4 4"]) -> Float[Tensor, "*batch 4 4"]:
+    """Camera-to-world poses in the world whose x axis points the other way: left and right are exchanged."""
+    signs = poses.new_tensor([-1, 1, 1, 1])
+    return poses * signs[:, None] * signs
+
+
+def mirror_cameras(cameras: Cameras) -> Cameras:
+    """Cameras that see the mirrored world (`mirror_poses`) as they see this one, columns in reverse order."""
+    fx, fy, cx, cy = cameras.intrinsics.unbind(-1)
+    lenses = torch.stack([fx, fy, cameras.width - cx, cy], dim=-1)
+    return replace(cameras, camera_to_world=mirror_poses(cameras.camera_to_world), intrinsics=lenses)
+
+
 def pixel_centres(height: int, width: int, like: Tensor) -> Float[Tensor, "height width 2"]:
     """(x, y) of every pixel's centre, at +0.5."""
     y = torch.arange(height, dtype=like.dtype, device=like.device) + 0.5

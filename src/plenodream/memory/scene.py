@@ -54,6 +54,9 @@ class Scene:
         self._lock_depth = 0
         self._cameras: dict[str, Cameras] = {}
 
+    def __repr__(self) -> str:
+        return f"Scene({str(self.folder)!r}: {', '.join(self.names())})"
+
     # Life of a scene
 
     @classmethod
@@ -168,10 +171,7 @@ class Scene:
                 )
 
     def cameras(self, name: str, window: int | None = None) -> Cameras:
-        """Cameras (float32) of a whole view, or of the frames of one window; padding repeats the last camera.
-
-        They are read once: those of a view never change.
-        """
+        """Cameras (float32) of a view, or of a window's frames, padded by the last; read once, as they never change."""
         self.entry(name)
         manifest = self.manifest
         if name not in self._cameras:

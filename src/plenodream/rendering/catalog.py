@@ -6,6 +6,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from plenodream.memory.manifest import FILE, read_manifest
+from plenodream.words import suggestion
 
 DEFAULT_MODEL = "nano-depth"
 REPROJECTION = "reprojection"  # the point cloud, which is no network and has no folder
@@ -43,5 +44,5 @@ def find_model(model: str) -> Path | None:
     if model.count("/") == 1 and not model.startswith((".", "/")) and not Path(model.partition("/")[0]).is_dir():
         return None
     raise ValueError(
-        f"no model {model!r}: expected one of {', '.join(known_models())}, a model's folder, or owner/name on the hub"
+        f"no model {model!r}: {suggestion(model, known_models())} (or a model's folder, or owner/name on the hub)"
     )

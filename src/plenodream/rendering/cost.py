@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from plenodream.generators.composite import Composite
 from plenodream.generators.diffusion import DiffusionGenerator
+from plenodream.generators.own_depth import LOOKS
 from plenodream.generators.protocol import Generator
-from plenodream.generators.reprojection import LOOKS
+from plenodream.generators.reprojection import LOOKS as MOMENTS
 from plenodream.models.denoiser import Pass
 from plenodream.models.pace import product_rate
 
@@ -45,9 +46,12 @@ def estimate_cost(generator: Generator, contexts: Iterable[int], frames: int, he
     most = max(contexts, default=0)
     pixels = frames * height * width
     pictures = (most + 1) * pixels * 8 + 400 * height * width  # colours, depth and a mask; what one frame is worked in
-    carried = sum(pixels * (count + LOOKS / 2) / _CARRIED for count in contexts)
+    carried = sum(pixels * (count + MOMENTS / 2) / _CARRIED for count in contexts)
     if isinstance(generator, Composite):
-        small = estimate_cost(generator.small, contexts, frames, height, width)
+        small = generator.small
+        if isinstance(small, DiffusionGenerator):
+            small = small.in_steps(small.workings.steps + LOOKS)
+        small = estimate_cost(small, contexts, frames, height, width)
         return Cost(small.seconds + carried, small.memory + pictures)
     if not isinstance(generator, DiffusionGenerator):
         return Cost(carried, pictures)

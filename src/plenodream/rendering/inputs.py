@@ -115,6 +115,8 @@ def _view(frames: Tensor, cameras: Any, fov: float | None, fps: float | None) ->
             f"cameras of shape {tuple(cameras.shape)} for {cameras.width}x{cameras.height}: expected {count} for "
             f"{width}x{height}, one for each frame"
         )
+    if fps is not None and not 0 < fps < float("inf"):
+        raise ValueError(f"fps {fps!r}: expected frames per second, more than 0")
     return View(frames, cameras, 24.0 if fps is None else fps)
 
 

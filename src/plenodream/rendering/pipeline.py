@@ -18,7 +18,7 @@ from plenodream.generators.diffusion import DiffusionGenerator
 from plenodream.memory.scene import Scene
 from plenodream.memory.strategies import RetrievalConfig
 from plenodream.models.conditions import NOTHING, neutral_conditions
-from plenodream.rendering.catalog import bundled_models
+from plenodream.rendering.catalog import find_model
 from plenodream.rendering.fingerprint import fingerprint
 from plenodream.rendering.inputs import open_video, view_size
 from plenodream.rendering.model import Model, render_owed
@@ -110,7 +110,7 @@ class PlenopticPipeline(DiffusionPipeline):
         After this class was imported, `diffusers.DiffusionPipeline.from_pretrained` of such a folder finds it, too.
         """
         name = str(pretrained_model_name_or_path)
-        folder = bundled_models().get(name, Path(name))
+        folder = find_model(name) or Path(name)
         with silent_diffusers():
             pipeline = super().from_pretrained(str(folder), **options)
         if folder.is_dir():
@@ -218,7 +218,7 @@ class PlenopticPipeline(DiffusionPipeline):
             out: The scene's folder; None: the views come back in memory, and nothing is kept.
             settings: Defaults that suit the model where None.
             seed: Of everything random; a new scene's is 0 where None.
-            report: Called after every step with its `Progress`.
+            report: Called after every step with its `Progress`, in the place of diffusers' callbacks.
             num_inference_steps: Sampling steps, beside no `settings`.
             guidance_scale: The usual scale of classifier-free guidance, 1 + g; 1 is none. Beside no `settings`.
             generator: Draws the seed, in the place of `seed`.
@@ -235,8 +235,8 @@ class PlenopticPipeline(DiffusionPipeline):
         """
         chosen = usual_settings(settings, num_inference_steps, guidance_scale)
         if generator is not None:
-            if seed is not None:
-                raise ValueError("seed and generator: expected one of them, both choose the noise")
+            if seed is not None or not isinstance(generator, torch.Generator):
+                raise ValueError("seed or generator: expected one of them, a number or a torch.Generator")
             seed = int(torch.randint(2**31, (), generator=generator, device=generator.device))
         if report is not None and not callable(report):
             raise ValueError(f"report {report!r}: expected a function of a `Progress`")

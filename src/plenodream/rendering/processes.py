@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 import torch.distributed as dist
@@ -110,6 +110,12 @@ class LeadingGenerator(DiffusionGenerator):
     tell: Callable[[Any], None] = print
     asked: tuple[SamplingConfig, float | None] | None = None
     alive: weakref.WeakValueDictionary[int, Held] = field(default_factory=weakref.WeakValueDictionary)
+
+    def in_steps(self, steps: int) -> Self:
+        """See `DiffusionGenerator`; the others are told."""
+        assert self.asked is not None
+        made = super().in_steps(steps)
+        return replace(made, asked=(made.sampler.config, self.asked[1]))
 
     def encode(self, view: View, anchor: Tensor) -> Held:
         """See `Generator`."""

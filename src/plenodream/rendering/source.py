@@ -30,7 +30,7 @@ DEFAULT_FOV = 60.0  # horizontal, in degrees, where nothing is known of the lens
 WHOLE = slice(None)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SourceVideo(View):
     """A source at a model's size, and what is known of the video it was made from.
 
