@@ -246,7 +246,8 @@ def test_a_render_says_before_its_first_view_how_many_there_will_be_and_how_long
     def stopped(self, names, window):
         raise ValueError("here it would begin")
 
-    asked = ("render", clip, *CLOUD, "--trajectory", "tilt-up", "--trajectory", "rotate-left", "--out", tmp_path / "scene")
+    words = ("--trajectory", "tilt-up", "--trajectory", "rotate-left")
+    asked = ("render", clip, *CLOUD, *words, "--out", tmp_path / "scene")
     with monkeypatch.context() as patch:
         patch.setattr(AutoregressiveRenderer, "render_views", stopped)
         assert run(monkeypatch, *asked, "--k", 1, "--as-paper") == 2
