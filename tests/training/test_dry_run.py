@@ -9,9 +9,10 @@ from tiny import loss_of_views, tiny_config
 from plenodream.models.cosmos.transformer import CosmosCameraTransformer
 from plenodream.recipes import get_recipe
 from plenodream.training.build import build_model, set_trainable
+from plenodream.training.card import H100, Card
 from plenodream.training.config import TrainConfig
 from plenodream.training.curriculum import Curriculum, Stage
-from plenodream.training.dry_run import FITS, block_bytes, plan
+from plenodream.training.dry_run import SMALL, block_bytes, plan
 from plenodream.training.objective import ObjectiveConfig, draw_context
 from plenodream.training.parallel.records import tie_records
 from plenodream.training.throughput import count_operations
@@ -95,7 +96,7 @@ def test_activations_are_those_that_autograd_keeps(trainable: str, per_frame: bo
     with torch.autocast("cpu", torch.bfloat16, enabled=half):
         model.run(torch.randn(1, 48, 4, 8, 12), times, torch.randn(1, 4, 8, 12, 8), torch.zeros(1, 4), None)
     counted = sum(size for size, _ in kept.values()) / (4 * 8 * 12 * 64)
-    assert block_bytes(4.0, per_frame, trainable, half) == pytest.approx(counted, rel=0.1)
+    assert block_bytes(4.0, trainable, half) == pytest.approx(counted, rel=0.1)
 
 
 def test_parameters_are_those_of_cosmos_with_cameras() -> None:
@@ -129,14 +130,26 @@ def test_the_batches_that_are_offered_fit_and_the_next_larger_ones_hardly() -> N
     mini = get_recipe("mini")
     found = plan(mini, 1, 1)
     assert (found.stage, found.batch) == (4, 32) and "4, 32 a step" in found.table()
-    assert sorted(found.fitting) == [0, 1, 2, 3, 4]
-    for batch, fits in ((found.fitting[4], True), (found.fitting[4] + 1, False)):
+    assert found.fitting[H100.memory] == {} and "Fits the H100 SXM" in found.table()
+    batches = found.fitting[SMALL]
+    assert sorted(batches) == [0, 1, 2, 3, 4]
+    for batch, fits in ((batches[4], True), (batches[4] + 1, False)):
         stages = (replace(mini.curriculum.stages[4], share=1.0, batch=batch),)
         small = plan(replace(mini, curriculum=Curriculum(stages)), 1, 1)
-        assert (small.memory_total <= 0.8 * FITS) is fits
-        assert not small.fitting and "To fit" not in small.table()
+        assert (small.memory_total <= 0.8 * SMALL) is fits
+        assert not any(small.fitting.values()) and "To fit" not in small.table()
     assert "--set curriculum.stages.4.batch=" in found.table()
     assert "Not even one scene a step fits 8 GiB a rank" in plan(get_recipe("basic"), 1, 1).table()
+
+
+def test_memory_and_seconds_are_judged_by_one_card(run) -> None:
+    tight = Card("tight", plan(get_recipe("mini"), 1, 1).memory_total / 2, 1e12)
+    found = plan(get_recipe("mini"), 1, 1, card=tight)
+    assert found.seconds == pytest.approx(found.flop / (0.4 * 1e12)) and list(found.fitting) == [tight.memory]
+    assert "(tight), with a fifth of it free:" in found.table() and "8 GiB a rank" not in found.table()
+    code, said, _ = run("train", "pico", "--dry-run", "--world-size", 1, "--context-parallel", 1, "--device", "cpu")
+    assert code == 0 and "CPU of this machine" in said and "H100" not in said
+    assert run("train", "pico", "--dry-run", "--device", "tpu9")[0] == 2
 
 
 def test_memory_falls_as_ranks_share_it() -> None:

@@ -310,6 +310,24 @@ def test_the_scores_are_within_the_minutes(tmp_path, monkeypatch):
     assert lines(tmp_path)[-1]["rate"] < 2e-4
 
 
+def test_a_budget_without_a_step_makes_no_model_and_one_line(tmp_path, monkeypatch, capsys):
+    clock = take_time(monkeypatch, step=3.0)
+
+    def validate(model, out, step):
+        clock["now"] += 6.0
+        return {"seen": 1.0}
+
+    with pytest.raises(ValueError, match=r"0.1 minutes were over before the first step: nothing is trained; expected"):
+        make(tmp_path, tiny_config(), validate, minutes=0.1).run()
+    assert not (tmp_path / "model").exists() and not (tmp_path / "checkpoint").exists()
+    make(tmp_path, tiny_config(), minutes=0.1).run()  # the same folder, with time for steps
+    before = lines(tmp_path)
+    capsys.readouterr()
+    Trainer(tiny_config(), RunOptions(tmp_path, resume=True, minutes=0.05)).run()
+    assert "0.05 minutes were over at step 2 already: nothing more is trained" in capsys.readouterr().err
+    assert lines(tmp_path) == before and len(before) == 2
+
+
 def test_a_killed_run_loses_no_more_than_five_minutes(tmp_path, monkeypatch):
     take_time(monkeypatch, step=101.0)
     saved = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -37,7 +37,7 @@ class Train:
     contexts: MaybePath = None
     """Folder of contexts that `plenodream contexts` made with the weights of --init-from (stage 2)."""
     device: MaybeText = None
-    """cpu, cuda; left out: the GPU where there is one."""
+    """cpu, cuda; left out: the GPU where there is one, and in the dry run an H100."""
     context_parallel: int = 1
     """Ranks that share one sequence, under torchrun."""
     shard_mb: MaybeInt = None
@@ -60,11 +60,15 @@ def train(args: Train) -> int:
     from plenodream.training.config import RunOptions
 
     if args.dry_run:
+        from plenodream.training.card import H100, card_of
         from plenodream.training.dry_run import plan
         from plenodream.training.overrides import apply_overrides
 
         config = apply_overrides(get_recipe(args.recipe), args.set)
-        print(plan(config, args.world_size, args.context_parallel).table())
+        card = H100 if args.device is None else card_of(choose_device(args.device))
+        if args.device == "cpu" and config.precision == "auto":
+            config = replace(config, precision="fp32")
+        print(plan(config, args.world_size, args.context_parallel, card=card).table())
         return 0
     options = RunOptions(
         out=args.out or Path("runs") / args.recipe,

@@ -9,13 +9,13 @@ import torch
 from plenodream.models.cosmos.transformer import CosmosCameraTransformer
 from plenodream.models.sequences import choose_axis
 from plenodream.training.build import build_model, set_trainable
+from plenodream.training.card import GIB, H100, Card
 from plenodream.training.config import TrainConfig
 from plenodream.training.curriculum import Stage
 from plenodream.training.operations import TokenPass, pass_flop
 
-GIB = 2**30
-# Bytes a rank below which a step runs on a small GPU.
-FITS = 8 * GIB
+# Bytes of a small GPU, for which batches are offered beside those for the card itself.
+SMALL = 8 * GIB
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Plan:
         samples: Samples in the global batch.
         stage: Which stage of the recipe it is, counted from 0.
         batch: Scenes of that stage's step, on every data group.
-        fitting: The largest batch of every stage that would not fit `FITS` bytes a rank; 0 if not even one scene fits.
+        fitting: By bytes a rank, the largest batch of every stage whose own would not fit; 0 if not even one would.
         memory: Bytes per rank, by what they hold.
         flop: Operations of a step on all ranks together, recomputation included, without the codec.
         seconds: Time of a step.
@@ -40,7 +40,7 @@ class Plan:
         world_size: Ranks.
         context_parallel: Ranks that share one sequence.
         utilisation: Share of the peak rate that is assumed.
-        peak: Rate of one device, FLOP/s.
+        card: What every rank computes on.
     """
 
     parameters: int
@@ -52,7 +52,7 @@ class Plan:
     samples: int
     stage: int
     batch: int
-    fitting: dict[int, int]
+    fitting: dict[float, dict[int, int]]
     memory: dict[str, float]
     flop: float
     seconds: float
@@ -60,7 +60,7 @@ class Plan:
     world_size: int
     context_parallel: int
     utilisation: float
-    peak: float
+    card: Card
 
     @property
     def memory_total(self) -> float:
@@ -70,7 +70,7 @@ class Plan:
     def table(self) -> str:
         """As text for people."""
         frames, rows, columns = self.view_grid
-        groups = self.world_size // self.context_parallel
+        groups, rate = self.world_size // self.context_parallel, f"{self.card.peak / 1e12:.3g}"
         lines = [
             ("ranks", f"{self.world_size} = {groups} data groups x {self.context_parallel} context-parallel"),
             ("parameters", f"{self.parameters / 1e9:.3f} G, trained {self.trained / 1e9:.3f} G"),
@@ -81,19 +81,26 @@ class Plan:
             ("memory per rank, GiB", f"{self.memory_total / GIB:.2f}"),
             *((f"  {name}", f"{size / GIB:.2f}") for name, size in self.memory.items()),
             ("PFLOP of a step", f"{self.flop / 1e15:.2f}"),
-            ("seconds of a step", f"{self.seconds:.2f} at {self.utilisation:.0%} of {self.peak / 1e12:.0f} TFLOP/s"),
+            ("card of a rank", f"{self.card.name}, {self.card.memory / GIB:.0f} GiB, {rate} TFLOP/s"),
+            ("seconds of a step", f"{self.seconds:.2f} at {self.utilisation:.0%} of that"),
             ("target tokens a second", f"{self.tokens_per_second:,.0f}"),
         ]
         width = max(len(name) for name, _ in lines)
         return "\n".join([*(f"{name:<{width}}  {value}" for name, value in lines), *self._advice()])
 
     def _advice(self) -> list[str]:
-        """How to make it smaller, where it is too large for a small device."""
-        device = f"{FITS / GIB:.0f} GiB a rank"
-        if not all(self.fitting.values()):
-            return [f"Not even one scene a step fits {device}: more ranks, or a smaller model"]
-        options = [f"  --set curriculum.stages.{stage}.batch={batch}" for stage, batch in self.fitting.items()]
-        return [f"To fit {device}, with a fifth of it free:", *options] if options else []
+        """Whether it fits the card, and how to make it fit that or a small one."""
+        lines = [] if self.fitting[self.card.memory] else [f"Fits the {self.card.name}"]
+        for memory, batches in self.fitting.items():
+            device = (
+                f"{memory / GIB:.0f} GiB a rank ({self.card.name if memory == self.card.memory else 'a small GPU'})"
+            )
+            if not all(batches.values()):
+                lines.append(f"Not even one scene a step fits {device}: more ranks, or a smaller model")
+            elif batches:
+                options = [f"  --set curriculum.stages.{stage}.batch={batch}" for stage, batch in batches.items()]
+                lines += [f"To fit {device}, with a fifth of it free:", *options]
+        return lines
 
 
 def plan(
@@ -102,7 +109,7 @@ def plan(
     context_parallel: int = 8,
     context: int | None = None,
     utilisation: float = 0.4,
-    peak: float = 989e12,
+    card: Card = H100,
 ) -> Plan:
     """Estimate a training step without running it. Ours.
 
@@ -118,7 +125,7 @@ def plan(
         context_parallel: Ranks that share one sequence.
         context: Context views k; the largest of the recipe if None.
         utilisation: Share of the peak rate that training reaches, of all operations that run (recomputation too).
-        peak: FLOP/s of one device in the computing type; default: dense bf16 of an H100 SXM.
+        card: What every rank computes on.
 
     Raises:
         ValueError: Sizes that the network, the codec or the ranks cannot share out.
@@ -148,7 +155,7 @@ def plan(
 
     groups = world_size // context_parallel
     flop = groups * stage.batch * sum(pass_flop(each, model, config) for each in passes)
-    seconds = flop / (world_size * utilisation * peak)
+    seconds = flop / (world_size * utilisation * card.peak)
     targets = len(stage.target_views)
     return Plan(
         parameters=sum(p.numel() for p in model.parameters()),
@@ -160,7 +167,11 @@ def plan(
         samples=groups * stage.batch,
         stage=number,
         batch=stage.batch,
-        fitting=_fitting(config, model, context, world_size, context_parallel),
+        fitting={
+            memory: _fitting(config, model, context, world_size, context_parallel, memory)
+            for memory in (card.memory, SMALL)
+            if memory == card.memory or card == H100
+        },
         memory=_memory(passes, model, config, stage, context, tokens, world_size, context_parallel),
         flop=flop,
         seconds=seconds,
@@ -168,14 +179,22 @@ def plan(
         world_size=world_size,
         context_parallel=context_parallel,
         utilisation=utilisation,
-        peak=peak,
+        card=card,
     )
 
 
 def _fitting(
-    config: TrainConfig, model: CosmosCameraTransformer, context: int, world_size: int, context_parallel: int
+    config: TrainConfig,
+    model: CosmosCameraTransformer,
+    context: int,
+    world_size: int,
+    context_parallel: int,
+    room: float,
 ) -> dict[int, int]:
-    """See `Plan.fitting`; contexts of up to `context` views. Memory is a line in the batch: two points say all."""
+    """See `Plan.fitting`, for `room` bytes a rank and contexts of up to `context` views.
+
+    Memory is a line in the batch: two points say all.
+    """
     found = {}
     for number, stage in enumerate(config.curriculum.stages):
         k = min(stage.max_context, context)
@@ -186,8 +205,8 @@ def _fitting(
             sum(_memory(passes, model, config, sized, k, tokens, world_size, context_parallel).values())
             for sized in (stage, replace(stage, batch=1), replace(stage, batch=2))
         )
-        if own > FITS:
-            found[number] = max(0, 1 + int((0.8 * FITS - one) // (two - one)))
+        if own > room:
+            found[number] = max(0, 1 + int((0.8 * room - one) // (two - one)))
     return found
 
 
@@ -214,17 +233,17 @@ def _passes(
     return [TokenPass(each.count, each.views * tokens, each.seen * tokens, each.own_times) for each in passes]
 
 
-def block_bytes(mlp_ratio: float, per_frame: bool, trainable: str, half: bool) -> float:
+def block_bytes(mlp_ratio: float, trainable: str, half: bool) -> float:
     """Bytes that autograd keeps of one block, per token and unit of width.
 
     Counted with `torch.autograd.graph.saved_tensors_hooks` (the tests count again): half of what is kept under bf16
     autocast is fp32 all the same, around the normalisations.
     """
     if half:
-        base, hidden, times = (56.7, 5, 6) if trainable == "all" else (43.4, 3, 4)
+        base, hidden = (52.2, 5) if trainable == "all" else (39.3, 3)
     else:
-        base, hidden, times = (76, 8, 12) if trainable == "all" else (52, 4, 8)
-    return base + hidden * mlp_ratio + times * per_frame
+        base, hidden = (76, 8) if trainable == "all" else (52, 4)
+    return base + hidden * mlp_ratio
 
 
 def _memory(
@@ -251,10 +270,7 @@ def _memory(
 
     share = stage.batch / context_parallel * width
     inputs = [share * each.count * each.tokens for each in passes]
-    inside = [
-        part * block_bytes(c.mlp_ratio, each.per_frame > 0, config.trainable, half)
-        for part, each in zip(inputs, passes, strict=True)
-    ]
+    inside = [part * block_bytes(c.mlp_ratio, config.trainable, half) for part in inputs]
     activations = layers * size * sum(inputs) + max(inside) if config.gradient_checkpointing else layers * sum(inside)
     memory = {
         "weights": 4 * total / world_size,

@@ -1,4 +1,4 @@
-"""What may stop a run from outside: Ctrl-C, which waits for the step to end, and memory, which says what to lower."""
+"""What may stop a run: Ctrl-C, which waits for the step to end; memory, which says what to lower; no time at all."""
 
 from __future__ import annotations
 
@@ -52,3 +52,15 @@ def memory_advice(number: int, stage: Stage) -> Iterator[None]:
             f"out of memory in stage {number} ({stage.batch} scenes of {stage.views} views of {stage.frames} frames): "
             f"lower curriculum.stages.{number}.batch or .views, or set gradient_checkpointing=True"
         ) from error
+
+
+def nothing_done(step: int, steps: int, minutes: float | None) -> str:
+    """What is said of a run whose budget is over as it begins.
+
+    Raises:
+        ValueError: It has never trained at all.
+    """
+    budget = f"{steps} steps" if minutes is None else f"{minutes:g} minutes"
+    if not step:
+        raise ValueError(f"{budget} were over before the first step: nothing is trained; expected more --minutes")
+    return f"{budget} were over at step {step} already: nothing more is trained; more --minutes go on"

@@ -24,7 +24,7 @@ from plenodream.training.config import RunOptions, TrainConfig
 from plenodream.training.curriculum import Stage
 from plenodream.training.distillation import distillation_loss
 from plenodream.training.export import batches_seen, quality, save_model
-from plenodream.training.guards import ctrl_c_waits, memory_advice
+from plenodream.training.guards import ctrl_c_waits, memory_advice, nothing_done
 from plenodream.training.log import TrainingLog
 from plenodream.training.objective import draw_context, draw_size, draw_task, training_loss
 from plenodream.training.optim.optimizer import Average, SpikeGuard, learning_rate, make_optimizer
@@ -99,7 +99,7 @@ class Trainer:
         """Train to the end of the budget; returns the last held-out scores (on the main process).
 
         Raises:
-            ValueError: Out of memory, disk full, diverged; one line that says what to do.
+            ValueError: Out of memory, disk full, diverged, no time for a single step; one line that says what to do.
             KeyboardInterrupt: Ctrl-C; a single process has finished its step and saved the checkpoint.
         """
         options, first, offset = self.options, self.step, self.seconds
@@ -133,6 +133,8 @@ class Trainer:
                 if validated == self.step or self.parallel.from_main(time.monotonic() - saved) > _SAVE_SECONDS:
                     self.save()
                     saved = time.monotonic()
+            if self.step == first and self._progress() >= 1:
+                log.note(nothing_done(self.step, self.config.steps, self.minutes))
             if validated != self.step:
                 scores = self._validate(log)
             self.save()
@@ -282,7 +284,7 @@ class Trainer:
         stages = self.config.curriculum
         last = self.validate is None or stages.end < 1 or self.teacher is not None or stages.stages[-1].family == "disk"
         score = self.step if last else quality(scores)
-        if score > self.best:
+        if score > self.best and (self.step or self.options.init_from):  # random weights are no model
             self.best = score
             notes = {
                 "batches": self._batches(),
