@@ -26,9 +26,18 @@ MODEL, SOURCE, TRAJECTORIES = "PLENODREAM_MODEL", "PLENODREAM_SOURCE", "PLENODRE
 KEYS, SCENE = "PLENODREAM_KEYFRAMES", "PLENODREAM_SCENE"
 
 
-def number(default: float, low: float, high: float, step: float = 0.1) -> tuple:
+def number(default: float, low: float, high: float, step: float = 0.1, tip: str = "") -> tuple:
     """A field for a number."""
-    return "FLOAT", {"default": default, "min": low, "max": high, "step": step}
+    return "FLOAT", {"default": default, "min": low, "max": high, "step": step, "tooltip": tip}
+
+
+def text(default: str, tip: str, **more: bool) -> tuple:
+    """A field for words."""
+    return "STRING", {"default": default, "tooltip": tip, **more}
+
+
+DISTANCE = number(4, 0.01, 10_000, tip="metres from the source's first camera to what paths turn around")
+FILE = "path of a file on the machine that ComfyUI runs on; any format that plenodream reads"
 
 
 class Node:
@@ -36,6 +45,10 @@ class Node:
 
     FUNCTION = "run"
     CATEGORY = "plenodream"
+
+    def __init_subclass__(cls) -> None:
+        if "DESCRIPTION" not in vars(cls):
+            cls.DESCRIPTION = cls.__doc__ or ""  # what ComfyUI shows of a node
 
 
 class LoadModel(Node):
@@ -45,7 +58,8 @@ class LoadModel(Node):
 
     @classmethod
     def INPUT_TYPES(cls):
-        return {"required": {"model": ("STRING", {"default": DEFAULT_MODEL}), "device": (["auto", "cpu", "cuda"],)}}
+        name = text(DEFAULT_MODEL, "a bundled model's name, a model's folder, owner/name on a hub, or reprojection")
+        return {"required": {"model": name, "device": (["auto", "cpu", "cuda"],)}}
 
     def run(self, model, device):
         return (load_model(model, None if device == "auto" else device),)
@@ -58,8 +72,9 @@ class Source(Node):
 
     @classmethod
     def INPUT_TYPES(cls):
-        required = {"images": ("IMAGE",), "fps": number(24, 1, 240), "fov": number(60, 1, 170)}
-        optional = {"camera_poses": ("CAMERAPOSES",), "cameras_file": ("STRING", {"default": ""})}
+        lens = number(60, 1, 170, tip="horizontal field of view in degrees, where no file of cameras says it")
+        required = {"images": ("IMAGE",), "fps": number(24, 1, 240, tip="frames per second"), "fov": lens}
+        optional = {"camera_poses": ("CAMERAPOSES",), "cameras_file": text("", FILE)}
         return {"required": required, "optional": optional}
 
     def run(self, images, fps, fov, camera_poses=None, cameras_file=""):
@@ -89,8 +104,8 @@ class Chain(Node):
 class Presets(Chain):
     """Presets, one a line, with parameters as on the command line."""
 
-    FIELDS: ClassVar[dict] = {"presets": ("STRING", {"default": "arc-left\narc-right:angle=40", "multiline": True})}
     DESCRIPTION = "One a line: " + ", ".join(PRESETS)
+    FIELDS: ClassVar[dict] = {"presets": text("arc-left\narc-right:angle=40", DESCRIPTION, multiline=True)}
 
     def run(self, presets, before=None):
         lines = tuple(line.strip() for line in presets.splitlines() if line.strip())
@@ -100,16 +115,18 @@ class Presets(Chain):
 class CamerasFile(Chain):
     """A file of cameras, or of key frames; its name becomes the view's."""
 
-    FIELDS: ClassVar[dict] = {"file": ("STRING", {"default": ""})}
+    FIELDS: ClassVar[dict] = {"file": text("", FILE)}
 
     def run(self, file, before=None):
+        if not file.strip():
+            raise ValueError("no file yet; expected the path of a file of cameras or key frames")
         return (joined(before, Trajectories(files=(file,))),)
 
 
 class CamerasFromPoses(Chain):
     """Poses of other nodes, relative to the source's first camera, spread over its frames."""
 
-    FIELDS: ClassVar[dict] = {"name": ("STRING", {"default": "poses"}), "camera_poses": ("CAMERAPOSES",)}
+    FIELDS: ClassVar[dict] = {"name": text("poses", "of the view"), "camera_poses": ("CAMERAPOSES",)}
 
     def run(self, name, camera_poses, before=None):
         return (joined(before, Trajectories(paths={name: poses_from(camera_poses)})),)
@@ -119,9 +136,9 @@ class KeyframesTrajectory(Chain):
     """Key frames as a trajectory."""
 
     FIELDS: ClassVar[dict] = {
-        "name": ("STRING", {"default": "path"}),
+        "name": text("path", "of the view, or of the file"),
         "keyframes": (KEYS,),
-        "subject_distance": number(4, 0.01, 10_000),
+        "subject_distance": DISTANCE,
     }
 
     def run(self, name, keyframes, subject_distance, before=None):
@@ -153,14 +170,15 @@ class Dials(Node):
     @classmethod
     def INPUT_TYPES(cls):
         required = {
-            "time": number(0, 0, 1, 0.01),
-            "azimuth": number(0, -3600, 3600, 1),
-            "elevation": number(0, -89, 89, 1),
-            "distance": number(4, 0.01, 10_000),
-            "roll": number(0, -3600, 3600, 1),
+            "time": number(0, 0, 1, 0.01, "share of the clip: 0 its first frame, 1 its last"),
+            "azimuth": number(0, -3600, 3600, 1, "degrees around the subject, positive to the right"),
+            "elevation": number(0, -89, 89, 1, "degrees above the subject"),
+            "distance": number(4, 0.01, 10_000, tip="metres to the subject"),
+            "roll": number(0, -3600, 3600, 1, "degrees"),
             "ease": ([GLIDE, *KEY_EASES],),
         }
-        optional = {"before": (KEYS,), "focal_mm": number(0, 0, 10_000, 1), "camera_info": ("LOAD3D_CAMERA",)}
+        focal = number(0, 0, 10_000, 1, "focal length in mm on a sensor 36 mm wide; 0: the source's own")
+        optional = {"before": (KEYS,), "focal_mm": focal, "camera_info": ("LOAD3D_CAMERA",)}
         return {"required": required, "optional": optional}
 
     def run(self, time, azimuth, elevation, distance, roll, ease, before=(), focal_mm=0, camera_info=None):
@@ -178,7 +196,8 @@ class Scene(Node):
 
     @classmethod
     def INPUT_TYPES(cls):
-        required = {"model": (MODEL,), "trajectories": (TRAJECTORIES,), "folder": ("STRING", {"default": "scene"})}
+        folder = text("scene", "within ComfyUI's output; later runs add to what is there")
+        required = {"model": (MODEL,), "trajectories": (TRAJECTORIES,), "folder": folder}
         return {"required": required, "optional": {"source": (SOURCE,), "seed": ("INT", {"default": 0, "min": 0})}}
 
     @classmethod
@@ -223,7 +242,7 @@ class ViewOut(Node):
 
     @classmethod
     def INPUT_TYPES(cls):
-        return {"required": {"scene": (SCENE,), "name": ("STRING", {"default": "arc-left"})}}
+        return {"required": {"scene": (SCENE,), "name": text("arc-left", "of a finished view, or source")}}
 
     def run(self, scene, name):
         return images(scene.frames(name)), poses_of(scene.cameras(name)), float(scene.manifest.fps)
@@ -268,7 +287,7 @@ class Warps(Node):
 
     @classmethod
     def INPUT_TYPES(cls):
-        required = {"source": (SOURCE,), "trajectories": (TRAJECTORIES,), "subject_distance": number(4, 0.01, 10_000)}
+        required = {"source": (SOURCE,), "trajectories": (TRAJECTORIES,), "subject_distance": DISTANCE}
         return {"required": required}
 
     def run(self, source, trajectories, subject_distance):

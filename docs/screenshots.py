@@ -81,7 +81,7 @@ def app(browser) -> None:
     with tempfile.TemporaryDirectory() as folder:
         server, listening, address = open_app(App("reprojection", "cpu", port=0), Path(folder))
         threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True).start()
-        tab = browser.new_page(viewport={"width": 1280, "height": 1160})
+        tab = browser.new_page(viewport={"width": 1280, "height": 1260})
         tab.goto(address)
         tab.locator("#video input[type=file]").set_input_files(clip_folder() / "source.mp4")
         tab.locator("#video video").wait_for()

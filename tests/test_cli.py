@@ -118,6 +118,20 @@ def test_the_version_is_said(monkeypatch, capsys):
     assert run(monkeypatch, "--version") == 0 and capsys.readouterr().out.startswith("plenodream 0.")
 
 
+@pytest.mark.parametrize("given", [{}, {"OMP_WAIT_POLICY": "ACTIVE"}, {"GOMP_SPINCOUNT": "9"}, {"KMP_BLOCKTIME": "1"}])
+def test_threads_sleep_while_they_wait_unless_the_user_says_otherwise(monkeypatch, given):
+    for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"):
+        monkeypatch.setenv(name, "")  # so that it is as before afterwards, whatever the command does
+        monkeypatch.delenv(name)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(cli, "_run", lambda words: int(dict(os.environ).get("OMP_WAIT_POLICY") == "PASSIVE"))
+    monkeypatch.setattr(sys, "argv", ["plenodream"])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert stop.value.code == int(not given)
+
+
 def test_render_then_join(monkeypatch, tmp_path, model, clip, capsys):
     out = tmp_path / "scene"
     arguments = ("render", "--model", model, "--out", out)

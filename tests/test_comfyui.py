@@ -116,6 +116,9 @@ def test_the_nodes_are_as_comfyui_wants_them(comfy):
     assert set(comfy.nodes) == set(comfy.module.NODE_DISPLAY_NAME_MAPPINGS)
     for node in comfy.nodes.values():
         inputs = node.INPUT_TYPES()
+        assert node.DESCRIPTION
+        typed = [field for part in inputs.values() for field in part.values() if field[0] in ("STRING", "FLOAT")]
+        assert all(field[1]["tooltip"] for field in typed), node
         assert set(inputs) <= {"required", "optional", "hidden"} and callable(getattr(node(), node.FUNCTION))
         assert len(node.RETURN_TYPES) == len(node.RETURN_NAMES) and isinstance(node.CATEGORY, str)
         for fields in inputs.values():

@@ -260,6 +260,7 @@ def test_what_is_not_delivered_is_named_and_counted(folders, tmp_path):
     report = outcome.report
     assert report is not None and (report.delivered, report.samples, len(report.faults)) == (0, 6, 6)
     assert report.numbers == []
+    assert "Nothing could be scored." in (folder / "evaluation" / "report.txt").read_text()
 
 
 def test_one_fault_leaves_the_others_scored(folders, tmp_path):

@@ -68,8 +68,8 @@ def _short(value: float) -> str:
 def to_text(report: Report) -> str:
     """The report for a terminal of 80 columns: the main columns, then what could not be scored."""
     head = f"{report.name}: {report.delivered} of {report.samples} videos of {report.scenes} scenes"
-    lines = [head, "Means over scenes ± half of their 95 % interval."]
     columns = [column for column in SHOWN if any(number.column == column for number in report.numbers)]
+    lines = [head, "Means over scenes ± half of their 95 % interval." if report.numbers else "Nothing could be scored."]
     rows = list(dict.fromkeys(number.row for number in report.numbers))
     cells = [["", *columns]] + [[row, *(cell(report.number(c, row)) for c in columns)] for row in rows]
     counts = [report.number(c) for c in columns]

@@ -143,8 +143,8 @@ class _Page:
         with gr.Column():
             video = gr.Video(sources=["upload"], label="video", elem_id="video", height=260)
             with gr.Accordion("its cameras and depth", open=False):
-                cameras = gr.File(label="camera file (any format that plenodream reads)", elem_id="cameras")
-                depth = gr.File(label="depth file", elem_id="depth")
+                cameras = gr.File(label="camera file (any format that plenodream reads)", elem_id="cameras", height=120)
+                depth = gr.File(label="depth file", elem_id="depth", height=120)
                 fov = gr.Slider(10, 170, _FOV, step=1, label="horizontal field of view, where no file says it")
                 distance = gr.Slider(0.2, 50, 4, step=0.1, label="metres to the subject")
         return {"video": video, "cameras": cameras, "depth": depth, "fov": fov, "distance": distance}
@@ -155,7 +155,9 @@ class _Page:
                 list(PRESETS), value=["arc-left"], multiselect=True, allow_custom_value=True,
                 label="presets; your own numbers as arc-left:angle=20", elem_id="presets",
             )  # fmt: skip
-            path = gr.File(label="path: key frames or cameras in a file; its name becomes the view's", elem_id="path")
+            path = gr.File(
+                label="path: key frames or cameras in a file; its name becomes the view's", elem_id="path", height=120
+            )
             with gr.Accordion("dials: a camera that goes from the source's to here", open=False, elem_id="dials"):
                 dials = {
                     "on": gr.Checkbox(label="a view by dials"),

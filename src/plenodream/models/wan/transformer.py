@@ -59,7 +59,8 @@ class WanDenoiser(DenoiserMixin, WanTransformer3DModel):
             )
         if image is None and self.config.image_dim is not None:
             raise ValueError(
-                "this network is told what CLIP sees in the first frame: expected image_encoder in its folder"
+                "this network is told what CLIP sees in the first frame: expected image_encoder in its folder, as "
+                "Wan-AI/Wan2.1-I2V-14B-480P-Diffusers has it"
             )
         cameras = self.camera_embedding(camera_tokens, views).flatten(1, 3).to(like)
         with calling(AttentionCall(cameras, context, record, views)) as call:
