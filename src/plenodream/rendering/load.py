@@ -165,9 +165,9 @@ def read_index(folder: Path) -> dict[str, Any]:
             f"{folder}: a training run's folder, not a model; expected the model in it: {folder / 'model'}"
         )
     if not path.is_file():
-        raise ValueError(
-            f"{folder}: not a model, it has no model_index.json; expected a folder written by save_pretrained"
-        )
+        inner = folder / "model"
+        wanted = f"{inner}, the model of this run" if inner.is_dir() else "a folder written by save_pretrained"
+        raise ValueError(f"{folder}: not a model, it has no model_index.json; expected {wanted}")
     index = read_document(path, dict[str, Any], "expected what save_pretrained wrote: copy the model again")
     kind = index.get("_class_name")
     if kind != PlenopticPipeline.__name__:
