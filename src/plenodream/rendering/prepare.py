@@ -148,8 +148,8 @@ def _check_depth(targets: list[Target], source: Cameras, deep: bool, model: Mode
     if model.network_size is not None or deep:
         return
     for target in targets:
-        centres = (cameras.camera_to_world[:, :3, 3] for cameras in (target.cameras, source))
-        gaps = torch.cdist(*centres).min(dim=1).values
+        here, there = (cameras.camera_to_world[:, :3, 3] for cameras in (target.cameras, source))
+        gaps = torch.cdist(here, there).min(dim=1).values
         if gaps.max() >= SAME_PLACE:
             raise ValueError(
                 f"view {target.name}: frame {int(gaps.argmax())} stands {gaps.max():.2g} m from the source's camera, "
