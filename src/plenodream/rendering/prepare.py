@@ -87,6 +87,8 @@ def _start(folder: Path, video: View, request: Request, model: Model) -> Scene:
     stored = settings.to_json() | dict(model.words)
     manifest = Manifest(model.name, model.generator.fingerprint(), *size, fps, len(given), tuple(windows), seed, stored)
     with folder_if_used(folder):
+        if (folder / FILE).exists():  # not yet there when this process began
+            raise ValueError(f"{folder}: another process has just begun a scene there; wait for it, then repeat")
         scene = Scene.create(folder, manifest)
         with scene.lock():
             try:
