@@ -30,6 +30,10 @@ def test_a_folder_of_images_is_estimated(run, tmp_path, monkeypatch):
     monkeypatch.setattr("plenodream.estimate.cameras._FEW_POINTS", 10**6)
     code, out, _ = run("cameras", clip / "%03d.png", "--fov", 60, "--out", tmp_path / "d.json")
     assert code == 0 and "points (1000000 and more can be trusted): do not rely on these cameras" in out
+    monkeypatch.setattr("plenodream.estimate.cameras.map_frames", lambda *_: None)
+    code, out, err = run("cameras", clip / "%03d.png", "--fov", 60, "--out", tmp_path / "e.json")
+    assert code == 2 and err.count("\n") == 1 and "cameras for only 0 of 4 frames (0%); expected 70%" in err
+    assert out == "" and not (tmp_path / "e.json").exists()
 
 
 def test_another_programs_file_is_converted(run, tmp_path):
@@ -57,6 +61,7 @@ def test_another_programs_file_is_converted(run, tmp_path):
         (("{}/lines.txt", "--clip", "{}/clip", "--fov", "60"), "2 cameras for 4 frames"),
         (("{}/lines.txt", "--clip", "{}/clip"), "poses without focal lengths"),
         (("{}/poses.npy", "--clip", "{}/clip"), "poses.npy: poses without focal lengths (no intrinsics.npy beside it)"),
+        (("{}/nothing",), "nothing: folder of no known camera format; tried COLMAP model (no images.bin"),
         (("{}/sized.json", "--fov", "60"), "--fov 60 beside"),
         (("{}/sized.json", "--out", "{}/act.txt"), ".txt files are not written; expected NAME.json, or a folder"),
         (("{}/sized.json", "--out", "{}/clip"), "holds something already; expected a new or empty folder for a COLMAP"),
@@ -66,6 +71,7 @@ def test_bad_input_gets_one_line_and_nothing_is_written(run, tmp_path, words, me
     (tmp_path / "lines.txt").write_text("1 0 0 0 0 1 0 0 0 0 1 0\n" * 2)
     (tmp_path / "prose.txt").write_text("hello")
     noise_clip(tmp_path / "clip")
+    (tmp_path / "nothing").mkdir()
     np.save(tmp_path / "poses.npy", np.eye(4)[None].repeat(4, 0))
     frames = [{"transform_matrix": np.eye(4).tolist()}] * 2
     (tmp_path / "sized.json").write_text(json.dumps({"fl_x": 50.0, "w": 64, "h": 48, "frames": frames}))

@@ -7,6 +7,7 @@ import io
 import json
 import math
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -23,8 +24,12 @@ import pytest
 import torch
 
 from plenodream import cli
+from plenodream.cli.commands import commands
 from plenodream.media.video import read_video
+from plenodream.memory.manifest import Manifest
 from plenodream.memory.scene import Scene
+from plenodream.memory.windows import plan_windows
+from plenodream.rendering.source import open_source
 
 
 @pytest.fixture(scope="session")
@@ -97,6 +102,8 @@ def test_a_part_of_a_clip_its_scale_and_the_papers_choices(monkeypatch, tmp_path
     assert run(monkeypatch, "render", clip, "--model", model, "--trajectory", "arc-left", "--out", out, *part) == 0
     scene, shown = Scene.open(out), capsys.readouterr().err
     whole = read_video(clip).frames
+    said = open_source(clip, 30, 44, part=slice(0, 99)).notes
+    assert "a part of the video: 5 frames from frame 0, of 99 asked for: the video ends there" in said
     assert scene.manifest.frames == 2 and scene.manifest.fps == 5 and len(whole) == 5
     assert "2 frames from frame 1, one of every 2" in shown and "lengths of the cameras times 2" in shown
     assert scene.manifest.settings["retrieval"]["strategy"] == "fov-paper"
@@ -109,6 +116,20 @@ def test_a_part_of_a_clip_its_scale_and_the_papers_choices(monkeypatch, tmp_path
 
 def test_the_version_is_said(monkeypatch, capsys):
     assert run(monkeypatch, "--version") == 0 and capsys.readouterr().out.startswith("plenodream 0.")
+
+
+@pytest.mark.parametrize("given", [{}, {"OMP_WAIT_POLICY": "ACTIVE"}, {"GOMP_SPINCOUNT": "9"}, {"KMP_BLOCKTIME": "1"}])
+def test_threads_sleep_while_they_wait_unless_the_user_says_otherwise(monkeypatch, given):
+    for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"):
+        monkeypatch.setenv(name, "")  # so that it is as before afterwards, whatever the command does
+        monkeypatch.delenv(name)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(cli, "_run", lambda words: int(dict(os.environ).get("OMP_WAIT_POLICY") == "PASSIVE"))
+    monkeypatch.setattr(sys, "argv", ["plenodream"])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert stop.value.code == int(not given)
 
 
 def test_render_then_join(monkeypatch, tmp_path, model, clip, capsys):
@@ -348,7 +369,7 @@ BAD = {
     "mirrored": ([*TARGET, "mirrored.txt"], "determinant -1"),
     "focal": ([*TARGET, "focal.json"], "focal length"),
     "too far for float32": ([*TARGET, "far.txt"], "far.txt: NaN or infinite"),
-    "far off": ([*TARGET, "far-off.txt"], "view far-off: the model gave NaN"),
+    "far off": ([*TARGET, "far-off.txt"], "far-off.txt: its cameras see nothing of the source"),
     "a file's name": ([*TARGET, "my path.txt"], "rename the file"),
     "called source": ([*TARGET, "source.txt"], "another view is called 'source'"),
     "called like another": ([*STILL, "--trajectory-file", "static.txt"], "another view is called 'static'"),
@@ -428,8 +449,8 @@ def test_bad_input_is_one_line(case, monkeypatch, tmp_path, model, clip, capsys)
     shown = capsys.readouterr()
     *before, error = shown.err.strip().splitlines()
     assert error.startswith("plenodream: ") and expected in error, error
-    assert not shown.out and (not before or case == "far off"), before
-    assert not (tmp_path / "scene").exists() or case == "far off"
+    assert not shown.out and not before, before
+    assert not (tmp_path / "scene").exists()
     assert not list(tmp_path.glob("**/views/[!s]*/chunk-*")) and not list(tmp_path.glob("runs/*/*"))
 
 
@@ -478,9 +499,50 @@ def test_what_would_be_ignored_or_cannot_be_is_refused(monkeypatch, capsys):
         (["synth", "--out", "none", "--views", "0"], "views=0: expected at least 2"),
         (["convert", "m", "--to", "p", "--to-published", "--vae", "v"], "--base and --vae beside --to-published"),
         (["view", "scene", "--subject-distance", "0"], "--subject-distance 0: expected more than 0 m"),
+        (
+            ["plan", __file__, "--trajectory", "static", "--subject-distance", "0"],
+            "--subject-distance 0: expected more",
+        ),
+        (["shards", __file__], f"{__file__}: cannot be read to the end"),
+        (["trajectories", "--trajectory", "arc-lefft"], "did you mean 'arc-left'"),
+        (["reproduce", "table-1", "--dry-run", "--out", __file__], "test_cli.py: is a file; expected a folder"),
+        (["reproduce", "table-3", "--dry-run", "--out", __file__], "test_cli.py: is a file; expected a folder"),
+        (["benchmark", "--out", __file__], "test_cli.py: is a file; expected a folder"),
+        (
+            ["render", "https://example.com/a.mp4", *STILL[2:]],
+            "https://example.com/a.mp4: is an address; expected a file",
+        ),
+        (
+            ["plan", "https://example.com/a.mp4", *STILL[2:]],
+            "https://example.com/a.mp4: is an address; expected a file",
+        ),
     ):
         assert run(monkeypatch, *arguments) == 2
-        assert expected in capsys.readouterr().err
+        said = capsys.readouterr()
+        assert expected in said.err and not said.out
+
+
+def test_the_loser_of_two_starts_on_one_new_folder_is_told_who_won(monkeypatch, tmp_path, model, clip, capsys):
+    out, create = tmp_path / "scene", Scene.create
+    asked = ("render", clip, "--model", model, "--out", out, "--trajectory", "static", "--quiet")
+    start = importlib.import_module("plenodream.rendering.prepare")._plan
+
+    def other_first(*arguments):
+        create(out, Manifest("other", "f", 16, 16, 10, 5, tuple(plan_windows(5, 3, 1)), 0, {}))
+        return start(*arguments)
+
+    monkeypatch.setattr("plenodream.rendering.prepare._plan", other_first)
+    assert run(monkeypatch, *asked) == 2
+    assert f"{out}: another process has just begun a scene there; wait for it" in capsys.readouterr().err
+
+
+def test_no_help_has_a_none_or_two_defaults(monkeypatch, capsys):
+    for name in commands():
+        assert run(monkeypatch, name, "--help") == 0
+        shown = " ".join(capsys.readouterr().out.split())
+        assert "None" not in shown and not re.search(r"\(default: [^)]*\)\.? *\(default:", shown), (name, shown)
+    assert run(monkeypatch, "--help") == 0
+    assert "--version" in capsys.readouterr().out
 
 
 def test_tyro_has_the_hook_that_says_what_is_wrong_and_without_it_wrong_arguments_are_refused_all_the_same(

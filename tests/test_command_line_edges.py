@@ -246,7 +246,8 @@ def test_a_render_says_before_its_first_view_how_many_there_will_be_and_how_long
     def stopped(self, names, window):
         raise ValueError("here it would begin")
 
-    asked = ("render", clip, *CLOUD, "--trajectory", "tilt-up", "--trajectory", "arc-left", "--out", tmp_path / "scene")
+    words = ("--trajectory", "tilt-up", "--trajectory", "rotate-left")
+    asked = ("render", clip, *CLOUD, *words, "--out", tmp_path / "scene")
     with monkeypatch.context() as patch:
         patch.setattr(AutoregressiveRenderer, "render_views", stopped)
         assert run(monkeypatch, *asked, "--k", 1, "--as-paper") == 2
@@ -283,6 +284,6 @@ def test_cameras_that_go_farther_than_a_model_has_seen_are_said(tmp_path, tiny_v
     poses[-1, 0, 3] = 0.002
     (line,) = travel_cautions(replace(source, camera_to_world=poses), {}, 4.0, reach=1.0)
     assert "moves 2 mm in all: if its lengths are not metres, give --scale" in line
-    model = replace(reprojection_model(), reach=1.0)
+    model = replace(reprojection_model(), reach=1.0, network_size=(16, 16))
     with pytest.warns(UserWarning, match="static goes 9 m from the source's first camera"):
         prepare_scene(tmp_path / "scene", tiny_video(), make_request({"static": far}), model)

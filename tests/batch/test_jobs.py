@@ -179,3 +179,12 @@ def test_a_generator_is_called_by_one_thread_at_a_time():
     for thread in threads:
         thread.join()
     assert slow.most == 1 and not turn.locked()
+
+
+def test_clips_of_a_folder_may_be_called_what_scenes_may_not(tmp_path):
+    for name in ("b c.mp4", "(2) é.mp4"):
+        (tmp_path / name).write_bytes(b"")
+    assert [(job.name, job.where) for job in read_jobs(f"{tmp_path}/", {})] == [
+        ("2-", f"{tmp_path}/(2) é.mp4"),
+        ("b-c", f"{tmp_path}/b c.mp4"),
+    ]

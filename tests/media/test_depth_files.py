@@ -111,8 +111,9 @@ def test_unknown_pixels_stay_unknown(tmp_path):
 
 
 def test_files_that_are_missing_damaged_or_of_another_clip(tmp_path):
-    with pytest.raises(ValueError, match="no such file or folder"):
-        load_depth(tmp_path / "none.npz")
+    for name in ("none.npz", "none"):
+        with pytest.raises(ValueError, match="no such file or folder"):
+            load_depth(tmp_path / name)
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="no depth maps; expected"):
         load_depth(tmp_path / "empty")

@@ -23,6 +23,9 @@ def test_a_checkpoint_becomes_the_network_it_was_and_goes_back(name, tmp_path):
     format_name = "auto" if name != "plenoptic" else name  # the sibling has the same tensors
     made = convert(source, tmp_path / "model", format_name, base, write_vae(tmp_path))
     assert made.format == name and (made.from_base > 0) == (name == "redirector")
+    home = "Wan-AI/Wan2.1-T2V" if name.startswith("re") else "nvidia/Cosmos"
+    assert made.missing[0].startswith(f"text_encoder (of {home}") and made.missing[1].startswith("tokenizer (of ")
+    assert [part.split()[0] for part in made.missing[2:]] == ["image_encoder"] * (name == "redirector")
     folder = tmp_path / "model"
     index = json.loads((folder / "model_index.json").read_text())
     loaded = DENOISERS[index["transformer"][1]].from_pretrained(folder / "transformer")
@@ -136,6 +139,8 @@ def test_what_was_trained_alone_needs_its_base_and_the_right_one(tmp_path):
     with pytest.raises(ValueError, match=r"expected --base with the rest .*Control-Camera"):
         convert(source, tmp_path / "model", "auto", None, vae)
     assert base is not None
+    with pytest.raises(ValueError, match=r"with the rest .*, which .*step20000.safetensors does not hold"):
+        convert(source, tmp_path / "model", "auto", source, vae)
     wrong = load_file(base / "diffusion_pytorch_model.safetensors")
     wrong["blocks.0.self_attn.q.bias"] = torch.ones(5)
     save_file(wrong, base / "diffusion_pytorch_model.safetensors")

@@ -245,3 +245,9 @@ def test_without_a_name_a_scenes_own_bundled_model_is_used(tiny_pipeline, tiny_v
         manifest.write_text(manifest.read_text().replace('"tiny"', f'"{name}"'))
         assert model_for(scene.folder) == name
         manifest.write_text(manifest.read_text().replace(f'"{name}"', '"tiny"'))
+
+
+def test_the_folder_of_a_run_names_its_model(tmp_path):
+    (tmp_path / "run" / "model").mkdir(parents=True)
+    with pytest.raises(ValueError, match=r"run: not a model, .*; expected .*run/model, the model of this run"):
+        load_pipeline(str(tmp_path / "run"))

@@ -99,5 +99,9 @@ def test_pipelines_refuse_too_and_one_world_is_fine(folder, run, tiny_pipeline, 
         "",
     ) and "around.json: nerfstudio transforms.json: 4 cameras; poses: camera-to-" in out
     assert "unit of length: the file's own" in out
+    words = ("render", "clip.mkv", "--model", "reprojection", "--out", "s")
+    code, _, err = run(*words, "--trajectory", "tilt-down", "--trajectory", "arc-left")
+    assert code == 2 and "arc-left: frame 3 stands 2.1 m from the source's camera, and the source has no depth" in err
+    assert err.count("\n") == 1 and not (folder / "s").exists()
     code, _, err = run("render", "clip.mkv", "--trajectory-file", "mine.json", "--model", "reprojection", "--out", "s")
     assert code == 0 and "mine.json: our JSON: 4 cameras" in err and describe_files([folder / "clip.mkv"]) == []

@@ -8,7 +8,7 @@ import signal
 import sys
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from contextlib import suppress
 from typing import Any
 
@@ -22,6 +22,7 @@ def main() -> None:
     """Entry point."""
     words, debug = [word for word in sys.argv[1:] if word != "--debug"], "--debug" in sys.argv
     _prepare_streams()
+    wait_asleep(os.environ)
     try:
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: nothing is left half-done
         code = _run(words)
@@ -38,6 +39,15 @@ def main() -> None:
         message, code = _explained(error)
         _say(message)
     sys.exit(code)
+
+
+def wait_asleep(environment: MutableMapping[str, str]) -> None:
+    """Threads that wait for each other sleep, unless the user says otherwise; read when torch is loaded.
+
+    By default they spin, and beside a core that other work holds, most of what they do is that.
+    """
+    if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"} & set(environment):
+        environment["OMP_WAIT_POLICY"] = "PASSIVE"
 
 
 def _run(words: list[str]) -> int:

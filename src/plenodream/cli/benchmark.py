@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from plenodream.cli.counting import counting
-from plenodream.cli.parse import MaybeInt, MaybePath, MaybeText
+from plenodream.cli.parse import MaybeInt, MaybePath, MaybeText, check_folder
 
 if TYPE_CHECKING:
     from plenodream.evaluation.bench import Plan
@@ -128,6 +128,7 @@ def _run(
     from plenodream.evaluation.bench import foresee, run_benchmark
     from plenodream.evaluation.table import table_text, write_tables
 
+    check_folder(out)
     if not quiet:
         print(foresee(plan, methods), flush=True)
     if dry_run:
@@ -147,6 +148,7 @@ def _ablations(args: Reproduce, out: Path) -> int:
     from plenodream.evaluation.table import table_text, write_tables
     from plenodream.recipes.ablations import Ablations, foresee, run_ablations
 
+    check_folder(out)
     ablations = Ablations(out, args.seeds, args.scenes, args.shots, args.steps, args.device or "cpu")
     if not args.quiet:
         print(foresee(ablations), flush=True)

@@ -82,7 +82,7 @@ def cameras(args: Cameras) -> int:
 def _is_clip(given: str) -> bool:
     """Whether a path is a video or images, and not what another program says of cameras."""
     from plenodream.geometry.formats import is_camera_file
-    from plenodream.media.images import is_sequence
+    from plenodream.media.images import SUFFIXES, is_sequence
 
     path = Path(given)
     if path.is_file():
@@ -90,6 +90,8 @@ def _is_clip(given: str) -> bool:
             start = file.read(4096)
         arrays = start.startswith((b"PK\x03\x04", b"\x93NUMPY"))  # which no video is, and few are cameras
         return b"\0" in start and not arrays and not is_camera_file(given)
+    if path.is_dir() and not any(file.suffix.lower() in SUFFIXES for file in path.iterdir()):
+        return False
     return is_sequence(path) and not is_camera_file(given)
 
 

@@ -53,6 +53,11 @@ def convert(args: Convert) -> int:
     beneath += f", {made.fresh} new ones (zero: fine-tune them)" if made.fresh else ""
     left = f"; left out: {', '.join(made.left_out)}" if made.left_out else ""
     print(f"wrote {shown(made.folder)} ({made.format}): {made.taken} tensors{beneath}{left}", file=sys.stderr)
+    if made.missing:
+        folder = shown(made.folder)
+        print(
+            f"before it renders, put into {folder}: {', '.join(made.missing)}, as diffusers' folders", file=sys.stderr
+        )
     return 0
 
 
@@ -71,7 +76,7 @@ def models(args: Models) -> int:
         size = sum(file.stat().st_size for file in folder.rglob("*.safetensors")) / 1e6
         index = read_document(folder / "model_index.json", dict[str, Any])
         frames, views = f"{index['height']}x{index['width']}, {index['frames']}", str(index["context_views"])
-        table.add_row(name, f"{size:.0f} MB", "-", frames, views, "Apache-2.0, bundled")
+        table.add_row(name, f"{size:.0f} MB", "under 1 GiB", frames, views, "Apache-2.0, bundled")
     table.add_row("reprojection", "none", "-", "any", "all", "a point cloud, bundled")
     for known in FORMATS.values():
         s = known.settings

@@ -27,20 +27,18 @@ class Doctor:
     """HEIGHTxWIDTH in pixels; left out: the model's own."""
     frames: MaybeInt = None
     """Frames of a window; left out: the model's own."""
-    dtype: str = "bf16"
-    """Type of the weights, bf16, fp16 or fp32."""
+    dtype: MaybeText = None
+    """Type of the weights, bf16, fp16 or fp32; left out: as render takes it here, bf16 on a GPU, fp32 on a CPU."""
 
 
 def doctor(args: Doctor) -> int:
     """`plenodream doctor`."""
-    import torch
-
     from plenodream.models.needs import ViewSizes, view_needs
-    from plenodream.rendering.load import hollow_model
+    from plenodream.rendering.fit import Fit
+    from plenodream.rendering.fitting import chosen_dtype
+    from plenodream.rendering.load import default_device, hollow_model
 
-    types = {"bf16": torch.bfloat16, "fp32": torch.float32, "fp16": torch.float16}
-    if args.dtype not in types:
-        raise ValueError(f"--dtype {args.dtype}: expected bf16, fp16 or fp32")
+    dtype = chosen_dtype(Fit(dtype=args.dtype), default_device())
     network, codec, index = hollow_model(args.model)
     for name, value in (("frames", args.frames), ("context", args.context)):
         if value is not None and value < 1:
@@ -49,7 +47,7 @@ def doctor(args: Doctor) -> int:
     height, width = _size(args.size, least) if args.size else (index["height"], index["width"])
     frames, context = args.frames or index["frames"], args.context or index["context_views"]
     evaluations = index["steps"] * (2 if index["guidance"] and index.get("guided_by") else 1)
-    sizes = ViewSizes(context, frames, height, width, types[args.dtype])
+    sizes = ViewSizes(context, frames, height, width, dtype)
     needs = view_needs(network, codec, sizes, evaluations)
     rows = [
         ("weights of network and codec", needs.weights),
@@ -58,7 +56,7 @@ def doctor(args: Doctor) -> int:
         ("activations of decoding", needs.codec),
         ("at most at a time", needs.memory),
     ]
-    print(f"{args.model}, {frames} frames of {width}x{height}, {args.dtype}")
+    print(f"{args.model}, {frames} frames of {width}x{height}, {str(dtype).removeprefix('torch.')}")
     for name, size in rows:
         print(f"  {name:<30} {_bytes(size)}")
     step, whole = needs.step_flop / 1e12, needs.flop / 1e15
@@ -76,7 +74,11 @@ def _say_room(needs: Needs) -> None:
     free = free_memory(default_device())
     if free is not None:
         print(f"  free here ({_name(default_device())}): {_bytes(free).strip()}")
-    for said, memory in ways_to_fit(needs):
+    ways = ways_to_fit(needs)
+    if free is not None and ways[0][1] <= free:
+        print("    all on the device fits: nothing is to be turned on")
+        return
+    for said, memory in ways:
         verdict = "" if free is None else ", fits" if memory <= free else ", too much"
         print(f"    {said or 'all on the device':<62} {_bytes(memory)}{verdict}")
 

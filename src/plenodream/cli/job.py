@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 import types
 import typing
@@ -74,7 +75,7 @@ def read_jobs(place: str, shared: Mapping[str, Any]) -> list[Job]:
     base, _, last = place.rstrip("/").rpartition("/")
     if not last.endswith((".jsonl", ".ndjson")):
         clips = [{"clip": name} for name in sorted(Folder(place).names()) if name.lower().endswith(_VIDEOS)]
-        jobs = [_job({**shared, **clip}, place, f"{place}/{clip['clip']}") for clip in clips]
+        jobs = [_job({**shared, **clip}, place, f"{place.rstrip('/')}/{clip['clip']}") for clip in clips]
     else:
         try:
             lines = Folder(base or ".").read(last).splitlines()
@@ -107,7 +108,8 @@ def _job(asked: dict[str, Any], base: str, where: str) -> Job:
     typed = parse_document(dump_document(asked), job_type(), where)
     if typed.clip is None:
         raise ValueError(f"{where}: no clip; expected the path or URL of a video")
-    name = typed.name or PurePosixPath(typed.clip).stem
+    # A clip may be called what no folder of ours may.
+    name = typed.name or re.sub(r"[^A-Za-z0-9._=+,-]+", "-", PurePosixPath(typed.clip).stem).lstrip("._=+,-")
     if not NAME.fullmatch(name) or name == _RESERVED:
         raise ValueError(
             f"{where}: name {name!r} (the clip's, unless it says another); expected up to {MAX_NAME} letters, digits "

@@ -59,7 +59,8 @@ def parse_arguments(commands: Mapping[str, type], words: list[str]) -> Any:
                 prog="plenodream",
                 args=words,
                 config=(tyro.conf.FlagCreatePairsOff,),
-                description="Re-render a video along any number of camera trajectories, so that all results agree.",
+                description="Re-render a video along any number of camera trajectories, so that all results agree. "
+                "`plenodream --version` says which this is.",
             )
     except SystemExit as stop:
         if not stop.code:
@@ -115,6 +116,29 @@ def _wanted(kind: type | None, flag: str) -> str:
     """What an argument of a command is, in words."""
     hint = get_type_hints(kind).get(flag.lstrip("-").replace("-", "_")) if kind else None
     return next((words for number, words in _NUMBERS.items() if number in (hint, *get_args(hint))), "another value")
+
+
+def check_folder(out: Path) -> None:
+    """Refuse a file as the folder that a command writes into, before it says what it will do.
+
+    Raises:
+        ValueError: It is a file.
+    """
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"--out {out}: is a file; expected a folder, new or of an earlier run")
+
+
+def check_clip(clip: Path) -> None:
+    """Refuse a video that is not there.
+
+    Raises:
+        ValueError: No such file, or an address.
+    """
+    if "%" in clip.name or clip.exists():
+        return
+    if clip.parts[0] in ("http:", "https:", "s3:"):
+        raise ValueError(f"{clip.parts[0]}//{'/'.join(clip.parts[1:])}: is an address; expected a file on this machine")
+    raise ValueError(f"{clip}: no such file; expected a video")
 
 
 def check_distance(distance: float) -> None:

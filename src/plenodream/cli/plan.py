@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from plenodream.cli.parse import MaybeFloat, MaybeInt, MaybePath, MaybeText, check_depth_kind, part_of
+from plenodream.cli.parse import (
+    MaybeFloat,
+    MaybeInt,
+    MaybePath,
+    MaybeText,
+    check_clip,
+    check_depth_kind,
+    check_distance,
+    part_of,
+)
 from plenodream.words import shown
 
 if TYPE_CHECKING:
@@ -67,6 +76,9 @@ def plan(args: Plan, changes: Changes | None = None) -> int:
     from plenodream.rendering.settings import Changes
 
     check_depth_kind(args)
+    check_clip(args.clip)
+    if args.subject_distance is not None:
+        check_distance(args.subject_distance)
     request = make_request(args.trajectory, args.trajectory_file, changes or Changes())
     if not request.names:
         raise ValueError("nothing to plan: expected --trajectory or --trajectory-file (see `plenodream trajectories`)")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from plenodream.cli.fit import Fitting
-from plenodream.cli.parse import MaybeFloat, MaybeInt, MaybePath, MaybeText, check_options, part_of
+from plenodream.cli.parse import MaybeFloat, MaybeInt, MaybePath, MaybeText, check_clip, check_options, part_of
 from plenodream.cli.words import words_of
 from plenodream.words import printable, shown
 
@@ -275,8 +275,8 @@ def check_request(args: Render, request: Request) -> str:
             "--cameras, --source-fov, --scale, --depth, --height, --frames, --start and --stride describe a source "
             "video: expected the video too"
         )
-    if args.clip is not None and "%" not in args.clip.name and not args.clip.exists():
-        raise ValueError(f"{args.clip}: no such file; expected a video")
+    if args.clip is not None:
+        check_clip(args.clip)
     for path in (args.cameras, args.depth, *args.trajectory_file):
         if path is not None and not Path(str(path).partition("#")[0]).exists():
             raise ValueError(f"{path}: no such file or folder")

@@ -35,14 +35,13 @@ def trajectories(args: Trajectories) -> int:
     from plenodream.geometry.trajectories import describe_presets, parse_trajectories
     from plenodream.viewer.console import plain_table
 
-    rows = describe_presets()
+    rows, chosen = describe_presets(), parse_trajectories(args.trajectory or list(PRESETS))
     if args.plot is None and args.trajectory:
         raise ValueError("--trajectory chooses what --plot draws: expected --plot FILE.png too")
     if args.plot is not None:
         from plenodream.rendering.request import SOURCE
         from plenodream.rendering.source import still_cameras
 
-        chosen = parse_trajectories(args.trajectory or list(PRESETS))
         still = still_cameras(25, 48, 48)
         paths = {SOURCE: still} | {t.name: trajectory_cameras(t, still) for t in chosen}
         from plenodream.viewer.paths import draw_paths  # matplotlib takes a second

@@ -88,11 +88,8 @@ def write_shards(
                     writer.add(found["scene"], member, tar.extractfile(member))
             writer.finish()
     except (tarfile.TarError, EOFError) as error:
-        names = f"{parts[0].name} to {parts[-1].name}" if len(parts) > 1 else parts[0].name
-        raise ValueError(
-            f"{parts[0].parent}: cannot be read to its end ({error}); expected all parts of a tar archive, "
-            f"found {names}"
-        ) from None
+        names = f"{parts[0]} to {parts[-1].name}" if len(parts) > 1 else str(parts[0])
+        raise ValueError(f"{names}: cannot be read to the end ({error}); expected all parts of a tar archive") from None
     finally:
         writer.abandon()
     if not writer.count:

@@ -70,12 +70,12 @@ def load_depth(path: str | Path, kind: str | None = None) -> RawDepth:
             that are none (NaN, negative, nothing but zeros, another kind than was said).
     """
     path = Path(path)
+    if not path.exists():
+        raise ValueError(f"{path}: no such file or folder; expected depth maps of the video")
     if kind not in (None, *KINDS):
         raise ValueError(f"depth kind {kind!r}: expected one of {', '.join(KINDS)}")
     try:
         raw = _folder(path) if path.is_dir() else _file(path)
-    except FileNotFoundError:
-        raise ValueError(f"{path}: no such file or folder; expected depth maps of the video") from None
     except (OSError, zipfile.BadZipFile, EOFError) as error:
         raise ValueError(f"{path}: damaged or no depth file ({' '.join(str(error).split())[:120]})") from None
     return _settled(path, raw, kind)

@@ -116,7 +116,7 @@ class Context:
         return kept.expand(batch, *kept.shape) if self.index is None else kept[self.index.to(kept.device)]
 
 
-def _joined(tensors: Sequence[Tensor]) -> Tensor:
+def _joined(tensors: tuple[Tensor, ...]) -> Tensor:
     """End to end; pinned where they are, or copies to a GPU would wait for each other."""
     first = tensors[0]
     if not first.is_pinned():

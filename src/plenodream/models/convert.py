@@ -18,6 +18,7 @@ from plenodream.models.checkpoint import Checkpoint, open_checkpoint
 from plenodream.models.codecs.wan import WanCodec
 from plenodream.models.formats import FORMATS, Format, detect
 from plenodream.models.model_folder import Weights, card, write_model, write_part, write_words
+from plenodream.models.text import missing_encoders
 
 _BASE_VAE = ("vae", "Wan2.1_VAE.pth", "codec")
 
@@ -33,6 +34,7 @@ class Conversion:
         from_base: Tensors of the base beneath it.
         fresh: Tensors that no published file holds: zero, to be trained.
         left_out: Names that the network does without.
+        missing: Encoders that are to be put into the folder before it renders, with who publishes them.
     """
 
     folder: Path
@@ -41,6 +43,7 @@ class Conversion:
     from_base: int
     fresh: int
     left_out: tuple[str, ...]
+    missing: tuple[str, ...] = ()
 
 
 def convert(
@@ -80,7 +83,8 @@ def convert(
             write_words(fresh, known, base)
         (fresh / "README.md").write_text(card(checkpoint, known, weights), encoding="utf-8")
     from_base = len(weights.read) - weights.taken - weights.fresh
-    return Conversion(to, known.name, weights.taken, from_base, weights.fresh, weights.left_out)
+    missing = missing_encoders(to, bool(weights.config.get("image_dim"))) if codec is not None else []
+    return Conversion(to, known.name, weights.taken, from_base, weights.fresh, weights.left_out, tuple(missing))
 
 
 def to_published(folder: Path, to: Path, format_name: str) -> int:
@@ -131,9 +135,10 @@ def _merged(checkpoint: Checkpoint, known: Format, base: Path | None) -> Weights
     try:
         config = known.config(shapes)
     except (KeyError, ValueError) as error:
+        rest = known.base or "the whole checkpoint"
         raise ValueError(
-            f"{checkpoint.path}: holds a part of a {known.name} network, {error} is missing; "
-            f"expected --base with the rest ({known.base or 'the whole checkpoint'})"
+            f"{checkpoint.path}: holds a part of a {known.name} network, {error} is missing; expected --base with the "
+            f"rest ({rest})" + (f", which {base} does not hold" if base is not None else "")
         ) from None
     config, fresh = _agreed(checkpoint.path, config), 0
     if known.network is not None:

@@ -25,6 +25,8 @@ from plenodream.models.weights import weights_hash
 
 SETTINGS = "text.json"
 _WORDS = 512  # that every published network reads, padded
+_HOMES = {"umt5": "Wan-AI/Wan2.1-T2V-1.3B-Diffusers", "reason1": "nvidia/Cosmos-Predict2.5-2B"}
+_CLIP_HOME = "Wan-AI/Wan2.1-I2V-14B-480P-Diffusers"
 _CLIP_MEAN, _CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 
 
@@ -91,6 +93,23 @@ def text_settings(folder: Path) -> TextSettings:
     """
     path = folder / SETTINGS
     return read_document(path, TextSettings, "copy the model again") if path.is_file() else TextSettings()
+
+
+def missing_encoders(folder: Path, image: bool) -> list[str]:
+    """What a model's folder and its base lack to be told words, or what is seen; each with who publishes it.
+
+    Args:
+        folder: The model's.
+        image: Whether its network is told what CLIP sees.
+    """
+    settings = text_settings(folder)
+    home = _HOMES.get(settings.words or "")
+    wanted = {"text_encoder": home, "tokenizer": home, "image_encoder": _CLIP_HOME if image else None}
+    return [
+        f"{name} (of {source})"
+        for name, source in wanted.items()
+        if source is not None and _part(folder, settings, name) is None
+    ]
 
 
 def word_encoder(

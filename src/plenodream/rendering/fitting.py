@@ -48,7 +48,7 @@ def loading_options(fit: Fit, device: str, dtype: torch.dtype) -> dict[str, Any]
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
         bnb_4bit_compute_dtype=dtype,
-        llm_int8_skip_modules=list(_KEPT),
+        llm_int8_skip_modules=[*_KEPT, "norm1", "norm2", "norm3"],  # names, not parts of them
     )
     return {"dtype": dtype, "quantization_config": PipelineQuantizationConfig(quant_mapping={"transformer": config})}
 

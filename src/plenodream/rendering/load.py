@@ -96,7 +96,9 @@ def load_pipeline(
     _check_pipeline(pipeline, model)
     projection = pipeline.transformer.word_projection
     pipeline.words = {"prompt": prompt, "negative_prompt": negative_prompt}
-    pipeline.conditions = model_conditions(folder, prompt, negative_prompt, device, projection)
+    told = pipeline.conditions = model_conditions(folder, prompt, negative_prompt, device, projection)
+    if problem := pipeline.transformer.untold(told.prompt is not None, told.see is not None):
+        raise ValueError(f"model {model}: {problem}")
     pipeline.set_progress_bar_config(disable=True)
     pipeline.altered = fit.quantize is not None or fit.offload != "none" or fit.dtype == "fp16"
     with silent_diffusers():
@@ -163,9 +165,9 @@ def read_index(folder: Path) -> dict[str, Any]:
             f"{folder}: a training run's folder, not a model; expected the model in it: {folder / 'model'}"
         )
     if not path.is_file():
-        raise ValueError(
-            f"{folder}: not a model, it has no model_index.json; expected a folder written by save_pretrained"
-        )
+        inner = folder / "model"
+        wanted = f"{inner}, the model of this run" if inner.is_dir() else "a folder written by save_pretrained"
+        raise ValueError(f"{folder}: not a model, it has no model_index.json; expected {wanted}")
     index = read_document(path, dict[str, Any], "expected what save_pretrained wrote: copy the model again")
     kind = index.get("_class_name")
     if kind != PlenopticPipeline.__name__:

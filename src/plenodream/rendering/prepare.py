@@ -8,7 +8,10 @@ from __future__ import annotations
 import warnings
 from pathlib import Path
 
+import torch
+
 from plenodream.files.folders import folder_if_used
+from plenodream.generators.motion import SAME_PLACE
 from plenodream.geometry.cameras import check_cameras
 from plenodream.memory.deliver import discard
 from plenodream.memory.manifest import FILE, Manifest, read_manifest
@@ -77,12 +80,15 @@ def _start(folder: Path, video: View, request: Request, model: Model) -> Scene:
     given = fit_source(video, *size)
     check_cameras(given.cameras, "source cameras")
     targets = _plan(request, given.cameras, given.size, given.scale, settings)
+    _check_depth(targets, given.cameras, given.depth is not None, model)
     notes = _notes(given.cameras, targets, settings, model)
     windows = plan_windows(len(given), workings.frames or len(given), workings.overlap)
     seed, fps = request.seed or 0, given.fps
     stored = settings.to_json() | dict(model.words)
     manifest = Manifest(model.name, model.generator.fingerprint(), *size, fps, len(given), tuple(windows), seed, stored)
     with folder_if_used(folder):
+        if (folder / FILE).exists():  # not yet there when this process began
+            raise ValueError(f"{folder}: another process has just begun a scene there; wait for it, then repeat")
         scene = Scene.create(folder, manifest)
         with scene.lock():
             try:
@@ -107,6 +113,9 @@ def _continue(scene: Scene, video: View | None, request: Request, model: Model) 
     cameras, size, scale = _source(scene, given)
     targets = _plan(request, cameras, size, scale, settings)
     check_targets(scene, targets)
+    if model.network_size is None and targets:
+        deep = scene.read(SOURCE, 0).depth if given is None else given.depth
+        _check_depth(targets, cameras, deep is not None, model)
     notes = _notes(cameras, targets, settings, model)
     with scene.lock():
         if given is not None:
@@ -132,6 +141,21 @@ def _plan(
     request: Request, source: Cameras, size: tuple[int, int], scale: float, settings: RenderSettings
 ) -> list[Target]:
     return plan_targets(request, source, size, scale, settings.retrieval.subject_distance)
+
+
+def _check_depth(targets: list[Target], source: Cameras, deep: bool, model: Model) -> None:
+    """Refuse views that the point cloud alone cannot make: a scene that owes them could never be finished."""
+    if model.network_size is not None or deep:
+        return
+    for target in targets:
+        centres = (cameras.camera_to_world[:, :3, 3] for cameras in (target.cameras, source))
+        gaps = torch.cdist(*centres).min(dim=1).values
+        if gaps.max() >= SAME_PLACE:
+            raise ValueError(
+                f"view {target.name}: frame {int(gaps.argmax())} stands {gaps.max():.2g} m from the source's camera, "
+                "and the source has no depth; expected --depth, a camera that only turns or zooms, or a model with a "
+                "network"
+            )
 
 
 def _notes(source: Cameras, targets: list[Target], settings: RenderSettings, model: Model) -> tuple[str, ...]:
@@ -166,7 +190,7 @@ def _check_same(scene: Scene, request: Request, model: Model) -> RenderSettings:
     if manifest.model_hash != found:
         raise ValueError(
             f"{scene.folder}: scene of model {manifest.model_name} ({manifest.model_hash}), this is "
-            f"{model.name} ({found}); use the same model or another folder"
+            f"{model.name} ({found}); use the same model and version, or another folder"
         )
     if (words := scene_words(scene.folder)) != model.words:
         raise ValueError(

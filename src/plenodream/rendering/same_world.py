@@ -27,7 +27,7 @@ _LEAST = 0.01  # share of a picture: less than this is nothing
 _MOST = 512  # cameras of a view that are looked at, evenly
 # How far from the source's the first camera of a view begins that is likely to be of another world: in units of the
 # subject's distance, and degrees.
-_AWAY, _TURNED = 1.0, 45.0
+_AWAY, _TURNED = 0.5, 30.0
 _SIZE = (480, 640)  # of pictures whose size is not known yet
 
 
@@ -51,7 +51,7 @@ def check_same_world(name: str, target: Cameras, source: Cameras, subject_distan
     where = f"the first stands {away:.3g} m from the source's first and is turned by {turned:.0f} degrees"
     alone = torch.allclose(source.camera_to_world.double(), torch.eye(4, dtype=torch.float64), atol=1e-6)
     advice = (
-        "the source's camera stands at the origin (no --cameras): absolute cameras need --cameras of the same world"
+        "the source's camera stands at the origin (no --cameras), absolute cameras need --cameras of the same world"
         if alone
         else "absolute cameras need --cameras of the same world, in the same unit (--scale, --subject-distance)"
     )

@@ -103,8 +103,11 @@ def open_source(
     if len(frames) < 2:
         raise ValueError(f"{video}: {len(frames)} frames are left of {len(clip.frames)}; expected at least 2")
     if part != WHOLE:
-        every = f", one of every {part.step}" if (part.step or 1) > 1 else ""
-        notes.append(f"a part of the video: {len(frames)} frames from frame {part.start or 0}{every}")
+        step = part.step or 1
+        every = f", one of every {step}" if step > 1 else ""
+        asked = 0 if part.stop is None else len(range(part.start or 0, part.stop, step))
+        short = f", of {asked} asked for: the video ends there" if len(frames) < asked else ""
+        notes.append(f"a part of the video: {len(frames)} frames from frame {part.start or 0}{every}{short}")
     if cuts := find_cuts(frames):
         notes.append(f"{cut_note(cuts)} (--split-cuts, or --start and --frames)")
     if points is not None:

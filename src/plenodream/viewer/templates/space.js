@@ -147,7 +147,7 @@ function drawSpace(n) {
     context.beginPath();
     context.arc(tip[0], tip[1], 3.5, 0, 7);
     context.fill();
-    context.fillStyle = view.colour;
+    context.fillStyle = `color-mix(in srgb, ${view.colour} 60%, ${ink.color})`; // dark colours on dark ground, too
     const ends = corners(view.cameras.at(-1), length).map(project);
     if (ends.every(Boolean)) label(context, view.name, (ends[0][0] + ends[1][0]) / 2, Math.min(...ends.map(q => q[1])) - 5, labels);
   }
