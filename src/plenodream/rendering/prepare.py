@@ -190,7 +190,7 @@ def _check_same(scene: Scene, request: Request, model: Model) -> RenderSettings:
     if manifest.model_hash != found:
         raise ValueError(
             f"{scene.folder}: scene of model {manifest.model_name} ({manifest.model_hash}), this is "
-            f"{model.name} ({found}); use the same model or another folder"
+            f"{model.name} ({found}); use the same model and version, or another folder"
         )
     if (words := scene_words(scene.folder)) != model.words:
         raise ValueError(
