@@ -184,7 +184,7 @@ def _last(query: Query) -> Retrieval:
 
 
 def _source(query: Query) -> Retrieval:
-    """What networks of one context view were published with: the source; of more, the oldest. It is the first stored."""
+    """As networks of one context view were published: the source, which is stored first; of more the oldest."""
     return query.best([-float(n) for n in range(len(query.candidates))])
 
 
