@@ -240,10 +240,11 @@ def test_ties_go_to_the_lower_index(strategy):
     assert retrieve(same[1], same, RetrievalConfig(strategy=strategy, k=3)).chosen == (1, 2, 3)
 
 
-def test_last_and_random():
+def test_last_source_and_random():
     cameras = random_views(8, 21)
     target, candidates = cameras[0], cameras[1:]
     assert retrieve(target, candidates, RetrievalConfig(strategy="last", k=3)).chosen == (19, 18, 17)
+    assert retrieve(target, candidates, RetrievalConfig(strategy="source", k=3)).chosen == (0, 1, 2)
     picks = {
         retrieve(target, candidates, RetrievalConfig(strategy="random", k=3), torch.Generator().manual_seed(s)).chosen
         for s in range(5)
