@@ -61,7 +61,7 @@ def test_a_view_takes_small_depth_with_its_own_edges_and_picks_frames(clip):
     values = torch.where(torch.arange(6) < 3, 2.0, 5.0).expand(4, 4, 6)
     view, note = with_depth(View(frames, cameras, 8.0), RawDepth(values, METRIC, "a file: metres"), 4.0, index=(0, 3))
     assert (
-        torch.allclose(view.depth[:, :, :20], torch.tensor(2.0)) and note == "depth: a file: metres; in its own metres"
+        torch.allclose(view.depth[:, :, :20], torch.tensor(2.0)) and note == "depth: a file: metres; taken as they are"
     )
     assert torch.allclose(view.depth[:, :, 20:], torch.tensor(5.0))
     with pytest.raises(ValueError, match="depth of 4 frames for a video of 2"):

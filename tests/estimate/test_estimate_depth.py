@@ -71,6 +71,13 @@ def test_points_give_scale_and_shift_against_outliers(values, kind):
     assert torch.allclose(depth, TRUTH, rtol=0.02) and "points" in how
 
 
+def test_metres_that_are_millimetres_are_doubted():
+    for factor, doubted in ((1, False), (1000, True)):
+        values, how = metric_depth(RawDepth(factor * TRUTH, METRIC, ""), 4.0)
+        assert how.startswith("taken as they are") and ("if they are millimetres" in how) == doubted
+        assert torch.equal(values, factor * TRUTH)
+
+
 def test_points_that_do_not_fit_are_refused():
     other = 1 / (0.1 + 0.4 * torch.rand(6, 12, 16, generator=torch.Generator().manual_seed(2)))
     with pytest.raises(ValueError, match=r"differs from the cameras' points by \d+%"):

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import guest
@@ -225,6 +226,14 @@ def test_repeated_resumed_and_in_shards_it_is_the_same_to_the_bit(folders, repor
     assert rows == {path.name: path.read_bytes() for path in (tmp_path / "rows").iterdir()}
     for name in ("report.json", "report.csv", "report.html", "report.txt"):
         assert (tmp_path / name).read_bytes() == (folder / "evaluation" / name).read_bytes()
+
+
+def test_scenes_may_be_scored_side_by_side_and_in_any_order(folders, reports, tmp_path):
+    def backwards(score, tasks):
+        with ThreadPoolExecutor(2) as pool:
+            yield from reversed(list(pool.map(score, reversed(tasks))))
+
+    assert run(folders / "noisy", tmp_path, METRICS, "noisy", share=backwards).report == reports["noisy"]
 
 
 def test_a_changed_video_is_scored_again_with_all_that_is_compared_with_it(folders, tmp_path):

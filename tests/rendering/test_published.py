@@ -13,6 +13,7 @@ from plenodream.memory.scene import Scene
 from plenodream.models.convert import convert
 from plenodream.rendering.fit import AS_IT_IS, Fit
 from plenodream.rendering.load import load_pipeline
+from plenodream.rendering.pipeline import PlenopticPipeline
 from plenodream.rendering.prepare import scene_words
 from plenodream.viewer.scene_page import write_scene_page
 
@@ -46,6 +47,8 @@ def add_image_encoder(folder):
 def test_a_converted_checkpoint_renders_a_scene_and_one_more_view(name, tmp_path, tiny_video):
     folder = make_model(name, tmp_path)
     if name == "redirector":
+        with pytest.raises(ValueError, match="told what CLIP sees in the first frame: expected image_encoder"):
+            load_pipeline(str(folder), "cpu")
         add_image_encoder(folder)
     pipeline = load_pipeline(str(folder), "cpu")
     video = tiny_video(5, height=32, width=48)
@@ -151,4 +154,8 @@ def test_words_are_told_and_a_network_that_reads_them_needs_them(tmp_path, tiny_
         load_pipeline(str(folder), "cpu")
     (folder / "text.safetensors").unlink()
     with pytest.raises(ValueError, match=r"reads words and was given none: expected text.safetensors"):
-        load_pipeline(str(folder), "cpu")(video, ["arc-left"], tmp_path / "none")
+        load_pipeline(str(folder), "cpu")
+    # What is loaded without words renders nothing, either.
+    from_python = PlenopticPipeline.from_pretrained(folder)
+    with pytest.raises(ValueError, match=r"reads words and was given none: expected text.safetensors"):
+        from_python(video, ["arc-left"])

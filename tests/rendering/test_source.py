@@ -127,3 +127,8 @@ def test_points_of_the_cameras_scale_depth_also_of_a_part_in_other_lengths(tmp_p
     ]
     assert len(far) == 1 and "of the first frame), the subject is taken to be at 40 m: --scale 1" in far[0]
     assert not any("lie" in note for note in view.notes)
+    (tmp_path / "own.json").write_text(cameras_json(cameras, 10.0, unit="COLMAP's own"))
+    metric = RawDepth(truth, METRIC, "some")
+    for name, said in (("own", True), ("few", False)):
+        notes = open_source(video, 18, 32, tmp_path / f"{name}.json", depth=metric).notes
+        assert any("depth is in metres, lengths of the cameras are COLMAP's own" in note for note in notes) == said

@@ -82,6 +82,7 @@ def cameras(args: Cameras) -> int:
 def _is_clip(given: str) -> bool:
     """Whether a path is a video or images, and not what another program says of cameras."""
     from plenodream.geometry.formats import is_camera_file
+    from plenodream.geometry.formats.content import in_colmap_model
     from plenodream.media.images import SUFFIXES, is_sequence
 
     path = Path(given)
@@ -89,7 +90,7 @@ def _is_clip(given: str) -> bool:
         with open(path, "rb") as file:
             start = file.read(4096)
         arrays = start.startswith((b"PK\x03\x04", b"\x93NUMPY"))  # which no video is, and few are cameras
-        return b"\0" in start and not arrays and not is_camera_file(given)
+        return b"\0" in start and not arrays and not in_colmap_model(path) and not is_camera_file(given)
     if path.is_dir() and not any(file.suffix.lower() in SUFFIXES for file in path.iterdir()):
         return False
     return is_sequence(path) and not is_camera_file(given)

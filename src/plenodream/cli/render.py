@@ -40,7 +40,7 @@ class Render(Asked):
     k: MaybeInt = None
     """Context views of each new view; left out: what suits the model."""
     strategy: MaybeText = None
-    """Retrieval: fov (where nothing is said), fov-paper, visible, coverage, pose, random, last."""
+    """Retrieval: fov (where nothing is said), fov-paper, visible, coverage, pose, random, last, source."""
     near: MaybeFloat = None
     """Start of the retrieval frustums of fov and coverage in metres; left out: from the scene's scale."""
     far: MaybeFloat = None

@@ -20,6 +20,7 @@ from plenodream.types import View
 
 # What models of a type give where their config does not say.
 _TYPES = {"dpt": DISPARITY, "glpn": METRIC, "zoedepth": METRIC, "depth_pro": METRIC}
+_FAR = 500.0  # metres: more in the middle is hardly in metres
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 # Longer side of what is kept of an estimate: models work at about this size.
 _LONGEST = 640
@@ -82,7 +83,10 @@ def metric_depth(
     if points is not None:
         return _invert(metres_by_points(inverse, points, shift, raw.found)), "in the scale of the cameras' points"
     if raw.kind == METRIC:
-        return raw.values, "in its own metres"
+        known = raw.values[raw.values > 0]
+        middle = known.median().item() if len(known) else 0.0
+        doubt = f" - a median of {middle:.3g} m: if they are millimetres, divide them by 1000" if middle > _FAR else ""
+        return raw.values, f"taken as they are{doubt}"
     inverse = metres_by_subject(inverse, subject_distance, shift)
     return _invert(inverse), f"the picture's middle taken to be {subject_distance:g} m away (--subject-distance)"
 
@@ -174,7 +178,9 @@ def _load(model: str):
             AutoModelForDepthEstimation.from_pretrained(folder, use_safetensors=True).eval(),
         )
     except Exception as error:  # whatever comes of a network and of a stranger's files
-        reason = shorten(str(error), 240, placeholder=" ...")
+        unreachable = type(error).__name__ in ("LocalEntryNotFoundError", "OfflineModeIsEnabled")
+        reason = "the hub is not reached, and the cache has nothing of it" if unreachable else str(error)
+        reason = shorten(reason, 240, placeholder=" ...")
         raise ValueError(
             f"depth model {model}: cannot be loaded ({reason}); expected a folder, or owner/name of a transformers "
             "depth-estimation model on a hub that can be reached"

@@ -116,7 +116,8 @@ def _settled(path: Path, raw: RawDepth, kind: str | None) -> RawDepth:
             f"disparity: expected --depth-kind {' or '.join(KINDS)}"
         )
     known = values if found == DISPARITY else torch.where(values.isfinite() & (values > 0), values, 0)
-    return RawDepth(known, found, f"{raw.found}: {_WORDS[found]}", raw.assumed and found == METRIC)
+    said = " (as you say)" if kind is not None and raw.kind != kind else ""
+    return RawDepth(known, found, f"{raw.found}: {_WORDS[found]}{said}", raw.assumed and found == METRIC)
 
 
 _WORDS = {

@@ -131,6 +131,10 @@ class Denoiser(Protocol):
         """
         ...
 
+    def untold(self, words: bool, image: bool) -> str | None:
+        """What it cannot do without, and where that is looked for, if it is given no words, or no image; else None."""
+        ...
+
     def misfit(self, channels: int, factor: int) -> str | None:
         """What in its config does not fit a codec of so many channels and pixels a cell, and what would, or None."""
         ...

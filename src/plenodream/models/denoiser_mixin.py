@@ -56,6 +56,10 @@ class DenoiserMixin(StepCaches):
         """Tokens and width of an image's embedding; None for a network that is told none."""
         return None
 
+    def untold(self, words: bool, image: bool) -> str | None:
+        """See `Denoiser`: nothing."""
+        return None
+
     @property
     def context_slots(self) -> int | None:
         """See `Denoiser`."""

@@ -96,7 +96,9 @@ def load_pipeline(
     _check_pipeline(pipeline, model)
     projection = pipeline.transformer.word_projection
     pipeline.words = {"prompt": prompt, "negative_prompt": negative_prompt}
-    pipeline.conditions = model_conditions(folder, prompt, negative_prompt, device, projection)
+    told = pipeline.conditions = model_conditions(folder, prompt, negative_prompt, device, projection)
+    if problem := pipeline.transformer.untold(told.prompt is not None, told.see is not None):
+        raise ValueError(f"model {model}: {problem}")
     pipeline.set_progress_bar_config(disable=True)
     pipeline.altered = fit.quantize is not None or fit.offload != "none" or fit.dtype == "fp16"
     with silent_diffusers():

@@ -148,8 +148,8 @@ def _check_depth(targets: list[Target], source: Cameras, deep: bool, model: Mode
     if model.network_size is not None or deep:
         return
     for target in targets:
-        centres = (cameras.camera_to_world[:, :3, 3] for cameras in (target.cameras, source))
-        gaps = torch.cdist(*centres).min(dim=1).values
+        here, there = (cameras.camera_to_world[:, :3, 3] for cameras in (target.cameras, source))
+        gaps = torch.cdist(here, there).min(dim=1).values
         if gaps.max() >= SAME_PLACE:
             raise ValueError(
                 f"view {target.name}: frame {int(gaps.argmax())} stands {gaps.max():.2g} m from the source's camera, "
@@ -190,7 +190,7 @@ def _check_same(scene: Scene, request: Request, model: Model) -> RenderSettings:
     if manifest.model_hash != found:
         raise ValueError(
             f"{scene.folder}: scene of model {manifest.model_name} ({manifest.model_hash}), this is "
-            f"{model.name} ({found}); use the same model or another folder"
+            f"{model.name} ({found}); use the same model and version, or another folder"
         )
     if (words := scene_words(scene.folder)) != model.words:
         raise ValueError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from plenodream.geometry.formats import FoundCameras, read_cameras
 from plenodream.geometry.metres import FEWEST
 from plenodream.geometry.points import depth_of_points
 from plenodream.media.cuts import cut_note, find_cuts
-from plenodream.media.depth import RawDepth
+from plenodream.media.depth import METRIC, RawDepth
 from plenodream.media.fit import fit_cameras, fit_depth, fit_frames
 from plenodream.media.video import read_video
 from plenodream.memory.scene import Scene
@@ -118,10 +119,19 @@ def open_source(
         kept = abs(whole[0] * width - whole[1] * height) <= max(whole)  # but for rounding
         notes.append(f"{whole[1]}x{whole[0]} resized to {width}x{height}" + ("" if kept else ", its centre cropped"))
     fitted = fit_cameras(scale_cameras(path, scale), height, width)
+    if depth is not None and depth.kind == METRIC and points is None and found is not None:
+        notes += _unlike_metres(found.scale)
     source = SourceVideo(frames, fitted, fps, whole, (*clip.notes, *notes), scale)
     if depth is not None:
         source = _with_depth(source, depth, subject_distance, shown, points)
     return source if found is None or not found.warnings else _without_distortion(source, found)
+
+
+def _unlike_metres(unit: str) -> list[str]:
+    """What to be told where depth is in metres and a camera file's unit is something else."""
+    if unit.startswith("metres") or "near metres" in unit:
+        return []
+    return [f"depth is in metres, lengths of the cameras are {unit}: where they differ, --scale makes them one"]
 
 
 def _with_depth(
@@ -163,7 +173,9 @@ def _cameras_of(
     """What a file holds, cameras of every frame of a video of `count` frames, and what was assumed of them."""
     assumed = DEFAULT_FOV if fov is None else fov
     still = still_cameras(count, *size, assumed)
-    said = f"a horizontal field of view of {assumed:g} degrees (--source-fov changes it)"
+    down = 2 * math.degrees(math.atan(math.tan(math.radians(assumed) / 2) * size[0] / size[1]))
+    upright = f", {down:.0f} from top to bottom" if size[0] > size[1] else ""
+    said = f"a horizontal field of view of {assumed:g} degrees{upright} (--source-fov changes it)"
     if file is None:
         return None, still, [f"no --cameras: the source camera is taken to stand still, with {said}"]
     # Of a video that was not read to its end the file may have more.

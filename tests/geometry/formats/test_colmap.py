@@ -72,3 +72,10 @@ def test_damaged_models(tmp_path, name):
     (folder / "cameras.bin").unlink()
     with pytest.raises(ValueError, match=r"cameras.bin: no such file"):
         load_cameras(folder, 48, 64)
+
+
+@pytest.mark.parametrize("name", ["images.bin", "images.txt"])
+def test_one_file_of_a_model_asks_for_its_folder(tmp_path, name):
+    folder = written(tmp_path / "model", arc(3), name.endswith("bin"))
+    with pytest.raises(ValueError, match=r"one file of a COLMAP model; expected its folder: .*model$"):
+        load_cameras(folder / name, 48, 64)

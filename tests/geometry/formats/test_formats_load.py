@@ -186,6 +186,7 @@ BAD = {
     "transforms without focal": ({"frames": transforms()["frames"]}, "without focal lengths"),
     "transforms focal word": (transforms(fl_x="wide"), "unreadable fl_x"),
     "transforms angle 0": (transforms() | {"camera_angle_x": 0, "fl_x": None}, "unreadable fl_x"),
+    "shares in pixels": (f"a\n0 332 332 192 144 0 0 {IDENTITY_LINE}", "up to 332; expected shares of"),
     "too far for float32": ("1 0 0 1e300 0 1 0 0 0 0 1 0", "NaN or infinite"),
     "transforms negative focal": (transforms(fl_x=-3), "focal length -3"),
 }  # fmt: skip

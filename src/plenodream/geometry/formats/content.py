@@ -73,9 +73,17 @@ def is_actions(text: str) -> bool:
     return bool(_ACTIONS.fullmatch(text))
 
 
+def in_colmap_model(path: Path) -> bool:
+    """Whether a path is one of the files of a COLMAP model, which are read together."""
+    beside = (path.with_name(f"{name}{path.suffix}") for name in ("images", "cameras"))
+    return path.stem in ("images", "cameras", "points3D") and all(file.is_file() for file in beside)
+
+
 def _open(path: Path, part: str | None) -> Content:
     if path.is_dir():
         return Content(path, part, "folder")
+    if path.suffix in (".txt", ".bin") and in_colmap_model(path):
+        raise ValueError(f"{path}: one file of a COLMAP model; expected its folder: {path.parent}")
     try:
         with open(path, "rb") as file:
             start = file.read(8)

@@ -14,6 +14,8 @@ from plenodream.geometry.formats.found import CameraFile, Format, Size, square
 from plenodream.geometry.formats.text_lines import number_lines, text_refusal
 from plenodream.types import Cameras
 
+_SHARE = 20.0  # a lens of 3 degrees: more are pixels
+
 
 def realestate10k_text(cameras: Cameras, fps: float, address: str) -> str:
     """One path as the text of a camera file.
@@ -38,6 +40,11 @@ def _read(content: Content, asked: Size) -> CameraFile:
     rows = number_lines(content, 19, "time, fx fy cx cy, 0 0, 3x4 world-to-camera", head=1)
     values = torch.tensor(rows, dtype=torch.float64)
     share = torch.tensor([asked[1], asked[0]] * 2, dtype=torch.float64)
+    if (largest := values[:, 1:5].abs().max().item()) > _SHARE:
+        raise ValueError(
+            f"{content.path}: intrinsics up to {largest:g}; expected shares of the image's width and height, about "
+            "0.5 to 2: divide pixels by the image's size"
+        )
     distorted = bool((values[:, 5:7] != 0).any())
     return CameraFile(
         invert_pose(square(values[:, 7:].unflatten(-1, (3, 4)))),

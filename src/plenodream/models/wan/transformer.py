@@ -53,15 +53,9 @@ class WanDenoiser(DenoiserMixin, WanTransformer3DModel):
         batch, channels, *size = latents.shape
         like = latents.to(self.patch_embedding.weight.dtype)  # the weights may wait elsewhere
         padding = latents.new_zeros(batch, self.config.in_channels - channels, *size)
-        if text is None:
-            raise ValueError(
-                "this network reads words and was given none: expected text.safetensors in its folder, or an encoder"
-            )
-        if image is None and self.config.image_dim is not None:
-            raise ValueError(
-                "this network is told what CLIP sees in the first frame: expected image_encoder in its folder, as "
-                "Wan-AI/Wan2.1-I2V-14B-480P-Diffusers has it"
-            )
+        if problem := self.untold(text is not None, image is not None):
+            raise ValueError(problem)
+        assert text is not None
         cameras = self.camera_embedding(camera_tokens, views).flatten(1, 3).to(like)
         with calling(AttentionCall(cameras, context, record, views)) as call:
             (prediction,) = self(
@@ -72,6 +66,17 @@ class WanDenoiser(DenoiserMixin, WanTransformer3DModel):
                 return_dict=False,
             )
         return prediction.to(latents.dtype), call.recorded_context() if record else None
+
+    def untold(self, words: bool, image: bool) -> str | None:
+        """See `Denoiser`."""
+        if not words:
+            return "this network reads words and was given none: expected text.safetensors in its folder, or an encoder"
+        if not image and self.config.image_dim is not None:
+            return (
+                "this network is told what CLIP sees in the first frame: expected image_encoder in its folder, as "
+                "Wan-AI/Wan2.1-I2V-14B-480P-Diffusers has it"
+            )
+        return None
 
     def misfit(self, channels: int, factor: int) -> str | None:
         """See `Denoiser`."""
