@@ -28,7 +28,7 @@ STORED = views("rotate-left:angle=60", "rotate-left:angle=80", "rotate-left:angl
 TARGET = views("rotate-left:angle=90")["rotate-left-angle-90"]
 
 
-@pytest.mark.parametrize("strategy", ["fov", "coverage", "pose", "last", "random"])
+@pytest.mark.parametrize("strategy", ["fov", "coverage", "pose", "last", "source", "random"])
 @pytest.mark.parametrize("candidates", [2, 4])
 def test_a_source_that_is_kept_is_context_first_and_never_merged(settings, strategy, candidates):
     merges = []
@@ -36,12 +36,13 @@ def test_a_source_that_is_kept_is_context_first_and_never_merged(settings, strat
     assert next(iter(choice.scores)) == "source" and len(choice.scores) == 2
     assert not any("source" in inputs for inputs in choice.merged.values())
     assert set(choice.candidates) == set(STORED)
-    merging = candidates > 2 and strategy not in ("last", "random")
+    merging = candidates > 2 and strategy not in ("last", "source", "random")
     assert [step.name for step in merges] == list(choice.merged) and bool(merges) == merging
 
 
 def test_a_source_that_may_drop_out_does(settings):
     assert "source" not in choose(TARGET, STORED, settings(2)).scores
+    assert list(choose(TARGET, STORED, settings(1, 1, "source")).scores) == ["source"]  # unless it is asked for
 
 
 def test_a_context_of_one_is_the_source_where_it_is_kept(settings):

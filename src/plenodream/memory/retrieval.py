@@ -183,6 +183,11 @@ def _last(query: Query) -> Retrieval:
     return query.best([float(n) for n in range(len(query.candidates))])
 
 
+def _source(query: Query) -> Retrieval:
+    """As networks of one context view were published: the source, which is stored first; of more the oldest."""
+    return query.best([-float(n) for n in range(len(query.candidates))])
+
+
 STRATEGIES: dict[str, Strategy] = {
     "fov": _fov,
     "fov-paper": _fov_paper,
@@ -191,4 +196,5 @@ STRATEGIES: dict[str, Strategy] = {
     "pose": _pose,
     "random": _random,
     "last": _last,
+    "source": _source,
 }

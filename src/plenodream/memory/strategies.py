@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from plenodream.words import suggestion
 
-NAMES = ("fov", "fov-paper", "visible", "coverage", "pose", "random", "last")
+NAMES = ("fov", "fov-paper", "visible", "coverage", "pose", "random", "last", "source")
 # Those whose scores say how alike views are: candidates beyond the context can be merged by them.
 SIMILARITIES = ("fov", "fov-paper", "coverage", "pose")
 # Those that `near` and `far` mean something to.
