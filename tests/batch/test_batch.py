@@ -17,8 +17,11 @@ from plenodream.batch.schedule import Task
 from plenodream.batch.summary import Summary
 from plenodream.cli.batch import Batch, batch
 from plenodream.cli.render import Render, render_scene
+from plenodream.data.synth import synthesize
 from plenodream.files.places import Folder, Mirror
 from plenodream.media.video import write_lossless
+from plenodream.models.codecs.wan import WanCodec
+from plenodream.recipes.latents import EncodeWindows
 
 TURNS = ("rotate-left", "tilt-up")
 DIFFERS = {".lock", "timing.json"}  # the only files that two equal renders may differ in
@@ -138,16 +141,20 @@ def test_what_fails_is_tried_elsewhere_and_what_kills_takes_nobody_along(cluster
                 raise RuntimeError("CUDA out of memory")
             if task.name == "wrong":
                 raise ValueError("never")
+            if task.name == "unsent":
+                return Thread()
             return task.name
 
-    names = ["fine", "killer", "moody", "hopeless", "wrong", "good"]
+    names = ["fine", "killer", "moody", "hopeless", "wrong", "unsent", "good"]
     outcomes = {o.task.name: o for o in Pool(Moody, 2).run([Task(name, str(tmp_path)) for name in names])}
     assert {name for name, o in outcomes.items() if o.reason is None} == {"fine", "moody", "good"}
     assert "died" in outcomes["killer"].reason and outcomes["hopeless"].reason == "CUDA out of memory"
-    assert {name: len((tmp_path / name).read_text()) for name in ("moody", "hopeless", "wrong")} == {
+    assert "pickle" in outcomes["unsent"].reason, "a result that cannot be sent is that task's matter alone"
+    assert {name: len((tmp_path / name).read_text()) for name in ("moody", "hopeless", "wrong", "unsent")} == {
         "moody": 2,
         "hopeless": 3,
         "wrong": 1,
+        "unsent": 3,
     }
 
 
@@ -158,8 +165,24 @@ def test_a_map_is_shared_and_says_what_failed(cluster):
             list(share(int, ["1", "x"]))
     with sharing() as share:
         assert share is map
-    with pytest.raises(ValueError, match="--workers -1: expected at least 1"), sharing(None, -1):
-        pass
+    for absurd, message in ((-1, "--workers -1: expected at least 1"), (10**6, "--workers 1000000: expected at most")):
+        with pytest.raises(ValueError, match=message), sharing(None, absurd):
+            pass
+
+
+def test_latents_made_by_a_worker_are_those_of_this_process(cluster, tmp_path):
+    synthesize(tmp_path / "data", scenes=1, views=2, frames=6, height=16, width=16)
+    codec = WanCodec(base_dim=4, z_dim=4, num_res_blocks=1, latents_mean=[0.0] * 4, latents_std=[1.0] * 4)
+    codec.save_pretrained(tmp_path / "base" / "vae")
+    work = EncodeWindows(tmp_path / "data", tmp_path / "base", 16, 16, "cpu")
+    with sharing(None, 1) as share:
+        assert list(share(work, [(0, 0, 5)])) == [2]
+    made = {path: path.read_bytes() for path in (tmp_path / "data").rglob("latents/*/*")}
+    assert len(made) == 2
+    for path in made:
+        path.unlink()
+    assert work((0, 0, 5)) == 2
+    assert {path: path.read_bytes() for path in (tmp_path / "data").rglob("latents/*/*")} == made
 
 
 def test_a_job_that_fits_no_device_is_set_aside(cluster):

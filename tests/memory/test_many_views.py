@@ -85,7 +85,7 @@ GRIDS = st.builds(
 @given(
     seed=st.integers(0, 10_000), angle=st.floats(0, 1.5), distance=st.floats(0, 6), grid=GRIDS, cells=st.integers(1, 4)
 )
-@settings(max_examples=14, deadline=None)
+@settings(max_examples=10, deadline=None)
 def test_counts_are_those_of_points_and_bounds_are_not_below_them(seed, angle, distance, grid, cells):
     cameras = cameras_around(seed, 7, 2, angle, distance)
     target, views = cameras[0], cameras[1:]
@@ -96,7 +96,7 @@ def test_counts_are_those_of_points_and_bounds_are_not_below_them(seed, angle, d
 
 
 @given(seed=st.integers(0, 10_000), angle=st.floats(0, 1.5), distance=st.floats(0, 6), grid=GRIDS)
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 def test_bounds_of_stretches_hold_in_each_of_their_frames(seed, angle, distance, grid):
     cameras = cameras_around(seed, 6, 11, angle, distance, smooth=0.1)
     target, views = cameras[0], cameras[1:]
@@ -143,7 +143,7 @@ def test_a_sample_on_a_plane_is_left_to_the_plain_test():
     few=st.sampled_from([0, 1000]),
     far=st.sampled_from([None, 1.0]),
 )
-@settings(max_examples=16, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_the_choice_of_many_is_the_plain_one(seed, angle, distance, k, keep, strategy, smooth, few, far):
     cameras = cameras_around(seed, 25, 9, angle, distance, smooth)
     target, views = cameras[0], cameras[1:]

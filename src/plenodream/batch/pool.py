@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ray.actor import ActorHandle
 
 _TICK = 0.5  # seconds between two looks at what the workers do
+_A_CORE = 16  # workers, processes of half a GiB each, that Ray is made to start here
 _STORE = 96 * 2**20  # bytes of Ray's own store: what goes through it is small
 # Nothing is sent anywhere, workers run as other programs do, and what Ray says of dead ones is not printed.
 _CALM = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0", "RAY_DEDUP_LOGS_SKIP_REGEX": "."}
@@ -63,17 +64,20 @@ def connected(address: str | None = None, workers: int | None = None) -> Iterato
         workers: Of which there is room at least, where it is started here.
 
     Raises:
-        ValueError: Ray is not installed, nothing answers at the address, or fewer than one worker.
+        ValueError: Ray is not installed, nothing answers at the address, fewer than one worker, or too many for here.
     """
     if workers is not None and workers < 1:
         raise ValueError(f"--workers {workers}: expected at least 1")
+    cores = os.cpu_count() or 1
+    if address is None and workers is not None and workers > _A_CORE * cores:
+        raise ValueError(f"--workers {workers}: expected at most {_A_CORE * cores} on this machine of {cores} cores")
     os.environ.update({name: os.environ.get(name, value) for name, value in _CALM.items()})
     ray = _import_ray()
     if ray.is_initialized():
         yield
         return
     quiet = {"log_to_driver": False, "logging_level": "ERROR", "include_dashboard": False}
-    here = {"num_cpus": max(workers or 1, os.cpu_count() or 1), "object_store_memory": _STORE}
+    here = {"num_cpus": max(workers or 1, cores), "object_store_memory": _STORE}
     try:
         with _silence():
             ray.init(**quiet, **here) if address is None else ray.init(address, log_to_driver=False)
@@ -237,8 +241,12 @@ class Pool:
             name, attempt = self._begun.pop(promise)
             try:
                 value = self._ray.get(promise)
-            except self._ray.exceptions.RayActorError as error:
-                yield from self._died(name, attempt, schedule, error)
+            except self._ray.exceptions.RayError as error:
+                # A result that cannot be sent, say, ends a task alone; all else is a worker's death.
+                if attempt is None or not isinstance(error, self._ray.exceptions.RayTaskError):
+                    yield from self._died(name, attempt, schedule, error)
+                else:
+                    yield from self._judge(name, attempt, schedule, None, _cause(error), False, 0.0)
                 continue
             if attempt is None:
                 self._places[name], self._stillborn = Place(name, value), 0
@@ -255,7 +263,7 @@ class Pool:
 
     def _died(self, name: str, attempt: Attempt | None, schedule: Schedule, error: Exception) -> Iterator[Outcome]:
         """A worker died: all that it did is done elsewhere, and another takes its place."""
-        del self._hands[name]
+        self._ray.kill(self._hands.pop(name))
         if attempt is None:
             self._stillborn += 1
             if self._stillborn >= ATTEMPTS:
