@@ -273,6 +273,8 @@ def test_basic12_with_two_context_views_merges(monkeypatch, tmp_path, model, cli
         out,
         "--trajectory",
         "basic12",
+        "--frames",
+        3,
         "--k",
         2,
         "--candidates",
@@ -307,7 +309,7 @@ def wait_for_windows(scene: Path, count: int, process: BaseProcess) -> None:
 
 @pytest.mark.usefixtures("one_thread")
 def test_stopped_in_the_middle_and_continued_gives_the_same_bytes(monkeypatch, tmp_path, model, clip, capsys):
-    names = ("arc-left", "arc-right", "tilt-up", "zoom-in", "zoom-out", "truck-left")  # two windows each
+    names = ("arc-left", "arc-right", "tilt-up", "zoom-in")  # two windows each
     arguments = ["render", clip, "--model", model, *(word for name in names for word in ("--trajectory", name))]
     arguments += ["--k", 2, "--quiet", "--device", "cpu"]
     arguments += ["--steps", 20]  # long enough to be stopped in the middle of, on a busy machine too

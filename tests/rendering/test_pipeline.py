@@ -52,6 +52,8 @@ def test_cameras_given_by_name_are_of_the_sources_own_size(tiny_pipeline, tiny_v
     poses = video.cameras.camera_to_world.clone()
     poses[:, 0, 3] = 0.5
     target = dataclasses.replace(video.cameras, camera_to_world=poses)
+    with pytest.raises(ValueError, match=r"trajectories \[\]: nothing to render; expected presets or cameras by name"):
+        tiny_pipeline()(video, [])
     scene = tiny_pipeline()(video, {"sideways": target}, tmp_path, settings())
     stored = scene.cameras("sideways")
     assert torch.equal(stored.camera_to_world, poses)

@@ -112,7 +112,7 @@ def test_a_plan_is_a_sheet_and_numbers(tmp_path, capsys):
 
     source = still()
     write_lossless(tmp_path / "clip.mkv", source.frames, 8.0)
-    asked = Plan(tmp_path / "clip.mkv", ("arc-left", "tilt-up"), model="reprojection", out=tmp_path / "plan")
+    asked = Plan(tmp_path / "clip.mkv", trajectory=("arc-left", "tilt-up"), model="reprojection", out=tmp_path / "plan")
     assert plan(asked) == 0
     said = capsys.readouterr().out
     assert "arc-left: " in said and "depth assumed" in said and "2 views and 0 merged" in said

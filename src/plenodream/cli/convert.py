@@ -45,7 +45,7 @@ def convert(args: Convert) -> int:
         if args.base is not None or args.vae is not None:
             raise ValueError("--base and --vae beside --to-published: a model's folder holds all that is written")
         count = conversion.to_published(args.checkpoint, args.to, args.format)
-        print(f"wrote {shown(args.to)}: {count} tensors under the names of {args.format}", file=sys.stderr)
+        print(f"wrote {shown(args.to)}: {count} tensors under the publisher's names", file=sys.stderr)
         return 0
     base = None if args.base is None else local_folder(args.base)
     made = conversion.convert(args.checkpoint, args.to, args.format, base, args.vae)

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from plenodream.cli.asked import Asked, Many
 from plenodream.cli.fit import Fitting
-from plenodream.cli.parse import MaybeFloat, MaybeInt, MaybePath, MaybeText, check_clip, check_options, part_of
+from plenodream.cli.parse import MaybeFloat, MaybeInt, MaybeText, check_clip, check_options, part_of
 from plenodream.cli.words import words_of
 from plenodream.words import printable, shown
 
@@ -25,44 +26,15 @@ if TYPE_CHECKING:
     from plenodream.rendering.request import Request
     from plenodream.rendering.settings import Changes
 
-Many = tyro.conf.UseAppendAction
 NOTHING = "nothing to render: expected --trajectory or --trajectory-file (see `plenodream trajectories`)"
 
 
 @dataclass(frozen=True)
-class Render:
+class Render(Asked):
     """Render a video along camera trajectories into a scene folder; run again to continue or to add more."""
 
-    clip: Annotated[MaybePath, tyro.conf.Positional] = None
-    """Source video, folder of images, or their pattern (frame-%04d.png). Left out, the scene in --out is continued."""
-    out: Path = Path("scene")
-    """Scene folder: the memory bank, the videos and index.html."""
-    trajectory: Many[tuple[str, ...]] = ()
-    """Preset like arc-left or arc-right:angle=40,ease=smooth; may be repeated. basic12 stands for twelve."""
-    trajectory_file: Many[tuple[Path, ...]] = ()
-    """Camera file of a target view (our JSON, transforms.json, 12 numbers a line) or key frames; may be repeated."""
-    cameras: MaybePath = None
-    """Camera file of the source video."""
-    source_fov: MaybeFloat = None
-    """Horizontal field of view of the source in degrees, where no file gives a focal length; 60 if left out."""
-    depth: MaybePath = None
-    """Depth of the source: what `plenodream depth` wrote, or another program's files (npz, npy, EXR, PNG, a folder)."""
-    depth_kind: MaybeText = None
-    """What those hold where they do not tell: metric, scaled or disparity."""
-    scale: MaybeFloat = None
-    """Factor from the lengths in camera files to metres, of this scene."""
-    subject_distance: MaybeFloat = None
-    """How far the subject is in metres, for presets, retrieval and model alike; 4 if left out."""
-    frames: MaybeInt = None
-    """Take so many frames of the video."""
-    start: int = 0
-    """Begin at this frame of the video, counted from 0."""
-    stride: int = 1
-    """Take one of so many frames of the video."""
     split_cuts: bool = False
     """Render every shot of a clip with cuts by itself, into the scenes OUT/shot-1, OUT/shot-2 ..."""
-    height: MaybeInt = None
-    """Height of the views in pixels, at most; left out: the source's up to 480, or a network's without depth."""
     model: MaybeText = None
     """Bundled model, folder, owner/name on the hub, or reprojection (no network); left out: the scene's own."""
     k: MaybeInt = None
@@ -171,8 +143,7 @@ def render_scene(
 
     from rich.console import Console
 
-    from plenodream.media.depth import load_depth
-    from plenodream.rendering.inputs import open_video, view_size
+    from plenodream.rendering.inputs import view_size
     from plenodream.rendering.load import load_model
     from plenodream.rendering.model import render_owed
     from plenodream.rendering.outlook import plan_work
@@ -186,9 +157,7 @@ def render_scene(
     maker, video = (load or load_model)(model, args.device, *words_of(args), args.fitting.fit()), None
     if args.clip is not None:
         size = scene_size(args.out) or view_size(args.clip, maker.generator.workings.size, args.height)
-        lens, distance = (args.cameras, args.source_fov, None, args.scale or 1.0), args.subject_distance or 4.0
-        depth = None if args.depth is None else load_depth(args.depth, args.depth_kind)
-        video = open_video(args.clip, *size, *lens, part_of(args), depth, distance)
+        video = args.video(size)
     scene = prepare_scene(args.out, video, request, maker)
     before = pending(scene)
     work = plan_work(scene, maker.generator.workings.fewest, maker.generator.workings.targets)

@@ -59,7 +59,7 @@ def shards(args: Shards) -> int:
         count = write_shards(in_order(args.parts), args.out, args.scenes, progress)
     if not args.quiet:
         out = shown(args.out)
-        print(f"{count} scenes in {out}: `plenodream train RECIPE --data {out}` reads them")
+        print(f"{count} scene{'s' * (count != 1)} in {out}: `plenodream train RECIPE --data {out}` reads them")
     return 0
 
 

@@ -56,7 +56,7 @@ def synth(args: Synth) -> int:
             rest = {"device": device, "textures": args.textures, "progress": progress}
             written = synthesize(args.out, args.family, args.scenes, *size, args.seed, args.first, **rest)
     if not args.quiet:
-        print(f"{len(written)} scenes in {shown(args.out)}")
+        print(f"{len(written)} scene{'s' * (len(written) != 1)} in {shown(args.out)}")
     return 0
 
 

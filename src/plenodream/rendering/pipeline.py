@@ -233,6 +233,8 @@ class PlenopticPipeline(DiffusionPipeline):
         Raises:
             ValueError: Whatever cannot be understood or rendered, in one line.
         """
+        if not trajectories and (out is None or not Path(out).exists()):
+            raise ValueError(f"trajectories {trajectories!r}: nothing to render; expected presets or cameras by name")
         chosen = usual_settings(settings, num_inference_steps, guidance_scale)
         if generator is not None:
             if seed is not None or not isinstance(generator, torch.Generator):

@@ -72,10 +72,10 @@ def plan_cost(
 
 def view_words(shown: Preview, judged: Judgement) -> list[str]:
     """What one view will see, and what is to be expected of it, as lines of text."""
-    depth = "assumed: drawn as if all stood at the subject's distance" if shown.depth == "assumed" else shown.depth
+    depth = "assumed: all drawn at the subject's distance" if shown.depth == "assumed" else shown.depth
     seen = (
         f"{sum(shown.unseen) / len(shown.unseen):.0%} unseen on average, {max(shown.unseen):.0%} at most; "
-        f"goes up to {shown.travel:.2g} m from the source, turns up to {shown.turn:.0f} degrees; depth {depth}"
+        f"goes up to {shown.travel:.2g} m, turns up to {shown.turn:.0f} degrees; depth {depth}"
     )
     return [f"{shown.name}: {line}" for line in (seen, *judged.reasons)]
 

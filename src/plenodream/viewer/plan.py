@@ -142,7 +142,9 @@ def _draw_above(axes, source, targets, judgements, subject_distance: float, reac
         moments = {0, len(path) // 2, len(path) - 1} if len(targets) <= _FEW else {len(path) - 1}
         for moment in sorted(moments):
             axes.plot(*_wedge(path[moment], 0.25 * subject_distance), color=path_colour(number), linewidth=0.8)
-    axes.set(xlabel="right (m)", ylabel="forward (m)", title="from above")
+    axes.set(xlabel="right (m)", ylabel="forward (m)")
+    trained = "" if reach is None else ", disc: trained range"
+    axes.set_title(f"from above; +: subject{trained}, dashed: not all good", fontsize=7)
     axes.set_aspect("equal", adjustable="datalim")
     axes.grid(alpha=0.25)
 
