@@ -27,14 +27,17 @@ def section(name: str, kind: type) -> str:
 
 
 def rows(kind: type) -> Iterator[str]:
-    """Of a class of arguments: its bases', its own, and those of classes that it holds."""
+    """Of a class of arguments: its bases' but for those that it says anew, its own, those of classes that it holds."""
     for part in (part for part in reversed(kind.__mro__) if dataclasses.is_dataclass(part)):
         (tree,) = ast.parse(textwrap.dedent(inspect.getsource(part))).body
         hints = typing.get_type_hints(part)
         for field, said in zip(tree.body, [*tree.body[1:], None], strict=True):
             if not isinstance(field, ast.AnnAssign):
                 continue
-            if dataclasses.is_dataclass(held := hints[ast.unparse(field.target)]):
+            name = ast.unparse(field.target)
+            if part is not next(one for one in kind.__mro__ if name in one.__dict__.get("__annotations__", ())):
+                continue
+            if dataclasses.is_dataclass(held := hints[name]):
                 yield from rows(held)
             elif isinstance(said, ast.Expr):
                 yield row(field, ast.literal_eval(said.value))
