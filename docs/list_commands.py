@@ -35,7 +35,7 @@ def rows(kind: type) -> Iterator[str]:
             if not isinstance(field, ast.AnnAssign):
                 continue
             name = ast.unparse(field.target)
-            if part is not next(one for one in kind.__mro__ if name in one.__dict__.get("__annotations__", ())):
+            if part is not next(one for one in kind.__mro__ if name in inspect.get_annotations(one)):
                 continue
             if dataclasses.is_dataclass(held := hints[name]):
                 yield from rows(held)
