@@ -58,7 +58,7 @@ def test_the_server_answers_and_a_path_is_made_saved_and_rendered(capsys, live, 
 
 
 def test_another_address_takes_a_token(tiny_pipeline, tiny_video, settings, tmp_path):
-    scene = tiny_pipeline()(tiny_video(), (), tmp_path / "scene", settings())
+    scene = tiny_pipeline()(tiny_video(), "tilt-up", tmp_path / "scene", settings())
     live, front, address = open_viewer(View(scene.folder, host="0.0.0.0", port=0))
     try:
         assert len(address.partition("?token=")[2]) > 20

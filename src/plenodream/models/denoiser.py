@@ -23,13 +23,11 @@ class Pass:
         count: How many.
         views: Views in each.
         seen: Views that its queries attend to, its own included.
-        own_times: How often every frame has a timestep of its own, 0 to 1.
     """
 
     count: int
     views: int
     seen: int
-    own_times: float
 
 
 class Denoiser(Protocol):
@@ -120,14 +118,13 @@ class Denoiser(Protocol):
         """v = eps - x_0 for the targets, whatever the network predicts; arguments of `predict`."""
         ...
 
-    def passes(self, targets: int, context: int, clean: int, overlap: float = 0.0) -> list[Pass]:
+    def passes(self, targets: int, context: int, clean: int) -> list[Pass]:
         """What predicting some targets from `context` views each sends through it.
 
         Args:
             targets: How many.
             context: Views that each reads.
             clean: Views that are encoded for them.
-            overlap: How often some of a target's frames are known, 0 to 1.
         """
         ...
 

@@ -188,22 +188,20 @@ class DenoiserMixin(StepCaches):
             return raw
         return (noisy - raw) / timestep.view(-1, *[1] * (noisy.ndim - 1))
 
-    def passes(self, targets: int, context: int, clean: int, overlap: float = 0.0) -> list[Pass]:
+    def passes(self, targets: int, context: int, clean: int) -> list[Pass]:
         """See `Denoiser`. In independent mode the first pass is that of the clean views.
 
         Raises:
             ValueError: More context views than slots.
         """
         if self.keeps_keys:
-            return [Pass(clean, 1, 1, 0.0), Pass(targets, 1, 1 + context, overlap)]
+            return [Pass(clean, 1, 1), Pass(targets, 1, 1 + context)]
         slots = context if self.context_slots is None else self.context_slots
         if context > slots:
             raise ValueError(
                 f"context of {context} views for a sequence of {slots} context slots: expected at most {slots}"
             )
-        return [
-            Pass(targets, self.targets + slots, self.targets + slots, float(self.config.context_timestep is not None))
-        ]
+        return [Pass(targets, self.targets + slots, self.targets + slots)]
 
     def misfit(self, channels: int, factor: int) -> str | None:
         """See `Denoiser`."""

@@ -31,6 +31,7 @@ class Model:
         guided_by: What guidance is over (`PlenopticPipeline`); None: it was never trained for any.
         words: `prompt` and `negative_prompt` where they were given; kept with the scene's settings.
         sees_depth: Whether its network says how far what it sees is, so that pixels are carried without given depth.
+        needs_depth: Whether it makes nothing of a camera that moves without the source's depth.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Model:
     guided_by: str | None = None
     words: Mapping[str, str] = field(default_factory=dict)
     sees_depth: bool = False
+    needs_depth: bool = False
 
     @property
     def prompt(self) -> str | None:
@@ -56,7 +58,7 @@ class Model:
 def reprojection_model() -> Model:
     """The point cloud: no network, every stored view's pixels carried by their depth."""
     settings = RenderSettings(RetrievalConfig(k=_CLOUD_VIEWS), _CLOUD_VIEWS, SamplingConfig(), keep_source=True)
-    return Model(REPROJECTION, lambda settings: Reprojection(most=settings.retrieval.k), settings)
+    return Model(REPROJECTION, lambda settings: Reprojection(most=settings.retrieval.k), settings, needs_depth=True)
 
 
 def render_owed(scene: Scene, model: Model, report: Callable[[Progress], None] | None = None) -> list[str]:

@@ -41,7 +41,7 @@ def judge(shown: Preview, model: Model, subject_distance: float) -> Judgement:
     limit = None if model.reach is None else model.reach * subject_distance
     if limit is not None and shown.travel > limit:
         found.append(("doubtful", f"farther than the model was trained to go ({limit:.2g} m)"))
-    if shown.depth == "assumed" and model.network_size is None:
+    if shown.depth == "assumed" and model.needs_depth:
         found.append(("bad", "the point cloud cannot render it: give --depth, or a camera that only turns or zooms"))
     if shown.depth == "assumed" and model.sees_depth and round(shown.around, 1) > FRAYS:
         angle = f"{shown.around:.0f} degrees around the subject by the model's own depth"

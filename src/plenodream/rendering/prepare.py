@@ -145,7 +145,7 @@ def _plan(
 
 def _check_depth(targets: list[Target], source: Cameras, deep: bool, model: Model) -> None:
     """Refuse views that the point cloud alone cannot make: a scene that owes them could never be finished."""
-    if model.network_size is not None or deep:
+    if deep or not model.needs_depth:
         return
     for target in targets:
         here, there = (cameras.camera_to_world[:, :3, 3] for cameras in (target.cameras, source))

@@ -227,10 +227,9 @@ def _passes(
 ) -> list[TokenPass]:
     """What one sample sends through the network; see `training_loss`."""
     targets = len(stage.target_views)
-    overlap = config.objective.overlap_probability if config.objective.overlap_frames else 0.0
     clean = max(stage.views, context + 1) if stage.any_context else 1
-    passes = model.passes(targets, context, clean, overlap)
-    return [TokenPass(each.count, each.views * tokens, each.seen * tokens, each.own_times) for each in passes]
+    passes = model.passes(targets, context, clean)
+    return [TokenPass(each.count, each.views * tokens, each.seen * tokens) for each in passes]
 
 
 def block_bytes(mlp_ratio: float, trainable: str, half: bool) -> float:

@@ -15,7 +15,6 @@ class TokenPass:
     count: int
     tokens: int
     keys: int
-    per_frame: float  # probability that frames have times of their own
 
 
 def pass_flop(each: TokenPass, model: CosmosCameraTransformer, config: TrainConfig) -> float:
