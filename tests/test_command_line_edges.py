@@ -284,6 +284,6 @@ def test_cameras_that_go_farther_than_a_model_has_seen_are_said(tmp_path, tiny_v
     poses[-1, 0, 3] = 0.002
     (line,) = travel_cautions(replace(source, camera_to_world=poses), {}, 4.0, reach=1.0)
     assert "moves 2 mm in all: if its lengths are not metres, give --scale" in line
-    model = replace(reprojection_model(), reach=1.0, network_size=(16, 16))
+    model = replace(reprojection_model(), reach=1.0, needs_depth=False)
     with pytest.warns(UserWarning, match="static goes 9 m from the source's first camera"):
         prepare_scene(tmp_path / "scene", tiny_video(), make_request({"static": far}), model)
